@@ -1,0 +1,17 @@
+//! Run OCI containers: plan what the kernel will be asked, launch it, follow the container to its end.
+//!
+//! The data goes one way: `config.json` → [`spec::Config`] → [`plan`] → launch → kernel. See `docs/architecture.md`.
+//!
+//! Never touches what the embedding process owns: no chdir, umask, environment, signal disposition, rlimit, stdout.
+
+pub mod error;
+pub mod id;
+pub mod lifecycle;
+pub mod outcome;
+pub mod request;
+
+pub use error::{Error, Result};
+pub use id::ContainerId;
+pub use lifecycle::{Container, Runtime, Status};
+pub use outcome::{Outcome, Warning};
+pub use request::{CgroupManager, CreateRequest, RootSwitch, SessionKeyring};
