@@ -1,0 +1,48 @@
+//! What init says to the runtime, and how it waits for it.
+//!
+//! Runs in init. Messages keep their borders (`SOCK_SEQPACKET`). End-of-file means that the runtime is gone: init
+//! ends, so that a container whose creator died never runs.
+
+use crate::interpreter::Init;
+use crate::report::{Kind, Report};
+use crate::sys;
+
+impl Init {
+    /// Sends a record.
+    pub fn report(&self, kind: Kind, call: u32, errno: u32) -> sys::Result<()> {
+        let report = Report { kind, step: self.step, call, errno };
+        sys::send(self.channel, &report.to_bytes()).map(drop)
+    }
+
+    /// Waits for one byte of the runtime.
+    pub fn await_go(&self) -> sys::Result<()> {
+        let mut byte = [0];
+        match sys::recv(self.channel, &mut byte)? {
+            0 => sys::exit(1),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says that this step is reached and waits for one byte.
+    pub fn report_and_wait(&self) -> sys::Result<()> {
+        self.report(Kind::Waiting, 0, 0)?;
+        self.await_go()
+    }
+
+    /// Says that all is ready, then waits for whoever starts the container, who takes the runtime's place.
+    ///
+    /// What was opened on the way is closed first: a created container holds its gate and its three streams.
+    pub fn await_start(&mut self, gate: i32) -> sys::Result<()> {
+        self.report(Kind::Ready, 0, 0)?;
+        self.await_go()?;
+        let first = self.first_own;
+        if gate as u32 > first {
+            // The gate moves to the front, everything behind it goes.
+            sys::duplicate(gate, first as i32)?;
+        }
+        sys::close_range(first + 1, 0)?;
+        self.forget_descriptors();
+        self.channel = sys::accept(first as i32)?;
+        sys::close_range(first, sys::CLOSE_RANGE_CLOEXEC)
+    }
+}

@@ -1,0 +1,93 @@
+//! `devices` and the links that every container has, in a directory that is open.
+//!
+//! Runs in init. What exists already must be what is asked for: a file of the image is never taken for a device.
+
+use core::ffi::CStr;
+
+use crate::interpreter::Init;
+use crate::report::Call;
+use crate::resolve::{self, Make};
+use crate::sys::{self, Failure, flag};
+
+/// A device node.
+pub struct Node<'a> {
+    pub name: &'a CStr,
+    pub mode: u32,
+    pub major: u32,
+    pub minor: u32,
+}
+
+impl Init {
+    /// Opens the directory in which the next nodes are made.
+    pub fn enter_directory(&mut self, path: &CStr) -> sys::Result<()> {
+        let directory = resolve::open_or_make(self.root, path, Make::Directory)?;
+        let previous = core::mem::replace(&mut self.directory, directory);
+        self.discard(previous);
+        Ok(())
+    }
+
+    /// Makes a node; its owner is set where it is not root.
+    pub fn make_node(&self, node: &Node<'_>, uid: u32, gid: u32) -> sys::Result<()> {
+        match sys::mknodat(self.directory, node.name, node.mode, node.major, node.minor) {
+            Err(Failure { errno: flag::EEXIST, .. }) => self.check_existing(node)?,
+            result => result?,
+        }
+        if uid | gid != 0 {
+            sys::fchownat(self.directory, node.name, uid, gid)?;
+        }
+        Ok(())
+    }
+
+    /// What is there already must be that device.
+    fn check_existing(&self, node: &Node<'_>) -> sys::Result<()> {
+        let status = sys::stat(self.directory, node.name)?;
+        let same = status.kind() == node.mode & flag::S_IFMT
+            && (status.kind() == flag::S_IFIFO
+                || (status.rdev_major, status.rdev_minor) == (node.major, node.minor));
+        if same { Ok(()) } else { sys::refuse(Call::CheckType, flag::EEXIST) }
+    }
+
+    /// Binds a device of the host, where nodes can't be made (in a user namespace).
+    pub fn bind_node(&mut self, node: &Node<'_>, source: &CStr) -> sys::Result<()> {
+        let tree = crate::mount::clone_host_path(source, false)?;
+        let status = sys::stat(tree, c"")?;
+        if status.kind() != node.mode & flag::S_IFMT
+            || (status.rdev_major, status.rdev_minor) != (node.major, node.minor)
+        {
+            return sys::refuse(Call::CheckType, flag::EINVAL);
+        }
+        let flags = flag::O_RDONLY | flag::O_CREAT | flag::O_EXCL | flag::O_NOFOLLOW;
+        match sys::openat(self.directory, node.name, flags, 0o644) {
+            Ok(file) => sys::close(file),
+            Err(Failure { errno: flag::EEXIST, .. }) => {}
+            Err(failure) => return Err(failure),
+        }
+        let target = sys::openat(self.directory, node.name, flag::O_PATH | flag::O_NOFOLLOW, 0)?;
+        if sys::stat(target, c"")?.kind() == flag::S_IFLNK {
+            return sys::refuse(Call::CheckType, flag::ELOOP);
+        }
+        sys::attach(tree, target)?;
+        self.discard(target);
+        self.discard(tree);
+        Ok(())
+    }
+
+    /// Makes a link; one that exists stays (the image's own `/dev`).
+    pub fn make_link(&self, name: &CStr, target: &CStr) -> sys::Result<()> {
+        match sys::symlinkat(target, self.directory, name) {
+            Err(Failure { errno: flag::EEXIST, .. }) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Makes a link at a path.
+    pub fn make_link_at(&mut self, path: &CStr, target: &CStr) -> sys::Result<()> {
+        let (parent, name) = resolve::open_parent(self.root, path)?;
+        match sys::symlinkat(target, parent, name) {
+            Err(Failure { errno: flag::EEXIST, .. }) => {}
+            result => result?,
+        }
+        self.discard(parent);
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! Does the steps of a plan, one after the other.
+//!
+//! Runs in init. What a step leaves for later ones is in [`Init`].
+
+use crate::buffer::PathBuffer;
+use crate::credentials::{self, Scheduling};
+use crate::device::Node;
+use crate::mount::{BindMount, NewMount, clone_host_path};
+use crate::namespace;
+use crate::report::{Call, Kind};
+use crate::step::Step;
+use crate::sys::{self, Failure, flag};
+use crate::terminal::Terminal;
+use crate::wire::{Field, Reader};
+
+/// Clones of host paths that can be held at a time.
+pub const SLOTS: usize = 512;
+
+/// Descriptors from here on are closed as soon as they are done with; those below, by execve.
+const CLOSED_AT_ONCE: i32 = 128;
+
+/// What init holds while it works.
+pub struct Init {
+    /// Index of the step at work.
+    pub step: u32,
+    /// The socket to the runtime.
+    pub channel: i32,
+    /// The first descriptor that is not the container's.
+    pub first_own: u32,
+    /// The container's root.
+    pub root: i32,
+    /// The directory entered.
+    pub directory: i32,
+    /// A procfs of our own; −1 as long as there is none.
+    pub procfs: i32,
+    /// The null device, attached somewhere; −1 as long as there is none.
+    pub null: i32,
+    /// An empty read-only directory, attached somewhere; −1 as long as there is none.
+    pub empty: i32,
+    /// Clones of host paths.
+    pub slots: [i32; SLOTS],
+    /// The program found.
+    pub program: PathBuffer,
+}
+
+/// The descriptors of a list in an encoded plan.
+pub fn descriptors(list: &[u8]) -> impl Iterator<Item = i32> {
+    let mut reader = Reader::new(list);
+    core::iter::from_fn(move || i32::decode(&mut reader))
+}
+
+impl Init {
+    /// Nothing opened yet.
+    pub const fn new() -> Self {
+        Self {
+            step: 0,
+            channel: -1,
+            first_own: 3,
+            root: flag::AT_FDCWD,
+            directory: -1,
+            procfs: -1,
+            null: -1,
+            empty: -1,
+            slots: [-1; SLOTS],
+            program: PathBuffer::new(),
+        }
+    }
+
+    /// Closes what is not needed any more, unless execve will.
+    pub fn discard(&self, descriptor: i32) {
+        if descriptor >= CLOSED_AT_ONCE {
+            sys::close(descriptor);
+        }
+    }
+
+    /// All descriptors were closed.
+    pub fn forget_descriptors(&mut self) {
+        self.root = flag::AT_FDCWD;
+        (self.directory, self.procfs, self.null, self.empty) = (-1, -1, -1, -1);
+    }
+
+    /// Does the plan: the channel's number, the first descriptor that is not the container's, then the steps.
+    pub fn run(mut self, plan: &'static [u8]) -> ! {
+        let mut reader = Reader::new(plan);
+        let result = self.run_steps(&mut reader);
+        if let Err(Failure { call, errno }) = result {
+            let _ = self.report(Kind::Failed, call as u32, errno);
+        }
+        sys::exit(1)
+    }
+
+    fn run_steps(&mut self, reader: &mut Reader<'static>) -> sys::Result<()> {
+        let header = (i32::decode(reader), u32::decode(reader));
+        let (Some(channel), Some(first_own)) = header else { return sys::refuse(Call::Plan, flag::EPROTO) };
+        self.channel = channel;
+        self.first_own = first_own;
+        sys::close_range(first_own, sys::CLOSE_RANGE_CLOEXEC)?;
+        sys::umask(0);
+        while !reader.is_empty() {
+            let Some(step) = Step::decode(reader) else { return sys::refuse(Call::Plan, flag::EPROTO) };
+            self.run_step(step)?;
+            self.step += 1;
+        }
+        sys::refuse(Call::Plan, flag::EPROTO)
+    }
+
+    /// One line a step; what takes more is in its concern's module.
+    fn run_step(&mut self, step: Step<'_>) -> sys::Result<()> {
+        match step {
+            Step::ResetSignals { ignored } => reset_signals(ignored),
+            Step::JoinCgroups { procs } => {
+                descriptors(procs).try_for_each(|procs| sys::write(procs, b"0").map(drop))
+            }
+            Step::NewSession {} => sys::setsid(),
+            Step::JoinNamespaces { namespaces, user, mount } => self.join_namespaces(namespaces, user, mount),
+            Step::JoinProcess { process, namespaces } => sys::setns(process, namespaces.0),
+            Step::Unshare { namespaces } => sys::unshare(namespaces.0),
+            Step::Fork { namespaces } => self.fork(namespaces.0),
+            Step::NewTimeNamespace { offsets } => self.new_time_namespace(offsets),
+            Step::AwaitIdMaps {} => self.report_and_wait(),
+            Step::BecomeRoot {} => {
+                sys::setresgid(0)?;
+                sys::setresuid(0)
+            }
+            Step::OpenSource { slot, source, recursive } => self.open_source(slot, source, recursive),
+            Step::SetPropagation { propagation } => sys::mount_setattr(
+                flag::AT_FDCWD,
+                c"/",
+                propagation.0 & flag::MS_REC != 0,
+                0,
+                0,
+                propagation.0 & !flag::MS_REC,
+            ),
+            Step::OpenRoot { path, opened } => self.open_root(path, opened),
+            Step::OpenRootDirectory { path } => self.open_root_directory(path),
+            Step::Mount { fstype, source, target, attributes, options, copy_up, propagation } => self
+                .mount(&NewMount { fstype, source, target, attributes: attributes.0, options, copy_up, propagation }),
+            Step::Bind {
+                source,
+                target,
+                recursive,
+                set,
+                clear,
+                all_set,
+                all_clear,
+                propagation,
+                slot,
+                in_proc,
+            } => self.bind(&BindMount {
+                source,
+                target,
+                recursive,
+                attributes: (set.0, clear.0),
+                all_attributes: (all_set.0, all_clear.0),
+                propagation,
+                slot,
+                in_proc,
+            }),
+            Step::SetAttributes { target, recursive, set, clear } => {
+                self.set_attributes(target, recursive, set.0, clear.0)
+            }
+            Step::SetMountPropagation { target, propagation } => {
+                self.set_mount_propagation(target, propagation.0)
+            }
+            Step::Reconfigure { target, options } => self.reconfigure(target, options),
+            Step::EnterDirectory { path } => self.enter_directory(path),
+            Step::MakeNode { name, mode, major, minor, uid, gid } => {
+                self.make_node(&Node { name, mode, major, minor }, uid, gid)
+            }
+            Step::BindNode { name, source, mode, major, minor } => {
+                self.bind_node(&Node { name, mode, major, minor }, source)
+            }
+            Step::MakeLink { name, target } => self.make_link(name, target),
+            Step::MakeLinkAt { path, target } => self.make_link_at(path, target),
+            Step::MakeDirectory { path } => self.make_directory(path),
+            Step::OpenTerminal { console, rows, columns, uid, bind } => {
+                self.open_terminal(&Terminal { console, rows, columns, uid, bind })
+            }
+            Step::AwaitHooks { .. } => self.report_and_wait(),
+            Step::PivotRoot {} => self.pivot_root(),
+            Step::MoveRoot {} => self.move_root(),
+            Step::ChangeRoot {} => self.change_root(),
+            Step::SetRootPropagation { propagation } => self.set_root_propagation(propagation.0),
+            Step::ReadonlyRoot {} => self.readonly_root(),
+            Step::Mask { path } => self.mask(path),
+            Step::Readonly { path } => self.readonly(path),
+            Step::SetHostname { name } => sys::sethostname(name),
+            Step::SetDomainname { name } => sys::setdomainname(name),
+            Step::WriteProc { path, value } => self.write_proc(path, value),
+            Step::NewKeyring { name } => sys::join_session_keyring(name),
+            Step::SetRlimit { resource, soft, hard } => sys::set_rlimit(resource, soft, hard),
+            Step::SetScheduler { policy, flags, nice, priority, runtime_ns, deadline_ns, period_ns } => {
+                credentials::set_scheduler(&Scheduling {
+                    policy,
+                    flags,
+                    nice,
+                    priority,
+                    runtime_ns,
+                    deadline_ns,
+                    period_ns,
+                })
+            }
+            Step::SetIoPriority { class, priority } => sys::ioprio_set(class << 13 | priority),
+            Step::SetMemoryPolicy { mode, nodes } => sys::set_mempolicy(mode, nodes),
+            Step::SetPersonality { domain } => sys::personality(domain),
+            Step::LoopbackUp {} => namespace::loopback_up(),
+            Step::DropBounding { dropped } => credentials::drop_bounding(dropped.0),
+            Step::SetGroups { groups } => sys::setgroups(groups),
+            Step::SetGid { gid } => sys::setresgid(gid),
+            Step::SetUid { uid } => credentials::set_uid(uid),
+            Step::SetCapabilities { effective, permitted, inheritable } => {
+                sys::set_capabilities(effective.0, permitted.0, inheritable.0)
+            }
+            Step::SetAmbient { ambient } => credentials::set_ambient(ambient.0),
+            Step::NoNewPrivileges {} => credentials::no_new_privileges(),
+            Step::SetUmask { mask } => {
+                sys::umask(mask);
+                Ok(())
+            }
+            Step::ChangeDirectory { path } => change_directory(path),
+            Step::FindProgram { name, path } => self.find_program(name, path),
+            Step::AwaitStart { gate } => self.await_start(gate),
+            Step::AwaitGo {} => self.await_go(),
+            Step::CloseOnExec { first } => sys::close_range(first, sys::CLOSE_RANGE_CLOEXEC),
+            Step::InstallFilter { flags, program } => sys::install_filter(flags, program).map(drop),
+            Step::Execute { args, env } => self.execute(args, env),
+            Step::ExecuteOpened { program, args, env, .. } => self.execute_opened(program, args, env),
+        }
+    }
+
+    /// Clones a host path into a slot; slot 1 gets the path itself, as the place to attach slot 0 to.
+    fn open_source(&mut self, slot: u32, source: &core::ffi::CStr, recursive: bool) -> sys::Result<()> {
+        let Some(place) = self.slots.get_mut(slot as usize) else { return sys::refuse(Call::Plan, flag::EMFILE) };
+        *place = clone_host_path(source, recursive)?;
+        if slot == 0 {
+            self.slots[1] = sys::openat2(flag::AT_FDCWD, source, flag::O_PATH, 0, 0)?;
+        }
+        Ok(())
+    }
+}
+
+fn reset_signals(ignored: u64) -> sys::Result<()> {
+    for signal in (1..=64_u32).filter(|signal| ignored & (1 << (signal - 1)) != 0) {
+        sys::reset_signal(signal)?;
+    }
+    sys::unblock_signals()
+}
+
+/// Changes to the directory and checks that it is below the root: a descriptor that leads elsewhere would show as
+/// `(unreachable)`.
+fn change_directory(path: &core::ffi::CStr) -> sys::Result<()> {
+    sys::chdir(path)?;
+    if path == c"/" {
+        return Ok(());
+    }
+    let mut buffer = [0; 4096];
+    let length = sys::getcwd(&mut buffer)?;
+    if length > 0 && buffer[0] == b'/' { Ok(()) } else { sys::refuse(Call::CheckRoot, flag::ENOENT) }
+}

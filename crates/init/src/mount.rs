@@ -1,0 +1,176 @@
+//! `mounts`: each is made detached, gets its attributes, and is attached to a descriptor of its target.
+//!
+//! Runs in init, before the root is switched: paths of the host are still there. Nothing is ever visible without its
+//! final attributes.
+
+use core::ffi::CStr;
+
+use crate::interpreter::Init;
+use crate::report::Call;
+use crate::resolve::{self, Make};
+use crate::sys::{self, flag};
+use crate::wire::{PropagationsRef, StrsRef};
+
+/// Bits of `mount_setattr(2)` that are used here.
+pub mod attribute {
+    pub const RDONLY: u64 = 1;
+    pub const NOSUID: u64 = 2;
+    pub const NODEV: u64 = 4;
+    pub const NOEXEC: u64 = 8;
+}
+
+/// A mount with a new instance of a file system.
+pub struct NewMount<'a> {
+    pub fstype: &'a CStr,
+    pub source: &'a CStr,
+    pub target: &'a CStr,
+    pub attributes: u64,
+    pub options: StrsRef<'a>,
+    pub copy_up: bool,
+    pub propagation: PropagationsRef<'a>,
+}
+
+/// A mount of what is mounted or lies elsewhere.
+pub struct BindMount<'a> {
+    pub source: &'a CStr,
+    pub target: &'a CStr,
+    pub recursive: bool,
+    /// Bits to set and to clear on the mount.
+    pub attributes: (u64, u64),
+    /// The same for the mounts below too.
+    pub all_attributes: (u64, u64),
+    pub propagation: PropagationsRef<'a>,
+    pub slot: u32,
+    pub in_proc: bool,
+}
+
+/// A detached mount of a new instance of a file system.
+pub fn new_instance(fstype: &CStr, source: &CStr, mut options: StrsRef<'_>, attributes: u64) -> sys::Result<i32> {
+    let context = sys::fsopen(fstype)?;
+    if !source.is_empty() {
+        sys::fsconfig_set(context, c"source", source)?;
+    }
+    while let (Some(key), Some(value)) = (options.next(), options.next()) {
+        sys::fsconfig_set(context, key, value)?;
+    }
+    sys::fsconfig_create(context)?;
+    let mount = sys::fsmount(context, attributes)?;
+    sys::close(context);
+    Ok(mount)
+}
+
+impl Init {
+    /// Makes a mount of a new instance of a file system.
+    pub fn mount(&mut self, new: &NewMount<'_>) -> sys::Result<()> {
+        let kernel_view = matches!(new.fstype.to_bytes(), b"proc" | b"sysfs");
+        let target = if kernel_view {
+            resolve::open_or_make_ordinary(self.root, new.target)?
+        } else {
+            resolve::open_or_make(self.root, new.target, Make::Directory)?
+        };
+        let attributes = if new.copy_up { new.attributes & !attribute::RDONLY } else { new.attributes };
+        let mount = new_instance(new.fstype, new.source, new.options, attributes)?;
+        if new.copy_up {
+            crate::copy::copy_directory(target, mount)?;
+            if new.attributes != attributes {
+                sys::mount_setattr(mount, c"", false, attribute::RDONLY, 0, 0)?;
+            }
+        }
+        self.attach(mount, target, new.propagation)?;
+        if new.fstype == c"proc" && new.attributes & attribute::RDONLY == 0 && self.procfs < 0 {
+            self.procfs = mount;
+        } else {
+            self.discard(mount);
+        }
+        Ok(())
+    }
+
+    /// Clones a mount of the host and attaches it.
+    pub fn bind(&mut self, bind: &BindMount<'_>) -> sys::Result<()> {
+        let tree = match bind.slot {
+            0 => clone_host_path(bind.source, bind.recursive)?,
+            slot => self.slots[slot as usize],
+        };
+        let make =
+            if sys::stat(tree, c"")?.kind() == flag::S_IFDIR { Make::Directory } else { Make::File };
+        let target = resolve::open_or_make(self.root, bind.target, make)?;
+        self.check_not_in_proc(bind, tree, target)?;
+        let (set, clear) = bind.attributes;
+        if set | clear != 0 {
+            sys::mount_setattr(tree, c"", false, set, clear, 0)?;
+        }
+        let (set, clear) = bind.all_attributes;
+        if set | clear != 0 {
+            sys::mount_setattr(tree, c"", true, set, clear, 0)?;
+        }
+        self.attach(tree, target, bind.propagation)?;
+        self.discard(tree);
+        Ok(())
+    }
+
+    /// A procfs that is hidden by something else would make every later write to it go astray: only another procfs may
+    /// cover it, and only the files that the planner allowed.
+    fn check_not_in_proc(&self, bind: &BindMount<'_>, tree: i32, target: i32) -> sys::Result<()> {
+        if !bind.in_proc {
+            if sys::filesystem_magic(target)? == flag::PROC_SUPER_MAGIC {
+                return sys::refuse(Call::CheckProc, flag::EPERM);
+            }
+        } else if bind.target == c"/proc" && sys::filesystem_magic(tree)? != flag::PROC_SUPER_MAGIC {
+            return sys::refuse(Call::CheckProc, flag::EPERM);
+        }
+        Ok(())
+    }
+
+    /// Attaches a mount; propagation is set when it has its place: the place's own would change it.
+    pub fn attach(&mut self, mount: i32, target: i32, propagation: PropagationsRef<'_>) -> sys::Result<()> {
+        sys::attach(mount, target)?;
+        self.discard(target);
+        for flags in propagation {
+            let recursive = flags.0 & flag::MS_REC != 0;
+            sys::mount_setattr(mount, c"", recursive, 0, 0, flags.0 & !flag::MS_REC)?;
+        }
+        Ok(())
+    }
+
+    /// Changes the attributes of what is mounted at a path.
+    pub fn set_attributes(&mut self, target: &CStr, recursive: bool, set: u64, clear: u64) -> sys::Result<()> {
+        let mount = resolve::open(self.root, target)?;
+        sys::mount_setattr(mount, c"", recursive, set, clear, 0)?;
+        self.discard(mount);
+        Ok(())
+    }
+
+    /// Changes the propagation of what is mounted at a path.
+    pub fn set_mount_propagation(&mut self, target: &CStr, propagation: u64) -> sys::Result<()> {
+        let mount = resolve::open(self.root, target)?;
+        let recursive = propagation & flag::MS_REC != 0;
+        sys::mount_setattr(mount, c"", recursive, 0, 0, propagation & !flag::MS_REC)?;
+        self.discard(mount);
+        Ok(())
+    }
+
+    /// Changes the superblock's options of what is mounted at a path.
+    pub fn reconfigure(&mut self, target: &CStr, mut options: StrsRef<'_>) -> sys::Result<()> {
+        let mount = resolve::open(self.root, target)?;
+        let context = sys::fspick(mount)?;
+        while let (Some(key), Some(value)) = (options.next(), options.next()) {
+            sys::fsconfig_set(context, key, value)?;
+        }
+        sys::fsconfig_reconfigure(context)?;
+        self.discard(context);
+        self.discard(mount);
+        Ok(())
+    }
+
+    /// Makes a directory in the root.
+    pub fn make_directory(&mut self, path: &CStr) -> sys::Result<()> {
+        let directory = resolve::open_or_make(self.root, path, Make::Directory)?;
+        self.discard(directory);
+        Ok(())
+    }
+}
+
+/// A detached clone of what is at a path of the host.
+pub fn clone_host_path(path: &CStr, recursive: bool) -> sys::Result<i32> {
+    sys::clone_tree(flag::AT_FDCWD, path, if recursive { flag::AT_RECURSIVE } else { 0 })
+}

@@ -1,0 +1,102 @@
+//! Namespaces: joined, unshared, entered.
+//!
+//! Runs in init, first of all. Those that are new came with the clone, as far as the kernel can.
+
+use core::ffi::CStr;
+
+use crate::interpreter::{Init, descriptors};
+use crate::report::{Kind, Report};
+use crate::sys::{self, flag};
+
+impl Init {
+    /// Joins namespaces by descriptor.
+    ///
+    /// A namespace that belongs to the host's user namespace can only be joined with the host's rights, one that
+    /// belongs to the joined user namespace only with that one's: each is tried before and, refused, after it.
+    /// The mount namespace is last: joining it changes what paths mean.
+    pub fn join_namespaces(&mut self, namespaces: &[u8], user: i32, mount: i32) -> sys::Result<()> {
+        let mut refused = 0_u32;
+        if user >= 0 {
+            for (index, namespace) in descriptors(namespaces).enumerate() {
+                if sys::setns(namespace, 0).is_err() {
+                    refused |= 1 << index;
+                }
+            }
+            sys::setns(user, flag::CLONE_NEWUSER)?;
+        }
+        for (index, namespace) in descriptors(namespaces).enumerate() {
+            if user < 0 || refused & (1 << index) != 0 {
+                sys::setns(namespace, 0)?;
+            }
+        }
+        if mount >= 0 {
+            sys::setns(mount, flag::CLONE_NEWNS)?;
+        }
+        Ok(())
+    }
+
+    /// A copy of this process goes on as the runtime's child; this one tells the runtime and ends.
+    pub fn fork(&mut self, namespaces: u64) -> sys::Result<()> {
+        let (pid, pidfd) = sys::fork_sibling(namespaces)?;
+        if pid != 0 {
+            let report = Report { kind: Kind::Forked, step: self.step, call: 0, errno: pid as u32 };
+            let sent = sys::send_with_descriptor(self.channel, &report.to_bytes(), pidfd);
+            sys::exit(i32::from(sent.is_err()));
+        }
+        Ok(())
+    }
+
+    /// A new time namespace: its offsets are written before anything is in it, then this process enters it.
+    pub fn new_time_namespace(&mut self, offsets: &CStr) -> sys::Result<()> {
+        sys::unshare(flag::CLONE_NEWTIME)?;
+        let procfs = self.private_procfs()?;
+        if !offsets.is_empty() {
+            write_proc_file(procfs, c"self/timens_offsets", offsets.to_bytes())?;
+        }
+        // RESOLVE_NO_MAGICLINKS would refuse the link that a namespace's file is; the procfs is our own.
+        let namespace = sys::openat2(procfs, c"self/ns/time_for_children", 0, 0, 0)?;
+        sys::setns(namespace, flag::CLONE_NEWTIME)?;
+        self.discard(namespace);
+        Ok(())
+    }
+
+    /// A procfs that nobody else can shape: the one mounted by this program, or a detached one.
+    pub fn private_procfs(&mut self) -> sys::Result<i32> {
+        if self.procfs < 0 {
+            let context = sys::fsopen(c"proc")?;
+            sys::fsconfig_create(context)?;
+            self.procfs = sys::fsmount(context, 0)?;
+            self.discard(context);
+        }
+        Ok(self.procfs)
+    }
+
+    /// Writes a file of the private procfs.
+    pub fn write_proc(&mut self, path: &CStr, value: &CStr) -> sys::Result<()> {
+        let procfs = self.private_procfs()?;
+        write_proc_file(procfs, path, value.to_bytes())
+    }
+}
+
+/// Writes a file below a procfs, reached without links out of it, mounts over it or magic.
+fn write_proc_file(procfs: i32, path: &CStr, value: &[u8]) -> sys::Result<()> {
+    let resolve = flag::RESOLVE_BENEATH | flag::RESOLVE_NO_XDEV | flag::RESOLVE_NO_MAGICLINKS;
+    let file = sys::openat2(procfs, path, flag::O_WRONLY, 0, resolve)?;
+    sys::write(file, value)?;
+    sys::close(file);
+    Ok(())
+}
+
+/// `lo` up, by ioctl: no netlink message to build.
+pub fn loopback_up() -> sys::Result<()> {
+    const SIOCSIFFLAGS: usize = 0x8914;
+    const IFF_UP_RUNNING: u32 = 0x41;
+    // struct ifreq: the name in 16 bytes, then the flags.
+    let mut request = [0_u32; 10];
+    request[0] = u32::from_le_bytes([b'l', b'o', 0, 0]);
+    request[4] = IFF_UP_RUNNING;
+    let socket = sys::inet_socket()?;
+    sys::ioctl_buffer(socket, SIOCSIFFLAGS, &mut request)?;
+    sys::close(socket);
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The root file system: opened, switched to, sealed.
+//!
+//! Runs in init.
+
+use core::ffi::CStr;
+
+use crate::interpreter::Init;
+use crate::mount::attribute;
+use crate::sys::{self, flag};
+
+impl Init {
+    /// Binds the root file system onto itself, with what is mounted below: `pivot_root(2)` wants a mount, and what is
+    /// mounted in it from here on must not reach the host's tree.
+    pub fn open_root(&mut self, path: &CStr, opened: bool) -> sys::Result<()> {
+        let tree = if opened {
+            self.slots[0]
+        } else {
+            sys::clone_tree(flag::AT_FDCWD, path, flag::AT_RECURSIVE)?
+        };
+        let target = if opened { self.slots[1] } else { sys::openat2(flag::AT_FDCWD, path, flag::O_PATH, 0, 0)? };
+        sys::attach(tree, target)?;
+        self.root = tree;
+        Ok(())
+    }
+
+    /// Opens the root file system as a directory.
+    pub fn open_root_directory(&mut self, path: &CStr) -> sys::Result<()> {
+        self.root = sys::openat2(flag::AT_FDCWD, path, flag::O_PATH | flag::O_DIRECTORY, 0, 0)?;
+        Ok(())
+    }
+
+    /// The root becomes `/`; the old one, stacked on it by the kernel, is detached.
+    pub fn pivot_root(&self) -> sys::Result<()> {
+        sys::fchdir(self.root)?;
+        sys::pivot_root()?;
+        sys::unmount(c".")?;
+        sys::chdir(c"/")
+    }
+
+    /// The root's mount moves onto `/`, for a host root that can't be pivoted away.
+    pub fn move_root(&self) -> sys::Result<()> {
+        sys::fchdir(self.root)?;
+        sys::mount_flags(c".", c"/", flag::MS_MOVE)?;
+        sys::chroot(c".")?;
+        sys::chdir(c"/")
+    }
+
+    /// `/` becomes the root's directory, for this process alone.
+    pub fn change_root(&self) -> sys::Result<()> {
+        sys::fchdir(self.root)?;
+        sys::chroot(c".")?;
+        sys::chdir(c"/")
+    }
+
+    /// The root's mount becomes read-only.
+    pub fn readonly_root(&self) -> sys::Result<()> {
+        sys::mount_setattr(self.root, c"", false, attribute::RDONLY, 0, 0)
+    }
+
+    /// Propagation of the root's mount, after the switch: before, it would reach the host's.
+    pub fn set_root_propagation(&self, propagation: u64) -> sys::Result<()> {
+        let recursive = propagation & flag::MS_REC != 0;
+        sys::mount_setattr(self.root, c"", recursive, 0, 0, propagation & !flag::MS_REC)
+    }
+}

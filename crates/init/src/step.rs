@@ -1,0 +1,227 @@
+//! The steps of a plan: one variant for each thing that init does, in the words of the kernel and the spec.
+//!
+//! Runs in both. [`Step`] is what the planner writes and prints; [`StepRef`] what init reads. A step is encoded as
+//! its number, then its fields in the order given here.
+
+use crate::wire::{
+    Bytes, CapabilityMask, Descriptor, Descriptors, Field, MountAttributes, NamespaceFlags, PropagationFlags,
+    Propagations, Reader, Str, Strs, Words,
+};
+#[cfg(feature = "std")]
+use crate::wire::{Encoder, Value};
+
+macro_rules! steps {
+    ($(
+        $(#[$doc:meta])*
+        $number:literal $text:literal $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }
+    )*) => {
+        /// One step, as the planner writes it.
+        #[cfg(feature = "std")]
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Step {
+            $($(#[$doc])* #[allow(missing_docs)] $name { $($(#[$field_doc])* $field: $type,)* },)*
+        }
+
+        /// One step, as init reads it.
+        pub enum StepRef<'a> {
+            $($(#[$doc])* #[allow(missing_docs)] $name { $($(#[$field_doc])* $field: <$type as Field>::Ref<'a>,)* },)*
+        }
+
+        impl<'a> StepRef<'a> {
+            /// Reads one step.
+            pub fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+                match u8::decode(reader)? {
+                    $($number => Some(Self::$name { $($field: <$type as Field>::decode(reader)?,)* }),)*
+                    _ => None,
+                }
+            }
+        }
+
+        #[cfg(feature = "std")]
+        impl Step {
+            /// Appends the step to an encoded plan.
+            pub fn encode(&self, out: &mut Encoder<'_>) {
+                match self {
+                    $(Self::$name { $($field,)* } => {
+                        out.bytes.push($number);
+                        $($field.encode(out);)*
+                    })*
+                }
+            }
+
+            /// The step's name, with hyphens.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$name { .. } => $text,)* }
+            }
+
+            /// The step's fields by name, for printing.
+            pub fn fields(&self) -> Vec<(&'static str, Value)> {
+                match self {
+                    $(Self::$name { $($field,)* } => vec![$((stringify!($field), $field.value()),)*],)*
+                }
+            }
+        }
+    };
+}
+
+#[cfg(not(feature = "std"))]
+pub use StepRef as Step;
+
+steps! {
+    /// Signals ignored by the caller get their default action, none is blocked: execve would pass both on.
+    1 "reset-signals" ResetSignals {
+        /// Bit n−1: signal n is ignored.
+        ignored: u64,
+    }
+    /// Writes `0` (the writer) to each `cgroup.procs`.
+    2 "join-cgroups" JoinCgroups { procs: Descriptors, }
+    /// Becomes the leader of a new session, without a terminal.
+    3 "new-session" NewSession {}
+    /// `setns(2)` into each: those that our own rights allow, then the user namespace, then the others; the mount
+    /// namespace last.
+    4 "join-namespaces" JoinNamespaces { namespaces: Descriptors, user: Descriptor, mount: Descriptor, }
+    /// `setns(2)` into these namespaces of one process.
+    5 "join-process" JoinProcess { process: Descriptor, namespaces: NamespaceFlags, }
+    /// `unshare(2)`.
+    6 "unshare" Unshare { namespaces: NamespaceFlags, }
+    /// A new process with new namespaces goes on, as a child of the runtime; this one ends.
+    7 "fork" Fork { namespaces: NamespaceFlags, }
+    /// A new time namespace with these offsets (lines of `timens_offsets`), entered at once.
+    8 "new-time-namespace" NewTimeNamespace { offsets: Str, }
+    /// Reports and waits for the runtime, which writes the id maps meanwhile.
+    9 "await-id-maps" AwaitIdMaps {}
+    /// Root of the user namespace: it owns what is made from here on.
+    10 "become-root" BecomeRoot {}
+    /// Clones a host path's mount, detached, before the identity changes or the path is hidden.
+    11 "open-source" OpenSource { slot: u32, source: Str, recursive: bool, }
+    /// Propagation of the whole tree of the new mount namespace.
+    12 "set-propagation" SetPropagation { propagation: PropagationFlags, }
+    /// The root file system, bound onto itself. Slot 0 holds the clone where it was opened beforehand.
+    13 "open-root" OpenRoot { path: Str, opened: bool, }
+    /// The root as a directory only: no mount namespace of our own.
+    14 "open-root-directory" OpenRootDirectory { path: Str, }
+    /// A new instance of a file system, attached in the root.
+    15 "mount" Mount {
+        fstype: Str, source: Str, target: Str, attributes: MountAttributes,
+        /// `key`, `value` pairs; an empty value is a flag.
+        options: Strs,
+        /// What the target holds is copied into the new file system first.
+        copy_up: bool,
+        /// Flags of `MS_SHARED` and so on, to be applied in order.
+        propagation: Propagations,
+    }
+    /// A clone of a host path's mount, attached in the root.
+    16 "bind" Bind {
+        source: Str, target: Str, recursive: bool, set: MountAttributes, clear: MountAttributes,
+        /// The same for the mounts below too.
+        all_set: MountAttributes, all_clear: MountAttributes, propagation: Propagations,
+        /// Slot that holds the clone already; 0 is none.
+        slot: u32,
+        /// The target is in `/proc` by the planner's leave.
+        in_proc: bool,
+    }
+    /// Other attributes for the mount at a path of the root.
+    17 "set-attributes" SetAttributes {
+        target: Str, recursive: bool, set: MountAttributes, clear: MountAttributes,
+    }
+    /// Propagation of the mount at a path of the root.
+    18 "set-mount-propagation" SetMountPropagation { target: Str, propagation: PropagationFlags, }
+    /// Other options for the superblock of the mount at a path of the root.
+    19 "reconfigure" Reconfigure { target: Str, options: Strs, }
+    /// The directory in which the next nodes and links are made.
+    20 "enter-directory" EnterDirectory { path: Str, }
+    /// A device node or FIFO in the directory entered.
+    21 "make-node" MakeNode {
+        name: Str,
+        /// Type and permissions, as `mknod(2)` takes them.
+        mode: u32,
+        major: u32, minor: u32, uid: u32, gid: u32,
+    }
+    /// A device of the host, bound onto a file in the directory entered: where nodes can't be made.
+    22 "bind-node" BindNode { name: Str, source: Str, mode: u32, major: u32, minor: u32, }
+    /// A symbolic link in the directory entered.
+    23 "make-link" MakeLink { name: Str, target: Str, }
+    /// A symbolic link at a path of the root; its parent is made.
+    24 "make-link-at" MakeLinkAt { path: Str, target: Str, }
+    /// The pty of the container: the master goes to the console socket, the other end becomes 0, 1, 2 and
+    /// `/dev/console`.
+    25 "open-terminal" OpenTerminal { console: Descriptor, rows: u32, columns: u32, uid: u32, bind: bool, }
+    /// Reports and waits: the runtime runs the hooks of these points meanwhile.
+    26 "await-hooks" AwaitHooks { points: Strs, }
+    /// `pivot_root(2)`; the old root is detached.
+    27 "pivot-root" PivotRoot {}
+    /// Moves the root onto `/`, then `chroot(2)`.
+    28 "move-root" MoveRoot {}
+    /// `chroot(2)` alone: no mount namespace of our own.
+    29 "change-root" ChangeRoot {}
+    /// Propagation of the container's root mount, after the switch.
+    30 "set-root-propagation" SetRootPropagation { propagation: PropagationFlags, }
+    /// The root's mount becomes read-only.
+    31 "readonly-root" ReadonlyRoot {}
+    /// A path that exists is covered: a directory by an empty one, a file by the null device.
+    32 "mask" Mask { path: Str, }
+    /// A path that exists is bound onto itself, read-only.
+    33 "readonly" Readonly { path: Str, }
+    /// `sethostname(2)`
+    34 "set-hostname" SetHostname { name: Str, }
+    /// `setdomainname(2)`
+    35 "set-domainname" SetDomainname { name: Str, }
+    /// Writes a file of a procfs of our own.
+    36 "write-proc" WriteProc { path: Str, value: Str, }
+    /// A session keyring of this name.
+    37 "new-keyring" NewKeyring { name: Str, }
+    /// `prlimit64(2)`
+    38 "set-rlimit" SetRlimit { resource: u32, soft: u64, hard: u64, }
+    /// Drops capabilities from the bounding set.
+    39 "drop-bounding" DropBounding { dropped: CapabilityMask, }
+    /// `setgroups(2)`
+    40 "set-groups" SetGroups { groups: Words, }
+    /// `setresgid(2)`
+    41 "set-gid" SetGid { gid: u32, }
+    /// `setresuid(2)`, capabilities kept.
+    42 "set-uid" SetUid { uid: u32, }
+    /// `capset(2)`
+    43 "set-capabilities" SetCapabilities {
+        effective: CapabilityMask, permitted: CapabilityMask, inheritable: CapabilityMask,
+    }
+    /// Clears the ambient set and raises these.
+    44 "set-ambient" SetAmbient { ambient: CapabilityMask, }
+    /// `PR_SET_NO_NEW_PRIVS`
+    45 "no-new-privileges" NoNewPrivileges {}
+    /// `umask(2)`
+    46 "set-umask" SetUmask { mask: u32, }
+    /// The working directory, which must be reachable from the root.
+    47 "change-directory" ChangeDirectory { path: Str, }
+    /// Finds the command in `PATH`, or checks that it can be executed.
+    48 "find-program" FindProgram { name: Str, path: Str, }
+    /// Reports that all is ready, then waits at the gate for `start`.
+    49 "await-start" AwaitStart { gate: Descriptor, }
+    /// Waits for the runtime's go: it has recorded the process.
+    50 "await-go" AwaitGo {}
+    /// Installs a seccomp filter.
+    51 "install-filter" InstallFilter { flags: u32, program: Bytes, }
+    /// `execve(2)` of what was found.
+    52 "execute" Execute { args: Strs, env: Strs, }
+    /// `execveat(2)` of an executable opened beforehand, or of its path.
+    53 "execute-opened" ExecuteOpened { program: Descriptor, path: Str, args: Strs, env: Strs, }
+    /// `sched_setattr(2)`
+    54 "set-scheduler" SetScheduler {
+        policy: u32, flags: u64, nice: i32, priority: u32, runtime_ns: u64, deadline_ns: u64, period_ns: u64,
+    }
+    /// `ioprio_set(2)`
+    55 "set-io-priority" SetIoPriority { class: u32, priority: u32, }
+    /// `set_mempolicy(2)`
+    56 "set-memory-policy" SetMemoryPolicy {
+        mode: u32,
+        /// Bit mask of nodes.
+        nodes: Words,
+    }
+    /// `personality(2)`
+    57 "set-personality" SetPersonality { domain: u32, }
+    /// A directory at a path of the root.
+    58 "make-directory" MakeDirectory { path: Str, }
+    /// Descriptors from this number on are closed by execve, and not before.
+    59 "close-on-exec" CloseOnExec { first: u32, }
+    /// `lo` is brought up.
+    60 "loopback-up" LoopbackUp {}
+}
