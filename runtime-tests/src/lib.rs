@@ -1,1 +1,31 @@
-//! Black-box tests for OCI runtimes.
+//! Black-box tests for OCI runtimes: any binary with runc's command line, `RUNTIME=/path/to/it`.
+//!
+//! A test gets a [`Test`]: a scratch directory, the runtime with a `--root` of its own, bundles with a busybox root
+//! file system. When it is over, its containers are deleted and nothing of it may be left: see [`residue`].
+//!
+//! The whole run is in a private mount namespace, optionally with a pure cgroup v1 or v2 view: see [`lane`].
+//! A test is right when it has passed on runc or crun, or the difference has its line in [`differences`].
+
+pub mod bundle;
+pub mod cgroup;
+pub mod command;
+pub mod container;
+pub mod differences;
+pub mod lane;
+pub mod procfs;
+pub mod residue;
+pub mod rootfs;
+pub mod runtime;
+pub mod suite;
+pub mod sys;
+pub mod test;
+pub mod tty;
+pub mod wait;
+
+pub use bundle::Bundle;
+pub use command::{Call, Output};
+pub use container::Container;
+pub use lane::Lane;
+pub use runtime::Runtime;
+pub use suite::{Case, Skip, Verdict};
+pub use test::Test;

@@ -1,0 +1,113 @@
+//! What a test must not leave behind: mounts, cgroups, processes, state, a changed canary.
+//!
+//! Tests run side by side, so each looks only for its own token, which is in every id, path and environment that
+//! it made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::Signal;
+
+use crate::cgroup::{Hierarchies, processes};
+use crate::procfs::{all_pids, namespace_of, own_namespace, parse_mountinfo};
+use crate::test::{TOKEN_VARIABLE, Test};
+use crate::wait::{DEADLINE, Process};
+
+/// Deletes the test's containers, as a caller would, and waits for the ends of their processes.
+pub fn delete_containers(test: &Test) {
+    for id in test.ids() {
+        let _ = test.call(&["delete", "--force", &id]).output();
+    }
+    let _ = processes_of(test).iter().all(|process| process.wait_exit(DEADLINE));
+}
+
+/// What is left of a test, one line each; empty when nothing is.
+#[must_use]
+pub fn find(test: &Test) -> Vec<String> {
+    let mut left = Vec::new();
+    for (whose, file) in [("our", "/proc/self/mountinfo"), ("the machine's", "/proc/1/mountinfo")] {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        for mount in parse_mountinfo(&text) {
+            if mount.point.contains(&test.token) {
+                left.push(format!("mount in {whose} mount namespace: {}", mount.point));
+            }
+        }
+    }
+    for directory in Hierarchies::mounted().directories_named(&test.token) {
+        left.push(format!("cgroup: {}", directory.display()));
+    }
+    for process in processes_of(test) {
+        let line = fs::read_to_string(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+        left.push(format!("process {}: {}", process.pid, line.replace('\0', " ")));
+    }
+    for path in files_below(&test.root()) {
+        left.push(format!("state: {}", path.display()));
+    }
+    let canary = fs::read_to_string(test.canary().join("secret")).unwrap_or_default();
+    if canary != test.token || files_below(&test.canary()).len() != 1 {
+        left.push(format!("the canary has changed: {:?}", files_below(&test.canary())));
+    }
+    left
+}
+
+/// Removes by force what is left, so that the machine is as before.
+pub fn scrub(test: &Test) {
+    for process in processes_of(test) {
+        process.signal(Signal::KILL);
+        let _ = process.wait_exit(DEADLINE);
+        let _ = process.reap();
+    }
+    for directory in Hierarchies::mounted().directories_named(&test.token) {
+        let members: Vec<_> =
+            processes(&directory).into_iter().filter_map(|pid| Process::open(pid).ok()).collect();
+        for process in &members {
+            let _ = fs::write(directory.join("freezer.state"), "THAWED");
+            process.signal(Signal::KILL);
+        }
+        let _ = members.iter().all(|process| process.wait_exit(DEADLINE));
+        let _ = fs::remove_dir(&directory);
+    }
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for mount in parse_mountinfo(&text).iter().rev().filter(|mount| mount.point.contains(&test.token)) {
+        let _ = unmount(mount.point.as_str(), UnmountFlags::DETACH);
+    }
+    let _ = fs::remove_dir_all(&test.dir);
+}
+
+/// Live processes that carry the token: in their environment, their cgroup's path, or a mount of a mount namespace
+/// that is not ours. Exited ones that nobody has reaped yet don't count.
+fn processes_of(test: &Test) -> Vec<Process> {
+    let ours = own_namespace("mnt");
+    let marker = format!("{TOKEN_VARIABLE}={}", test.token);
+    let has_token = |pid: i32, file: &str, token: &str| {
+        let content = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        content.windows(token.len()).any(|window| window == token.as_bytes())
+    };
+    let is_of_test = |pid: i32| {
+        has_token(pid, "cgroup", &test.token)
+            || has_token(pid, "environ", &marker)
+            || (fs::read_link(format!("/proc/{pid}/ns/mnt")).is_ok_and(|link| link.to_string_lossy() != ours)
+                && has_token(pid, "mountinfo", &test.token))
+    };
+    let alive = |process: &Process| !process.has_exited();
+    let own = std::process::id().cast_signed();
+    debug_assert_eq!(namespace_of(own, "mnt"), ours);
+    all_pids()
+        .into_iter()
+        .filter(|&pid| pid != own && is_of_test(pid))
+        .filter_map(|pid| Process::open(pid).ok())
+        .filter(alive)
+        .collect()
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        found.push(entry.path());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(files_below(&entry.path()));
+        }
+    }
+    found
+}

@@ -1,0 +1,180 @@
+//! Running the cases: skips and known differences counted, nothing left behind.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::command::RUNTIME_NAME;
+use crate::differences;
+use crate::lane::Lane;
+use crate::residue;
+use crate::rootfs::Busybox;
+use crate::runtime::Runtime;
+use crate::test::Test;
+
+/// Why a test cannot be run here.
+#[derive(Debug)]
+pub struct Skip(String);
+
+impl Skip {
+    /// A skip for a reason.
+    #[must_use]
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// What a test returns; a failure is a panic.
+pub type Verdict = Result<(), Skip>;
+
+/// The function of a test.
+pub type Run = Box<dyn Fn(&Test) -> Verdict + Send + Sync>;
+
+/// A test.
+pub struct Case {
+    /// `suite::subject_condition_result`.
+    pub name: String,
+    run: Run,
+    only_ours: bool,
+}
+
+impl Case {
+    /// A test of any runtime.
+    #[must_use]
+    pub fn new(name: impl Into<String>, run: impl Fn(&Test) -> Verdict + Send + Sync + 'static) -> Self {
+        Self { name: name.into(), run: Box::new(run), only_ours: false }
+    }
+
+    /// Of something that only our own runtime promises.
+    #[must_use]
+    pub fn only_ours(mut self) -> Self {
+        self.only_ours = true;
+        self
+    }
+}
+
+/// The cases of a suite, from its functions.
+#[macro_export]
+macro_rules! cases {
+    ($suite:literal: $($name:ident),* $(,)?) => {
+        vec![$($crate::Case::new(concat!($suite, "::", stringify!($name)), $name)),*]
+    };
+}
+
+thread_local! {
+    static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+type Skips = Arc<Mutex<BTreeMap<String, u32>>>;
+
+struct World {
+    runtime: Runtime,
+    lane: Lane,
+    scratch: PathBuf,
+    busybox: &'static Busybox,
+    skips: Skips,
+}
+
+/// Runs the cases that the command line selects.
+#[must_use]
+pub fn main(cases: Vec<Case>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    if arguments.test_threads.is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        arguments.test_threads = Some(processors * 2);
+    }
+    let scratch = std::env::temp_dir().join(format!("runtime-tests-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).expect("make the scratch directory");
+    let skips = Skips::default();
+    let world = prepare(&scratch, &skips);
+    match &world {
+        Ok(world) => eprintln!(
+            "runtime: {} {} ({}), cgroup: {:?}",
+            world.runtime.name,
+            world.runtime.version,
+            world.runtime.path.display(),
+            world.lane
+        ),
+        Err(reason) => eprintln!("everything is skipped: {reason}"),
+    }
+    let world = Arc::new(world);
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        PANICKED_AT.with_borrow_mut(|at| *at = place);
+    }));
+    let number = |index: usize| format!("rt{}n{index}", std::process::id());
+    let trials = cases.into_iter().enumerate().map(|(index, case)| {
+        let world = Arc::clone(&world);
+        Trial::ignorable_test(case.name.clone(), move || run_case(&world, &case, number(index)))
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let _ = rustix::mount::unmount(&scratch, rustix::mount::UnmountFlags::DETACH);
+    let _ = std::fs::remove_dir(&scratch);
+    for (reason, count) in skips.lock().expect("no test panics with it").iter() {
+        eprintln!("skipped {count}: {reason}");
+    }
+    conclusion.exit_code()
+}
+
+fn prepare(scratch: &Path, skips: &Skips) -> Result<World, String> {
+    let runtime = Runtime::find()?;
+    let _ = RUNTIME_NAME.set(runtime.name.clone());
+    let lane = Lane::enter(scratch)?;
+    rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))
+        .map_err(|error| format!("become a subreaper: {error}"))?;
+    let busybox = Busybox::get(scratch)?;
+    Ok(World { runtime, lane, scratch: scratch.to_owned(), busybox, skips: Arc::clone(skips) })
+}
+
+fn skip(skips: &Skips, reason: String) -> Completion {
+    *skips.lock().expect("no test panics with it").entry(reason.clone()).or_default() += 1;
+    Completion::ignored_with(reason)
+}
+
+fn run_case(world: &Result<World, String>, case: &Case, token: String) -> Result<Completion, Failed> {
+    let world = match world {
+        Ok(world) => world,
+        Err(reason) => return Ok(Completion::ignored_with(reason)),
+    };
+    if case.only_ours && !world.runtime.is_ours() {
+        return Ok(skip(&world.skips, "a promise of our own runtime".into()));
+    }
+    let ignore_differences = std::env::var_os("ALL_DIFFERENCES").is_some();
+    if let Some(reason) = differences::known(&world.runtime, world.lane, &case.name)
+        && !ignore_differences
+    {
+        return Ok(skip(&world.skips, format!("{} {}: {reason}", world.runtime.name, world.runtime.version)));
+    }
+    let test = Test::new(world.runtime.clone(), world.lane, &world.scratch, token, world.busybox);
+    let verdict = guarded(|| (case.run)(&test));
+    let residue = guarded(|| {
+        residue::delete_containers(&test);
+        residue::find(&test)
+    });
+    if std::env::var_os("KEEP").is_none() {
+        residue::scrub(&test);
+    }
+    match (verdict, residue) {
+        (Err(failure), _) | (_, Err(failure)) => Err(failure.into()),
+        (Ok(_), Ok(left)) if !left.is_empty() => Err(format!("left behind:\n{}", left.join("\n")).into()),
+        (Ok(Err(Skip(reason))), _) => Ok(skip(&world.skips, reason)),
+        (Ok(Ok(())), _) => Ok(Completion::Completed),
+    }
+}
+
+/// Runs something that panics on failure; its message and place then.
+fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        let message = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()))
+            .unwrap_or_default();
+        PANICKED_AT.with_borrow(|at| format!("{message}\nat {at}"))
+    })
+}

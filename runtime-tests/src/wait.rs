@@ -1,0 +1,126 @@
+//! Waiting for events with a deadline; nothing here sleeps.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
+
+/// How long anything may take.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits until `fd` is readable (or hung up), false at the deadline.
+#[must_use]
+pub fn readable(fd: impl AsFd, deadline: Duration) -> bool {
+    let end = Instant::now() + deadline;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("poll: {error}"),
+        }
+    }
+}
+
+/// A process, held by pidfd.
+#[derive(Debug)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    pidfd: OwnedFd,
+}
+
+impl Process {
+    /// Takes hold of a process.
+    ///
+    /// # Errors
+    /// `ESRCH` when it is gone.
+    pub fn open(pid: i32) -> io::Result<Self> {
+        let id = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Self { pid, pidfd: pidfd_open(id, PidfdFlags::empty())? })
+    }
+
+    /// Waits until it has exited (it may be a zombie), false at the deadline.
+    #[must_use]
+    pub fn wait_exit(&self, deadline: Duration) -> bool {
+        readable(&self.pidfd, deadline)
+    }
+
+    /// Whether it has exited.
+    #[must_use]
+    pub fn has_exited(&self) -> bool {
+        self.wait_exit(Duration::ZERO)
+    }
+
+    /// Sends a signal, as the kernel's OOM killer or another host process would.
+    pub fn signal(&self, signal: Signal) {
+        // An error says that it is gone already, which is what a sender of signals must expect.
+        let _ = pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    /// Reaps it, when it became a child of this process (the test process is a subreaper): its exit status as a
+    /// shell has it, 128 + signal when it was killed.
+    #[must_use]
+    pub fn reap(&self) -> Option<i32> {
+        let id = Pid::from_raw(self.pid)?;
+        let (_, status) = waitpid(Some(id), WaitOptions::empty()).ok()??;
+        status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal))
+    }
+}
+
+/// A FIFO, by which a container and its test tell each other how far they are.
+#[derive(Debug)]
+pub struct Fifo {
+    path: PathBuf,
+    file: std::fs::File,
+    seen: Vec<u8>,
+}
+
+impl Fifo {
+    /// Makes the FIFO and opens it for both directions, so that neither side's open ever blocks.
+    #[must_use]
+    pub fn create(path: &Path) -> Self {
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o666)).expect("mkfifo");
+        rustix::fs::chmod(path, Mode::from_raw_mode(0o666)).expect("chmod");
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty()).expect("open the fifo").into();
+        Self { path: path.to_owned(), file, seen: Vec::new() }
+    }
+
+    /// The next line, without its newline.
+    ///
+    /// # Panics
+    /// At the deadline.
+    pub fn line(&mut self) -> String {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(at) = self.seen.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.seen.drain(..=at).collect();
+                return String::from_utf8_lossy(&line[..at]).into_owned();
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(readable(&self.file, left), "no line from {} in {DEADLINE:?}", self.path.display());
+            let mut buffer = [0; 4096];
+            let count = self.file.read(&mut buffer).unwrap_or(0);
+            self.seen.extend_from_slice(&buffer[..count]);
+        }
+    }
+
+    /// Whether nothing has been written so far.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.seen.is_empty() && !readable(&self.file, Duration::ZERO)
+    }
+
+    /// Writes a line to it.
+    pub fn send(&mut self, line: &str) {
+        use std::io::Write;
+        writeln!(self.file, "{line}").expect("write to the fifo");
+    }
+}
