@@ -4,6 +4,7 @@
 //!
 //! Never touches what the embedding process owns: no chdir, umask, environment, signal disposition, rlimit, stdout.
 
+pub mod cgroup;
 pub mod error;
 pub mod id;
 pub mod lifecycle;

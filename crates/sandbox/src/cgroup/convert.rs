@@ -1,0 +1,104 @@
+//! The config speaks v1; what its values are on v2. Pure.
+
+use spec::config::{Limit, Memory};
+
+use super::error::PlanError;
+
+/// `cpu.shares` (2 to 262144) as `cpu.weight` (1 to 10000): the linear conversion that Kubernetes' KEP-2254 wrote down
+/// and all runtimes had for years. The runtime-spec names none. (runc 1.3.2 and crun 1.24 changed to a quadratic one,
+/// which maps 1024 to 100 instead of 39.)
+pub fn shares_to_weight(shares: u64) -> u64 {
+    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
+}
+
+/// `blkio.weight` (10 to 1000) as `io.weight` (1 to 10000), linear.
+pub fn io_weight(weight: u16) -> u64 {
+    1 + (u64::from(weight.clamp(10, 1000)) - 10) * 9999 / 990
+}
+
+/// A limit as v2 files take it.
+pub(super) fn v2_limit(limit: Limit) -> String {
+    match limit {
+        Limit::Max => "max".to_owned(),
+        Limit::Value(value) => value.to_string(),
+    }
+}
+
+/// A limit as v1 files take it.
+pub(super) fn v1_limit(limit: Limit) -> String {
+    match limit {
+        Limit::Max => "-1".to_owned(),
+        Limit::Value(value) => value.to_string(),
+    }
+}
+
+/// What is asked of swap: on v1 memory and swap together (`memory.memsw.limit_in_bytes`), on v2 swap alone
+/// (`memory.swap.max`). Unlimited memory without a word about swap is unlimited in both, as v1 has it.
+pub(super) struct Swap {
+    pub(super) total: Limit,
+    pub(super) alone: Limit,
+}
+
+pub(super) fn swap(memory: &Memory) -> Result<Option<Swap>, PlanError> {
+    let error = |rule: &str| {
+        Err(PlanError::Value { pointer: "/linux/resources/memory/swap".to_owned(), rule: rule.to_owned() })
+    };
+    match (memory.swap, memory.limit) {
+        (None, Some(Limit::Max)) | (Some(Limit::Max), _) => {
+            Ok(Some(Swap { total: Limit::Max, alone: Limit::Max }))
+        }
+        (None, _) => Ok(None),
+        (Some(Limit::Value(_)), None) => {
+            error("it limits memory and swap together, so it needs a memory limit")
+        }
+        (Some(Limit::Value(_)), Some(Limit::Max)) => {
+            error("it limits memory and swap together, but memory is not limited")
+        }
+        (Some(Limit::Value(total)), Some(Limit::Value(memory))) => match total.checked_sub(memory) {
+            Some(alone) => Ok(Some(Swap { total: Limit::Value(total), alone: Limit::Value(alone) })),
+            None => error("it limits memory and swap together, so it can't be below the memory limit"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_edges_and_default() {
+        for (shares, weight) in
+            [(0, 1), (2, 1), (3, 1), (512, 20), (1024, 39), (262_144, 10_000), (u64::MAX, 10_000)]
+        {
+            assert_eq!(shares_to_weight(shares), weight, "{shares}");
+        }
+    }
+
+    #[test]
+    fn io_weight_edges() {
+        for (weight, converted) in
+            [(0, 1), (10, 1), (100, 910), (500, 4950), (1000, 10_000), (u16::MAX, 10_000)]
+        {
+            assert_eq!(io_weight(weight), converted, "{weight}");
+        }
+    }
+
+    #[test]
+    fn swap_table() {
+        use Limit::{Max, Value};
+        let of = |swap, limit| super::swap(&Memory { swap, limit, ..Memory::default() });
+        let ok = |swap, limit| of(swap, limit).unwrap().map(|it| (it.total, it.alone));
+        assert_eq!(ok(None, None), None);
+        assert_eq!(ok(None, Some(Value(5))), None);
+        assert_eq!(ok(None, Some(Max)), Some((Max, Max)));
+        assert_eq!(ok(Some(Max), None), Some((Max, Max)));
+        assert_eq!(ok(Some(Max), Some(Value(5))), Some((Max, Max)));
+        assert_eq!(ok(Some(Value(7)), Some(Value(5))), Some((Value(7), Value(2))));
+        assert_eq!(ok(Some(Value(5)), Some(Value(5))), Some((Value(5), Value(0))));
+        for (swap, limit) in
+            [(Some(Value(5)), None), (Some(Value(5)), Some(Max)), (Some(Value(4)), Some(Value(5)))]
+        {
+            assert!(of(swap, limit).is_err(), "{swap:?} {limit:?}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What can go wrong with cgroups: in the plan (the config's fault, or the host lacks something), or on the host.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// The cgroup can't be planned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// systemd was asked to make the cgroup.
+    #[error("the systemd cgroup driver is not supported yet: use cgroupfs")]
+    Systemd,
+    /// `cgroupsPath` is not a path strictly below a cgroup.
+    #[error("cgroup path {path:?} (/linux/cgroupsPath, or the container id): {rule}")]
+    Path {
+        /// As in the config.
+        path: String,
+        /// What it breaks.
+        rule: &'static str,
+    },
+    /// The path is relative to the runtime's own cgroup, which was not probed or is not known.
+    #[error("cgroup path {path:?} is relative to the runtime's own cgroup, which is not known")]
+    OwnPath {
+        /// As in the config.
+        path: String,
+    },
+    /// A limit needs a controller that the host does not have (or has not enabled for us).
+    #[error("cgroup controller {controller} is not available on this host, needed for {pointer}")]
+    Controller {
+        /// Its name.
+        controller: String,
+        /// The limit, as JSON pointer.
+        pointer: String,
+    },
+    /// The value makes no sense, or has no equivalent in the host's cgroup version (runtime-spec, config-linux.md,
+    /// Unified: "If the conversion is not possible the runtime MUST generate an error").
+    #[error("{pointer}: {rule}")]
+    Value {
+        /// Where, as JSON pointer.
+        pointer: String,
+        /// Why.
+        rule: String,
+    },
+}
+
+/// A cgroup operation that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CgroupError {
+    /// A call on a cgroup file or directory.
+    #[error("{call} {}: {}", path.display(), Lower(source))]
+    Call {
+        /// What was done: `mkdir`, `open`, `read`, …
+        call: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The errno.
+        source: io::Error,
+    },
+    /// A value that the kernel does not take.
+    #[error("write {value:?} to {} (from {pointer}): {}", path.display(), Lower(source))]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What was written.
+        value: String,
+        /// Where it comes from.
+        pointer: String,
+        /// The errno.
+        source: io::Error,
+    },
+    /// The device filter is not taken.
+    #[error("{call} device filter on {} (from /linux/resources/devices): {}", path.display(), Lower(source))]
+    DeviceFilter {
+        /// `load` or `attach`.
+        call: &'static str,
+        /// The cgroup.
+        path: PathBuf,
+        /// The errno.
+        source: io::Error,
+    },
+    /// A controller that a limit needs can't be enabled.
+    #[error("cgroup controller {controller} can't be enabled in {} (for {pointer}): {}", path.display(), Reason(source))]
+    Controller {
+        /// Its name.
+        controller: String,
+        /// The parent in which.
+        path: PathBuf,
+        /// The limit.
+        pointer: String,
+        /// The errno; absent where the parent does not have the controller.
+        source: Option<io::Error>,
+    },
+    /// The container's cgroup is there already, and in use.
+    #[error("cgroup {} exists and has processes: {}", path.display(), Pids(pids))]
+    Occupied {
+        /// The cgroup.
+        path: PathBuf,
+        /// Who is in it.
+        pids: Vec<i32>,
+    },
+    /// The container's cgroup is there already, and frozen: a process that enters it would never run.
+    #[error("cgroup {} exists and is frozen", path.display())]
+    Frozen {
+        /// The cgroup.
+        path: PathBuf,
+    },
+    /// Processes are still in it at the deadline.
+    #[error("cgroup {} still has processes at the deadline: {}", path.display(), Pids(pids))]
+    StillPopulated {
+        /// The cgroup.
+        path: PathBuf,
+        /// Which.
+        pids: Vec<i32>,
+    },
+    /// It does not stop at the deadline; it was thawed again.
+    #[error("cgroup {} can't be frozen: processes still run at the deadline", path.display())]
+    NotFrozen {
+        /// The cgroup.
+        path: PathBuf,
+    },
+    /// There is no freezer.
+    #[error("this host has no cgroup freezer")]
+    NoFreezer,
+    /// What is recorded is not a path below a cgroup mount point.
+    #[error("recorded cgroup {} is not strictly below {}", path.display(), mount_point.display())]
+    Record {
+        /// The directory.
+        path: PathBuf,
+        /// What it should be below.
+        mount_point: PathBuf,
+    },
+}
+
+impl CgroupError {
+    /// The errno of the call, where there was one.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Call { source, .. } | Self::Write { source, .. } | Self::DeviceFilter { source, .. } => {
+                source.raw_os_error()
+            }
+            Self::Controller { source, .. } => source.as_ref().and_then(io::Error::raw_os_error),
+            _ => None,
+        }
+    }
+
+    /// The field of the config that is concerned, as JSON pointer.
+    pub fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::Write { pointer, .. } | Self::Controller { pointer, .. } => Some(pointer),
+            Self::DeviceFilter { .. } => Some("/linux/resources/devices"),
+            _ => None,
+        }
+    }
+}
+
+/// An errno's text in lower case, without the number.
+struct Lower<'a>(&'a io::Error);
+
+impl fmt::Display for Lower<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let text = text.split(" (os error").next().unwrap_or(&text);
+        let mut chars = text.chars();
+        match chars.next() {
+            Some(first) => write!(f, "{}{}", first.to_lowercase(), chars.as_str()),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Reason<'a>(&'a Option<io::Error>);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            // cgroups(7), "no internal processes" rule.
+            Some(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) => {
+                f.write_str("it has processes of its own (device or resource busy)")
+            }
+            Some(error) => Lower(error).fmt(f),
+            None => f.write_str("it is not enabled there by its parent"),
+        }
+    }
+}
+
+struct Pids<'a>(&'a [i32]);
+
+impl fmt::Display for Pids<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none that can be seen from here");
+        }
+        const SHOWN: usize = 10;
+        f.write_str("pid ")?;
+        for (n, pid) in self.0.iter().take(SHOWN).enumerate() {
+            write!(f, "{}{pid}", if n == 0 { "" } else { ", " })?;
+        }
+        if self.0.len() > SHOWN { write!(f, " and {} more", self.0.len() - SHOWN) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_text_one_line_lower_case() {
+        let error = CgroupError::Write {
+            path: "/sys/fs/cgroup/a/memory.max".into(),
+            value: "x".into(),
+            pointer: "/linux/resources/memory/limit".into(),
+            source: io::Error::from_raw_os_error(22),
+        };
+        assert_eq!(
+            error.to_string(),
+            "write \"x\" to /sys/fs/cgroup/a/memory.max (from /linux/resources/memory/limit): invalid argument"
+        );
+        assert_eq!((error.errno(), error.pointer()), (Some(22), Some("/linux/resources/memory/limit")));
+    }
+
+    #[test]
+    fn error_many_pids_shortened() {
+        let error = CgroupError::Occupied { path: "/c".into(), pids: (1..=12).collect() };
+        assert_eq!(
+            error.to_string(),
+            "cgroup /c exists and has processes: pid 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
+        );
+    }
+}

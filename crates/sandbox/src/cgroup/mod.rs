@@ -1,0 +1,50 @@
+//! Cgroups: one handle for v2 (unified), v1 and hybrid, through the cgroup file system.
+//!
+//! Runs in the runtime. The data goes one way:
+//!
+//! * [`probe_hierarchies`]: what the host has, as plain data;
+//! * [`plan_cgroup`]: pure; which directories are made and what is written into which file, each write with the JSON
+//!   pointer that it comes from; prints as text;
+//! * [`CgroupPlan::probe_claim`], [`Cgroup::create`]: what will be made (to be stored as the intent), then the making.
+//!   The limits are in place before the first process exists; where a step does not succeed, nothing is left.
+//!
+//! Always: only directories strictly below a hierarchy's mount point; only what the [`CgroupRecord`] says this runtime
+//! made is removed; every wait has a deadline and ends on the kernel's notice, where it gives one.
+//!
+//! Sources: cgroups(7), the kernel's `cgroup-v2.rst` and `cgroup-v1/*.rst`, runtime-spec `config-linux.md` (Control
+//! groups).
+
+mod bpf;
+mod convert;
+mod create;
+mod device;
+mod error;
+mod file;
+mod freeze;
+mod handle;
+mod hierarchies;
+mod kill;
+mod limits_v1;
+mod limits_v2;
+mod path;
+mod plan;
+mod record;
+mod remove;
+mod subtree;
+mod sys;
+
+use std::time::Duration;
+
+pub use bpf::{Instruction, device_program};
+pub use convert::{io_weight, shares_to_weight};
+pub use create::Claim;
+pub use device::default_device_rules;
+pub use error::{CgroupError, PlanError};
+pub use handle::Cgroup;
+pub use hierarchies::{Hierarchies, Mode, OwnPaths, V1Hierarchy, V2Hierarchy, probe_hierarchies};
+pub use path::CgroupPath;
+pub use plan::{CgroupPlan, DeviceFilter, DevicePlan, DirectoryPlan, Missing, Write, plan_cgroup};
+pub use record::{CgroupRecord, Hierarchy, RecordedDirectory};
+
+/// How long to wait for a cgroup to become empty, where the caller has no other wish.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,0 +1,48 @@
+//! What is stored of a container's cgroups: enough to find, kill and remove them in another process, and no more.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::hierarchies::Mode;
+
+/// Which hierarchy a directory is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hierarchy {
+    /// The unified one.
+    V2,
+    /// One of v1: its controllers, or `name=…`.
+    V1(Vec<String>),
+}
+
+impl Hierarchy {
+    /// Whether it has this v1 controller.
+    pub(super) fn is_v1_with(&self, controller: &str) -> bool {
+        matches!(self, Self::V1(controllers) if controllers.iter().any(|name| name == controller))
+    }
+}
+
+/// The container's cgroup in one hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedDirectory {
+    /// In which.
+    pub hierarchy: Hierarchy,
+    /// Where that is mounted.
+    pub mount_point: PathBuf,
+    /// The container's cgroup, absolute.
+    pub path: PathBuf,
+    /// Whether this runtime made it. Another's is left in place, empty.
+    pub made: bool,
+    /// The directories above it that this runtime made, absolute, the lowest first. Removed where they are empty.
+    pub made_parents: Vec<PathBuf>,
+}
+
+/// A container's cgroups, as stored in its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupRecord {
+    /// How the host did cgroups; absent where it did not, or was not to.
+    pub mode: Option<Mode>,
+    /// One for each hierarchy.
+    pub directories: Vec<RecordedDirectory>,
+}
