@@ -1,4 +1,5 @@
 //! The plan of cgroups as text: what would be done on hosts with v2, v1 and both.
+#![allow(clippy::unwrap_used)]
 
 use sandbox::cgroup::{CgroupPath, Hierarchies, Mode, PlanError, V1Hierarchy, V2Hierarchy, plan_cgroup};
 use sandbox::{CgroupManager, ContainerId};
