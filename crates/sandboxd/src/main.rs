@@ -1,2 +1,58 @@
-//! Placeholder.
-fn main() {}
+//! `sandboxd`: runc's command line over the library `sandbox`.
+//!
+//! Thin: [`args`] says what the user said, [`commands`] what it means; the work is the library's. What goes wrong is
+//! one line on stderr and, where asked for, one in the log ([`log`]).
+
+mod args;
+mod commands;
+mod error;
+mod foreground;
+mod log;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use args::{CommandLine, Request};
+use error::{Context as _, Failure, Result};
+use log::Log;
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let CommandLine { global, name, subject, request } = args::parse(&words);
+    let log = Log::new(&global);
+    let result = match request {
+        Ok(Request::Help(text)) => print(&text),
+        Ok(Request::Version) => print(VERSION),
+        Ok(Request::Verb(verb)) => {
+            log.start_steps();
+            commands::execute(*verb, &commands::Session::new(&global, &log, name, subject.as_deref()))
+        }
+        Err(misuse) => Err(misuse.into()),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let failure = Failure { command: name, subject, error };
+            log.failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// In the form of `runc --version`, which callers parse by line.
+const VERSION: &str = concat!(
+    "sandboxd version ",
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit: ",
+    env!("SANDBOXD_COMMIT"),
+    "\nspec: 1.3.0\n"
+);
+
+/// Prints to stdout, with the exit code of success.
+fn print(text: &str) -> Result<u8> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context(|| "write stdout".to_owned())?;
+    Ok(0)
+}

@@ -1,0 +1,100 @@
+//! What can be wrong with a command line, in runc's words where callers look for them.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// The command line can't be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Misuse {
+    /// The last word is a flag that needs a value.
+    #[error("flag needs an argument: {flag}")]
+    MissingValue {
+        /// As typed.
+        flag: String,
+    },
+    /// A flag that is on or off was given something else.
+    #[error("invalid boolean value {value:?} for {flag}")]
+    NotABoolean {
+        /// As typed.
+        flag: String,
+        /// As typed.
+        value: OsString,
+    },
+    /// No such flag.
+    #[error("flag provided but not defined: {flag}{}", did_you_mean(.close))]
+    UnknownFlag {
+        /// With two dashes.
+        flag: String,
+        /// One that it may have been meant for.
+        close: Option<String>,
+    },
+    /// No such command.
+    #[error("no such command: {name}{}", did_you_mean(.close))]
+    UnknownCommand {
+        /// As typed.
+        name: String,
+        /// One that it may have been meant for.
+        close: Option<String>,
+    },
+    /// Too few or too many operands.
+    #[error("requires {} argument(s)", .0.text())]
+    Operands(Operands),
+    /// A flag's value is not one of its kind, two flags exclude each other, …
+    #[error("{0}")]
+    Other(String),
+}
+
+/// How many operands a command takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Operands {
+    /// At least.
+    pub(crate) min: usize,
+    /// At most.
+    pub(crate) max: usize,
+    /// How many were given.
+    pub(crate) given: usize,
+}
+
+impl Operands {
+    fn text(self) -> String {
+        if self.min == self.max {
+            format!("exactly {}", self.min)
+        } else if self.given < self.min {
+            format!("a minimum of {}", self.min)
+        } else {
+            format!("a maximum of {}", self.max)
+        }
+    }
+}
+
+fn did_you_mean(close: &Option<String>) -> String {
+    close.as_ref().map(|close| format!("; did you mean {close}?")).unwrap_or_default()
+}
+
+impl From<clap::Error> for Misuse {
+    fn from(error: clap::Error) -> Self {
+        let text = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => Some(text.clone()),
+            Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+            _ => None,
+        };
+        match (error.kind(), text(ContextKind::InvalidArg)) {
+            (ErrorKind::UnknownArgument, Some(flag)) => {
+                Self::UnknownFlag { flag, close: text(ContextKind::SuggestedArg) }
+            }
+            _ => Self::Other(one_line(&error.to_string())),
+        }
+    }
+}
+
+/// clap's rendering in one line: without the word `error:`, the usage and the hint at `--help`.
+fn one_line(rendered: &str) -> String {
+    let rendered = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let end = ["\n\nUsage:", "\n\nFor more information"]
+        .iter()
+        .filter_map(|mark| rendered.find(mark))
+        .min()
+        .unwrap_or(rendered.len());
+    rendered[..end].split_whitespace().collect::<Vec<_>>().join(" ")
+}

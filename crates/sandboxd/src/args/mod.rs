@@ -1,0 +1,174 @@
+//! What the user said: the command line as values. No I/O, and no decision about what it means.
+//!
+//! [`mod@normalise`] turns the forms that callers of runc write into one, clap reads it.
+
+pub(crate) mod about;
+pub(crate) mod creation;
+pub(crate) mod global;
+pub(crate) mod later;
+pub(crate) mod lifecycle;
+mod misuse;
+mod normalise;
+mod verb;
+
+use std::ffi::OsString;
+
+use clap::{Args as _, FromArgMatches as _};
+
+pub(crate) use global::Global;
+pub(crate) use misuse::Misuse;
+pub(crate) use verb::{Row, Verb};
+
+use misuse::Operands;
+use normalise::{Flags, FlagsMayStand, Words, normalise};
+
+/// Name of the program in its messages.
+pub(crate) const PROGRAM: &str = "sandboxd";
+
+/// A command line.
+#[derive(Debug)]
+pub(crate) struct CommandLine {
+    /// The global flags, as far as they could be read: also a misuse is logged where they say.
+    pub(crate) global: Global,
+    /// The command's name, where there is one.
+    pub(crate) name: Option<&'static str>,
+    /// What it is about: the container's id, as typed.
+    pub(crate) subject: Option<OsString>,
+    /// What is to be done.
+    pub(crate) request: Result<Request, Misuse>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    /// Print this help.
+    Help(String),
+    /// Print the version.
+    Version,
+    /// A command.
+    Verb(Box<Verb>),
+}
+
+/// Reads a command line, without the program's name.
+pub(crate) fn parse(words: &[OsString]) -> CommandLine {
+    let program = program();
+    let flags = Flags::of(&program);
+    let mut read = Words::default();
+    let mut line =
+        CommandLine { global: Global::default(), name: None, subject: None, request: Ok(Request::Version) };
+    line.request = parse_request(words, &flags, &mut read, &mut line.name, &mut line.subject);
+    match read_global(program, &read.global) {
+        Ok(global) => line.global = global,
+        Err(misuse) => line.request = line.request.and(Err(misuse)),
+    }
+    line
+}
+
+/// All commands and flags, for the whole help and for completions.
+pub(crate) fn whole_program() -> clap::Command {
+    program()
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .subcommands(verb::ROWS.iter().map(Row::command))
+}
+
+fn program() -> clap::Command {
+    Global::augment_args(clap::Command::new(PROGRAM))
+        .about("Run containers from OCI bundles")
+        .long_about(
+            "Run containers from OCI bundles.\n\n\
+             A bundle is a directory with a config.json and the root file system that it names. To run one in the \
+             foreground:\n\n    sandboxd run --bundle DIR ID\n\nand to make one, put a root file system into \
+             DIR/rootfs and call\n\n    sandboxd spec --bundle DIR",
+        )
+        .after_help("sandboxd COMMAND --help explains a command.")
+        .args_override_self(true)
+}
+
+fn parse_request(
+    words: &[OsString],
+    global: &Flags<'_>,
+    read: &mut Words,
+    name: &mut Option<&'static str>,
+    subject: &mut Option<OsString>,
+) -> Result<Request, Misuse> {
+    let mut before = Words::default();
+    let none = Flags(Vec::new());
+    let result = normalise(words, &none, global, FlagsMayStand::BeforeOperands, &mut before);
+    read.global = before.global;
+    result?;
+    if !before.own.is_empty() {
+        // There is no such flag: let clap say so.
+        read_global(program(), &before.own)?;
+    }
+    if read.global.iter().any(|word| word == "--version") {
+        return Ok(Request::Version);
+    }
+    let mut rest = before.operands.as_slice();
+    if matches!(rest.first().and_then(|word| word.to_str()), Some("help" | "h")) {
+        read.help = true;
+        rest = &rest[1..];
+    }
+    read.help |= before.help;
+    let Some((verb, rest)) = rest.split_first() else {
+        return Ok(Request::Help(help(whole_program())));
+    };
+    let Some(row) = verb.to_str().and_then(Row::find) else { return Err(unknown_command(verb)) };
+    *name = Some(row.name);
+    parse_verb(row, rest, global, read, subject)
+}
+
+fn parse_verb(
+    row: &'static Row,
+    words: &[OsString],
+    global: &Flags<'_>,
+    read: &mut Words,
+    subject: &mut Option<OsString>,
+) -> Result<Request, Misuse> {
+    let command = row.command();
+    let result = normalise(words, &Flags::of(&command), global, row.flags_may_stand, read);
+    *subject = row.subject.and_then(|at| read.operands.get(at)).cloned();
+    if read.help {
+        return Ok(Request::Help(help(command.bin_name(format!("{PROGRAM} {}", row.name)))));
+    }
+    result?;
+    let flags = [OsString::from(row.name)].into_iter().chain(read.own.iter().cloned());
+    let given = read.operands.len();
+    if !row.operands.contains(&given) {
+        // A flag that does not exist explains more than the number of operands.
+        command.mut_args(|argument| argument.required(false)).try_get_matches_from(flags)?;
+        let (min, max) = (*row.operands.start(), *row.operands.end());
+        return Err(Misuse::Operands(Operands { min, max, given }));
+    }
+    let words = flags.chain([OsString::from("--")]).chain(read.operands.iter().cloned());
+    let matches = command.try_get_matches_from(words)?;
+    Ok(Request::Verb(Box::new(row.read(&matches)?)))
+}
+
+/// The whole explanation of the command, and a line or two for each flag.
+fn help(command: clap::Command) -> String {
+    let about = command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
+    let flag =
+        clap::Arg::new("help").long("help").short('h').action(clap::ArgAction::Help).help("Print this help");
+    command.about(about).disable_help_flag(true).arg(flag).render_help().to_string()
+}
+
+fn read_global(program: clap::Command, words: &[OsString]) -> Result<Global, Misuse> {
+    let words = [OsString::from(PROGRAM)].into_iter().chain(words.iter().cloned());
+    let matches = program.try_get_matches_from(words)?;
+    Ok(Global::from_arg_matches(&matches)?)
+}
+
+fn unknown_command(word: &OsString) -> Misuse {
+    // clap knows what is close.
+    let words = [OsString::from(PROGRAM), word.clone()];
+    let close = whole_program().try_get_matches_from(words).err().and_then(|error| {
+        match error.get(clap::error::ContextKind::SuggestedSubcommand)? {
+            // The closest comes last.
+            clap::error::ContextValue::Strings(names) => names.last().cloned(),
+            clap::error::ContextValue::String(name) => Some(name.clone()),
+            _ => None,
+        }
+    });
+    Misuse::UnknownCommand { name: word.to_string_lossy().into_owned(), close }
+}

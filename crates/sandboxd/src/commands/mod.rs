@@ -1,0 +1,52 @@
+//! What each command means: a call of the library, and what is printed of its result.
+
+mod completion;
+mod create;
+mod delete;
+mod kill;
+mod list;
+mod owner;
+mod ps;
+mod request;
+mod run;
+mod select;
+mod session;
+mod signal;
+mod spec;
+mod start;
+mod state;
+
+pub(crate) use session::Session;
+
+use crate::args::Verb;
+use crate::error::{Error, Result};
+
+/// Carries out a command. The result is the exit code.
+///
+/// # Errors
+/// Why it did not succeed.
+pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
+    match verb {
+        Verb::Create(create) => create::create(session, &create),
+        Verb::Start(start) => start::start(session, &start),
+        Verb::Run(run) => run::run(session, &run),
+        Verb::State(state) => state::state(session, &state),
+        Verb::List(list) => list::list(session, &list),
+        Verb::Ps(ps) => ps::ps(session, &ps),
+        Verb::Kill(kill) => kill::kill(session, &kill),
+        Verb::Delete(delete) => delete::delete(session, &delete),
+        Verb::Spec(spec) => spec::spec(&spec),
+        Verb::Completion(completion) => completion::completion(&completion),
+        Verb::Plan(_)
+        | Verb::Features(_)
+        | Verb::Exec(_)
+        | Verb::Pause(_)
+        | Verb::Resume(_)
+        | Verb::Update(_)
+        | Verb::Events(_)
+        | Verb::Checkpoint(_)
+        | Verb::Restore(_)
+        | Verb::Mounts(_)
+        | Verb::Info(_) => Err(Error::NotSupportedYet),
+    }
+}

@@ -1,0 +1,128 @@
+//! From the flags of `create` and `run` to the library's request.
+
+use std::env;
+use std::fs;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use sandbox::{CgroupManager, ContainerId, CreateRequest, RootSwitch, SessionKeyring};
+
+use super::Session;
+use crate::args::creation::Creation;
+use crate::args::global;
+use crate::error::{Context as _, Error, Result};
+
+/// Whether the command returns while the container lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stay {
+    Detached,
+    Foreground,
+}
+
+/// A request, and whether its container's terminal is for this process to serve.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) request: CreateRequest,
+    /// The container has a terminal, and nobody else takes its master.
+    pub(crate) own_terminal: bool,
+}
+
+/// Makes the request: reads nothing but what decides about the terminal, connects the sockets.
+///
+/// # Errors
+/// The id is none; terminal and console socket don't fit together; a socket can't be reached.
+pub(crate) fn prepare(session: &Session<'_>, creation: &Creation, stay: Stay) -> Result<Prepared> {
+    let mut request = CreateRequest::new(ContainerId::new(&creation.id)?, &creation.bundle);
+    request.config.clone_from(&creation.config);
+    request.pid_file.clone_from(&creation.pid_file);
+    request.root_switch = if creation.no_pivot { RootSwitch::Move } else { RootSwitch::Pivot };
+    request.session_keyring =
+        if creation.no_new_keyring { SessionKeyring::Inherit } else { SessionKeyring::New };
+    request.cgroup_manager = cgroup_manager(session);
+    request.preserve_fds = creation.preserve_fds.saturating_add(listen_fds());
+
+    let terminal = wants_terminal(creation)?;
+    let socket = creation.console_socket.as_deref().filter(|path| !path.as_os_str().is_empty());
+    match (stay, terminal, socket) {
+        (Stay::Detached, true, None) => return Err(Error::TerminalWithoutSocket),
+        (Stay::Foreground, _, Some(_)) | (_, false, Some(_)) => return Err(Error::SocketWithoutTerminal),
+        (Stay::Detached, true, Some(path)) => request.console = Some(connect("console socket", path)?),
+        (_, _, None) => {}
+    }
+    if let Some(path) = &creation.pidfd_socket {
+        request.pidfd_socket = Some(connect("pidfd socket", path)?);
+    }
+    Ok(Prepared { request, own_terminal: stay == Stay::Foreground && terminal })
+}
+
+fn cgroup_manager(session: &Session<'_>) -> CgroupManager {
+    match session.global.cgroup_manager {
+        Some(global::CgroupManager::Cgroupfs) => CgroupManager::Cgroupfs,
+        Some(global::CgroupManager::Systemd) => CgroupManager::Systemd,
+        Some(global::CgroupManager::Disabled) => CgroupManager::Disabled,
+        None if session.global.systemd_cgroup => CgroupManager::Systemd,
+        None => CgroupManager::default(),
+    }
+}
+
+/// How many descriptors were passed to this process by socket activation (`sd_listen_fds(3)`).
+fn listen_fds() -> u32 {
+    let number = |name| env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
+    if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
+}
+
+/// Whether the configuration asks for a terminal.
+///
+/// Only this is read here, and nothing is decided about the rest: the library reads the file as it should be.
+fn wants_terminal(creation: &Creation) -> Result<bool> {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        process: Option<Process>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Process {
+        terminal: Option<bool>,
+    }
+    let path = creation.config.clone().unwrap_or_else(|| creation.bundle.join("config.json"));
+    let bytes = fs::read(&path).context(|| format!("open {}", path.display()))?;
+    // What is wrong with it, and where, is the library's to say.
+    let config: Option<Config> = serde_json::from_slice(&bytes).ok();
+    Ok(config.and_then(|config| config.process?.terminal).unwrap_or(false))
+}
+
+/// Connects to a unix socket. The address of one has at most 107 bytes: a longer path is reached by descriptor.
+fn connect(what: &str, path: &Path) -> Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags};
+    const ADDRESS_BYTES: usize = 107;
+    let context = || format!("connect to {what} {}", path.display());
+    let stream = if path.as_os_str().len() <= ADDRESS_BYTES {
+        UnixStream::connect(path)
+    } else {
+        let socket =
+            rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).context(context)?;
+        UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd()))
+    };
+    Ok(stream.context(context)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn socket_below_a_long_path_is_reached() {
+        let directory =
+            env::temp_dir().join(format!("sandboxd-{}", std::process::id())).join("d".repeat(120));
+        fs::create_dir_all(&directory).unwrap();
+        // bind has the same limit.
+        let held = fs::File::open(&directory).unwrap();
+        let _listener = UnixListener::bind(format!("/proc/self/fd/{}/s", held.as_raw_fd())).unwrap();
+        assert!(connect("console socket", &directory.join("s")).is_ok());
+        let message = connect("console socket", &directory.join("absent")).unwrap_err().to_string();
+        assert!(message.starts_with("connect to console socket /"), "{message}");
+        fs::remove_dir_all(directory.parent().unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,176 @@
+//! What can go wrong in the binary itself, and the sentence that is made of it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::args::Misuse;
+
+/// A result of this crate.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a command did not succeed. One line, without the command and the id: [`Failure`] has them.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The command line can't be understood.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+    /// The library's.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// An id that is none.
+    #[error(transparent)]
+    Id(#[from] sandbox::id::InvalidContainerId),
+    /// A terminal was asked for, and nobody takes it.
+    #[error(
+        "cannot allocate tty if runc will detach without setting console socket (needs --console-socket)"
+    )]
+    TerminalWithoutSocket,
+    /// Somebody waits for a terminal that will not come.
+    #[error("cannot use console socket if runc will not detach or allocate tty")]
+    SocketWithoutTerminal,
+    /// No such signal.
+    #[error("unknown signal {0:?}")]
+    UnknownSignal(String),
+    /// Not a regular expression.
+    #[error("regular expression {pattern:?}: {source}")]
+    Regex {
+        /// As typed.
+        pattern: String,
+        /// Why.
+        source: regex_lite::Error,
+    },
+    /// Some of several containers.
+    #[error("{}", Several(.0))]
+    Several(Vec<(String, Error)>),
+    /// `spec` does not overwrite.
+    #[error("file {} exists, remove it first", .0.display())]
+    FileExists(PathBuf),
+    /// The host's `ps`.
+    #[error("ps: {0}")]
+    Ps(String),
+    /// What is still to come.
+    #[error("not supported yet")]
+    NotSupportedYet,
+    /// A system call of the binary itself.
+    #[error("{what}: {source}")]
+    Io {
+        /// The call and its object.
+        what: String,
+        /// The errno.
+        source: io::Error,
+    },
+    /// Output that can't be made JSON, or a file that is none.
+    #[error("JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Says which call it was.
+pub(crate) trait Context<T> {
+    /// Adds the call and its object.
+    ///
+    /// # Errors
+    /// The error, with them.
+    fn context(self, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<io::Error>> Context<T> for std::result::Result<T, E> {
+    fn context(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| Error::Io { what: what(), source: error.into() })
+    }
+}
+
+impl Error {
+    /// The errno, where a call of the binary itself is the cause.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Io { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+}
+
+struct Several<'a>(&'a [(String, Error)]);
+
+impl fmt::Display for Several<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (id, error)) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "; " };
+            write!(f, "{separator}{id}: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An error with the command and the container that it is about: what is printed and logged.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The command.
+    pub(crate) command: Option<&'static str>,
+    /// The container's id, as typed.
+    pub(crate) subject: Option<OsString>,
+    /// What went wrong.
+    pub(crate) error: Error,
+}
+
+impl Failure {
+    /// runc's exit codes: 1, and 255 for `exec`, whose other codes are the process's.
+    pub(crate) fn exit_code(&self) -> u8 {
+        if self.command == Some("exec") { 255 } else { 1 }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(command) = self.command {
+            f.write_str(command)?;
+            if let Some(subject) = &self.subject {
+                write!(f, " {}", OneLine(&subject.to_string_lossy()))?;
+            }
+            f.write_str(": ")?;
+        }
+        write!(f, "{}", OneLine(&self.error.to_string()))
+    }
+}
+
+/// Text in which control characters are escaped: whatever an id or a path contains, it stays one line.
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in self.0.split_inclusive(char::is_control) {
+            match piece.chars().next_back().filter(|last| last.is_control()) {
+                Some(control) => {
+                    f.write_str(&piece[..piece.len() - control.len_utf8()])?;
+                    write!(f, "{}", control.escape_default())?;
+                }
+                None => f.write_str(piece)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_with_control_characters_stays_one_line() {
+        let failure = Failure {
+            command: Some("state"),
+            subject: Some("a\nb\u{1b}[1m".into()),
+            error: Error::UnknownSignal("x\ty".to_owned()),
+        };
+        assert_eq!(failure.to_string(), r#"state a\nb\u{1b}[1m: unknown signal "x\ty""#);
+    }
+
+    #[test]
+    fn failure_of_exec_exits_255() {
+        let failure = |command| Failure { command, subject: None, error: Error::NotSupportedYet };
+        assert_eq!(failure(Some("exec")).exit_code(), 255);
+        assert_eq!(failure(Some("run")).exit_code(), 1);
+        assert_eq!(failure(None).exit_code(), 1);
+    }
+}

@@ -1,0 +1,98 @@
+//! Where errors and warnings go: stderr, and the file of `--log`.
+//!
+//! | | no `--log` | `--log FILE` |
+//! |---|---|---|
+//! | error | stderr: `sandboxd: …`, or the line as JSON where `--log-format json` is given | a line in the file, and `sandboxd: …` on stderr |
+//! | warning | stderr | a line in the file, except in a JSON log without `--debug` or `--log-level` |
+//! | steps (`--debug`) | stderr, as lines | lines in the file |
+//!
+//! The exception: podman reads a whole JSON log as one object when a command fails, over several commands, so without
+//! an explicit level an error must be the only line in it. Who wants the warnings there asks with a level
+//! (containerd does, with `--debug`).
+
+mod line;
+mod steps;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::args::Global;
+use crate::args::PROGRAM;
+use crate::args::global::{LogFormat, LogLevel};
+use crate::error::{Failure, OneLine};
+use line::Line;
+
+/// Where errors and warnings go. The file is opened when there is something to write.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    file: Option<PathBuf>,
+    format: LogFormat,
+    /// What was asked for; `warning` otherwise.
+    level: Option<LogLevel>,
+}
+
+impl Log {
+    /// As the global flags say.
+    pub(crate) fn new(global: &Global) -> Self {
+        let level = if global.debug { Some(LogLevel::Debug).max(global.log_level) } else { global.log_level };
+        let file = global.log.clone().filter(|path| !path.as_os_str().is_empty());
+        Self { file, format: global.log_format.unwrap_or_default(), level }
+    }
+
+    /// From here on the steps that the library reports are logged, if the level asks for them.
+    pub(crate) fn start_steps(&self) {
+        if let Some(level) = self.level.filter(|level| *level > LogLevel::Warning) {
+            steps::start(self.clone(), level);
+        }
+    }
+
+    /// Why a command did not succeed.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let message = failure.to_string();
+        let more: Vec<_> =
+            failure.error.errno().map(|errno| ("errno", errno.to_string())).into_iter().collect();
+        let line = Line { level: "error", message: &message, time: SystemTime::now(), more: &more };
+        if self.file.is_some() || self.format == LogFormat::Json {
+            self.write(&line);
+        }
+        if self.file.is_some() || self.format == LogFormat::Text {
+            print_error(&format!("{PROGRAM}: {message}\n"));
+        }
+    }
+
+    /// What the caller should know although the command went on. `about` is the command and the container.
+    pub(crate) fn warning(&self, about: &str, warning: &sandbox::Warning) {
+        if self.level.unwrap_or(LogLevel::Warning) < LogLevel::Warning {
+            return;
+        }
+        let message = format!("{about}: {}", OneLine(&warning.message));
+        if self.file.is_none() && self.format == LogFormat::Text {
+            print_error(&format!("{PROGRAM}: warning: {message}\n"));
+        } else if self.format == LogFormat::Text || self.file.is_none() || self.level.is_some() {
+            let more: Vec<_> = warning.pointer.iter().map(|pointer| ("pointer", pointer.clone())).collect();
+            self.write(&Line { level: "warning", message: &message, time: SystemTime::now(), more: &more });
+        }
+    }
+
+    /// Writes a line with one call, so that lines of several commands don't mix.
+    fn write(&self, line: &Line<'_>) {
+        let text = line.render(self.format);
+        let Some(path) = &self.file else { return print_error(&text) };
+        let result = open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+        if let Err(error) = result {
+            print_error(&format!("{PROGRAM}: log {}: {error}\n", path.display()));
+        }
+    }
+}
+
+fn open(path: &std::path::Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o644).open(path)
+}
+
+/// Prints to stderr. Where that is impossible nothing is left to be told.
+fn print_error(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

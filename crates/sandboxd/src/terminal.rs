@@ -1,0 +1,276 @@
+//! The terminal of a container that runs in the foreground: its master here, connected to our own stdin and stdout.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::termios::{OptionalActions, Termios};
+
+use crate::error::{Context as _, Result};
+
+/// What `VEOF` of a new terminal is: control-D.
+const END_OF_FILE: u8 = 4;
+
+/// Copies both ways between our stdin and stdout and a container's terminal.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    master: Option<OwnedFd>,
+    stdin: Option<io::Stdin>,
+    stdout: Option<io::Stdout>,
+    host: Option<HostTerminal>,
+    to_container: Buffer,
+    from_container: Buffer,
+    last_input: u8,
+}
+
+impl Relay {
+    /// Takes the master that was sent over `console`, gives it our terminal's size, and makes our terminal raw.
+    ///
+    /// # Errors
+    /// No descriptor came.
+    pub(crate) fn receive(console: &UnixStream) -> Result<Self> {
+        let master = receive_descriptor(console)?;
+        let context = || "terminal".to_owned();
+        let flags = rustix::fs::fcntl_getfl(&master).context(context)?;
+        rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK).context(context)?;
+        let relay = Self {
+            master: Some(master),
+            stdin: Some(io::stdin()),
+            stdout: Some(io::stdout()),
+            host: HostTerminal::open().context(context)?,
+            to_container: Buffer::new(),
+            from_container: Buffer::new(),
+            last_input: b'\n',
+        };
+        relay.resize();
+        Ok(relay)
+    }
+
+    /// Gives the container's terminal the size of ours, if we have one.
+    pub(crate) fn resize(&self) {
+        let Some((host, master)) = self.host.as_ref().zip(self.master.as_ref()) else { return };
+        // A size that can't be set is no reason to end the container.
+        let _ = host.size().and_then(|size| rustix::termios::tcsetwinsize(master, size));
+    }
+
+    /// What is to be waited for.
+    pub(crate) fn interests(&self) -> Vec<PollFd<'_>> {
+        let mut interests = Vec::with_capacity(3);
+        if let Some(master) = &self.master {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, self.from_container.is_empty());
+            flags.set(PollFlags::OUT, !self.to_container.is_empty());
+            // A master that hung up would wake us although nothing can be done before stdout takes its bytes.
+            if !flags.is_empty() {
+                interests.push(PollFd::new(master, flags));
+            }
+        }
+        if let Some(stdin) =
+            self.stdin.as_ref().filter(|_| self.to_container.is_empty() && self.master.is_some())
+        {
+            interests.push(PollFd::new(stdin, PollFlags::IN));
+        }
+        if let Some(stdout) = self.stdout.as_ref().filter(|_| !self.from_container.is_empty()) {
+            interests.push(PollFd::new(stdout, PollFlags::OUT));
+        }
+        interests
+    }
+
+    /// Copies what can be copied without waiting.
+    pub(crate) fn copy(&mut self) {
+        self.copy_from_container();
+        self.copy_to_container();
+    }
+
+    /// Copies what the container has written before it ended.
+    pub(crate) fn drain(&mut self) {
+        loop {
+            if self.from_container.is_empty() {
+                self.read_master();
+            }
+            if self.from_container.is_empty() {
+                return;
+            }
+            self.write_stdout();
+        }
+    }
+
+    fn copy_from_container(&mut self) {
+        if self.from_container.is_empty() {
+            self.read_master();
+        }
+        if !self.from_container.is_empty()
+            && self.stdout.as_ref().is_none_or(|out| is_ready(out, PollFlags::OUT))
+        {
+            self.write_stdout();
+        }
+    }
+
+    fn copy_to_container(&mut self) {
+        if let Some(stdin) = self.stdin.as_ref().filter(|_| self.to_container.is_empty())
+            && is_ready(stdin, PollFlags::IN)
+        {
+            match self.to_container.fill(stdin.as_fd()) {
+                Ok(0) | Err(Errno::IO) => self.end_input(),
+                Ok(_) => self.last_input = self.to_container.last(),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => self.stdin = None,
+            }
+        }
+        let Some(master) = &self.master else { return };
+        if !self.to_container.is_empty() {
+            match self.to_container.flush(master.as_fd()) {
+                Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
+                // Nobody reads it any more.
+                Err(_) => self.to_container.clear(),
+            }
+        }
+    }
+
+    /// Our input is at its end. A terminal's can't be closed: it is told with the character that means it, twice where
+    /// the line before it is not complete (the first one ends that line).
+    fn end_input(&mut self) {
+        self.stdin = None;
+        let marks: &[u8] =
+            if self.last_input == b'\n' { &[END_OF_FILE] } else { &[END_OF_FILE, END_OF_FILE] };
+        self.to_container.put(marks);
+    }
+
+    fn read_master(&mut self) {
+        let Some(master) = &self.master else { return };
+        match self.from_container.fill(master.as_fd()) {
+            Ok(1..) | Err(Errno::AGAIN | Errno::INTR) => {}
+            // EIO: no process has the terminal open any more.
+            Ok(0) | Err(_) => self.master = None,
+        }
+    }
+
+    fn write_stdout(&mut self) {
+        match self.stdout.as_ref().map(|stdout| self.from_container.flush(stdout.as_fd())) {
+            Some(Ok(()) | Err(Errno::AGAIN | Errno::INTR)) => {}
+            // Nobody reads it: the container must not wait for that.
+            Some(Err(_)) | None => {
+                self.stdout = None;
+                self.from_container.clear();
+            }
+        }
+    }
+}
+
+/// Bytes on the way. At most as many as a pipe takes without blocking once it is said to be writable.
+#[derive(Debug)]
+struct Buffer {
+    bytes: Box<[u8; Self::CAPACITY]>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// `PIPE_BUF`
+    const CAPACITY: usize = 4096;
+
+    fn new() -> Self {
+        Self { bytes: Box::new([0; Self::CAPACITY]), start: 0, end: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.clear();
+        self.end = bytes.len();
+        self.bytes[..self.end].copy_from_slice(bytes);
+    }
+
+    /// The last byte that was read.
+    fn last(&self) -> u8 {
+        self.bytes[self.end.saturating_sub(1)]
+    }
+
+    /// Reads into the empty buffer.
+    fn fill(&mut self, from: BorrowedFd<'_>) -> Result<usize, Errno> {
+        self.clear();
+        self.end = rustix::io::read(from, &mut self.bytes[..])?;
+        Ok(self.end)
+    }
+
+    fn flush(&mut self, to: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.start += rustix::io::write(to, &self.bytes[self.start..self.end])?;
+        Ok(())
+    }
+}
+
+/// Whether reading or writing would not wait now (or would end at once).
+fn is_ready(descriptor: impl AsFd, flags: PollFlags) -> bool {
+    let mut interest = [PollFd::new(&descriptor, flags)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut interest, Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+fn receive_descriptor(socket: &UnixStream) -> Result<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut name = [0; 4096];
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut name)], &mut control, flags)
+        .context(|| "receive the terminal".to_owned())?;
+    let received = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    received.ok_or(Errno::NODATA).context(|| "receive the terminal".to_owned())
+}
+
+/// The terminal that we were started from, raw while this lives.
+#[derive(Debug)]
+struct HostTerminal {
+    descriptor: OwnedFd,
+    before: Option<Termios>,
+}
+
+impl HostTerminal {
+    /// The first of stdin, stdout and stderr that is one.
+    fn open() -> io::Result<Option<Self>> {
+        let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+        let candidates = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let Some(found) = candidates.into_iter().find(|candidate| rustix::termios::isatty(candidate)) else {
+            return Ok(None);
+        };
+        let descriptor = found.try_clone_to_owned()?;
+        // In the background it is somebody else's.
+        let in_foreground = rustix::termios::tcgetpgrp(&descriptor) == Ok(rustix::process::getpgrp());
+        let before = if in_foreground && rustix::termios::isatty(&stdin) {
+            let before = rustix::termios::tcgetattr(&descriptor)?;
+            let mut raw = before.clone();
+            raw.make_raw();
+            rustix::termios::tcsetattr(&descriptor, OptionalActions::Now, &raw)?;
+            Some(before)
+        } else {
+            None
+        };
+        Ok(Some(Self { descriptor, before }))
+    }
+
+    fn size(&self) -> Result<rustix::termios::Winsize, Errno> {
+        rustix::termios::tcgetwinsize(&self.descriptor)
+    }
+}
+
+impl Drop for HostTerminal {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // Nobody is left who could be told.
+            let _ = rustix::termios::tcsetattr(&self.descriptor, OptionalActions::Drain, before);
+        }
+    }
+}

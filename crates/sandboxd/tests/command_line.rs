@@ -1,0 +1,276 @@
+//! The command line as callers see it, as far as it needs neither root nor a container.
+//!
+//! The help texts are golden files: `SNAPSHOTS=overwrite cargo test -p sandboxd` writes them anew.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn sandboxd(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sandboxd")).args(arguments).output().unwrap()
+}
+
+/// Exit code, stdout, stderr.
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = sandboxd(arguments);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A directory of one test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn help_of_every_command_is_the_golden_text() {
+    let commands = [
+        "",
+        "create",
+        "start",
+        "run",
+        "exec",
+        "state",
+        "list",
+        "ps",
+        "kill",
+        "delete",
+        "pause",
+        "resume",
+        "update",
+        "events",
+        "checkpoint",
+        "restore",
+        "mounts",
+        "spec",
+        "plan",
+        "features",
+        "info",
+        "completion",
+    ];
+    for command in commands {
+        let name = if command.is_empty() { "sandboxd" } else { command };
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/help/{name}.txt"));
+        let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let (code, stdout, stderr) = run(&arguments);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{command}");
+        snapbox::assert_data_eq!(stdout, snapbox::Data::read_from(&path, None));
+    }
+}
+
+#[test]
+fn help_in_any_form_is_the_same() {
+    let create = run(&["create", "--help"]);
+    for arguments in [&["create", "-h"][..], &["help", "create"], &["create", "-help"], &["-h", "create"]] {
+        assert_eq!(run(arguments), create, "{arguments:?}");
+    }
+    let whole = run(&["--help"]);
+    for arguments in [&[][..], &["-h"], &["help"], &["h"]] {
+        assert_eq!(run(arguments), whole, "{arguments:?}");
+    }
+}
+
+#[test]
+fn version_has_the_shape_of_runcs() {
+    for arguments in [&["--version"], &["-v"], &["-version"]] {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        let lines: Vec<&str> = stdout.lines().collect();
+        assert_eq!(lines[0], concat!("sandboxd version ", env!("CARGO_PKG_VERSION")));
+        assert!(lines[1].starts_with("commit: "), "{stdout}");
+        assert_eq!(lines[2..], ["spec: 1.3.0"]);
+    }
+}
+
+#[test]
+fn misuse_is_one_line_on_stderr() {
+    let table: &[(&[&str], i32, &str)] = &[
+        (&["create", "-b"], 1, "create: flag needs an argument: -b"),
+        (&["--root"], 1, "flag needs an argument: --root"),
+        (&["restore", "--lsm-mount-context"], 1, "restore: flag needs an argument: --lsm-mount-context"),
+        (
+            &["create", "--bundel", "x", "a"],
+            1,
+            "create x: flag provided but not defined: --bundel; did you mean --bundle?",
+        ),
+        (&["--bogus", "list"], 1, "flag provided but not defined: --bogus"),
+        (&["stat", "a"], 1, "no such command: stat; did you mean state?"),
+        (&["create"], 1, "create: requires exactly 1 argument(s)"),
+        (&["state", "a", "b"], 1, "state a: requires exactly 1 argument(s)"),
+        (&["kill"], 1, "kill: requires a minimum of 1 argument(s)"),
+        (&["kill", "a", "9", "b"], 1, "kill a: requires a maximum of 2 argument(s)"),
+        (&["run", "--detach=maybe", "a"], 1, "run: invalid boolean value \"maybe\" for --detach"),
+        (
+            &["list", "-f", "yaml"],
+            1,
+            "list: invalid value 'yaml' for '--format <FORMAT>' [possible values: table, json]",
+        ),
+        (
+            &["create", "--preserve-fds", "x", "a"],
+            1,
+            "create a: invalid value 'x' for '--preserve-fds <N>': invalid digit found in string",
+        ),
+        (
+            &["--log-format", "xml", "list"],
+            1,
+            "list: invalid value 'xml' for '--log-format <FORMAT>' [possible values: text, json]",
+        ),
+        (&["kill", "a", "BOGUS"], 1, "kill a: unknown signal \"BOGUS\""),
+        (&["create", "../a"], 1, "create ../a: invalid container ID format: \"../a\""),
+        (&["state", "a\nb"], 1, "state a\\nb: invalid container ID format: \"a\\nb\""),
+        (&["exec"], 255, "exec: requires a minimum of 1 argument(s)"),
+    ];
+    for (arguments, code, message) in table {
+        assert_eq!(run(arguments), (*code, String::new(), format!("sandboxd: {message}\n")), "{arguments:?}");
+    }
+}
+
+#[test]
+fn command_of_later_says_so() {
+    for arguments in [
+        &["pause", "a"][..],
+        &["resume", "a"],
+        &["update", "--memory", "1g", "a"],
+        &["events", "--stats", "a"],
+        &["checkpoint", "--image-path", "x", "a"],
+        &["restore", "-no-subreaper", "--detach", "a"],
+        &["mounts", "add", "a", "f"],
+    ] {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{arguments:?}");
+        assert_eq!(stderr, format!("sandboxd: {} a: not supported yet\n", arguments[0]));
+    }
+    let (code, _, stderr) = run(&["exec", "-t", "--cwd=/x", "a", "sh", "-c", "true"]);
+    assert_eq!((code, stderr.as_str()), (255, "sandboxd: exec a: not supported yet\n"));
+}
+
+#[test]
+fn error_in_a_json_log_is_one_object_and_appended() {
+    let directory = Directory::new("json-log");
+    let log = directory.path("log");
+    for id in ["a", "b"] {
+        let (code, stdout, stderr) = run(&["--log", &log, "--log-format=json", "pause", id]);
+        assert_eq!((code, stdout.as_str()), (1, ""));
+        assert_eq!(stderr, format!("sandboxd: pause {id}: not supported yet\n"));
+    }
+    let text = fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    for (line, id) in lines.iter().zip(["a", "b"]) {
+        let start = format!(r#"{{"level":"error","msg":"pause {id}: not supported yet","time":"2"#);
+        assert!(line.starts_with(&start) && line.ends_with("Z\"}"), "{line}");
+    }
+}
+
+#[test]
+fn error_in_a_text_log_is_logruss_line() {
+    let directory = Directory::new("text-log");
+    let log = directory.path("log");
+    // A global flag is one after the command, too.
+    run(&["pause", "a", "-log", &log]);
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.starts_with("time=\"2"), "{text}");
+    assert!(text.ends_with("Z\" level=error msg=\"pause a: not supported yet\"\n"), "{text}");
+}
+
+#[test]
+fn misuse_is_logged_where_the_flags_before_it_say() {
+    let directory = Directory::new("misuse-log");
+    let log = directory.path("log");
+    run(&["--log", &log, "--log-format", "json", "create", "-b"]);
+    let text = fs::read_to_string(&log).unwrap();
+    assert!(text.starts_with(r#"{"level":"error","msg":"create: flag needs an argument: -b","#), "{text}");
+}
+
+#[test]
+fn json_without_a_log_file_is_the_line_on_stderr() {
+    let (code, stdout, stderr) = run(&["--log-format", "json", "pause", "a"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(
+        stderr.starts_with(r#"{"level":"error","msg":"pause a: not supported yet","time":""#),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn log_that_cant_be_written_does_not_hide_the_error() {
+    let (code, _, stderr) = run(&["--log", "/dev/null/log", "pause", "a"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("sandboxd: log /dev/null/log: "), "{stderr}");
+    assert!(stderr.ends_with("sandboxd: pause a: not supported yet\n"), "{stderr}");
+}
+
+#[test]
+fn spec_writes_a_config_and_overwrites_none() {
+    for flags in [&["spec"][..], &["spec", "--rootless"]] {
+        let directory = Directory::new(if flags.len() == 1 { "spec" } else { "spec-rootless" });
+        let bundle = directory.path("");
+        let arguments: Vec<&str> = flags.iter().copied().chain(["--bundle", &bundle]).collect();
+        assert_eq!(run(&arguments), (0, String::new(), String::new()));
+        let path = directory.path("config.json");
+        let config = fs::read(&path).unwrap();
+        let (code, stdout, stderr) = run(&arguments);
+        assert_eq!((code, stdout.as_str()), (1, ""));
+        assert_eq!(stderr, format!("sandboxd: spec: file {path} exists, remove it first\n"));
+        assert_eq!(fs::read(&path).unwrap(), config);
+    }
+}
+
+#[test]
+fn spec_does_not_write_through_a_symbolic_link() {
+    let directory = Directory::new("spec-link");
+    symlink(directory.path("target"), directory.path("config.json")).unwrap();
+    let (code, _, _) = run(&["spec", "-b", &directory.path("")]);
+    assert_eq!(code, 1);
+    assert!(!fs::exists(directory.path("target")).unwrap());
+}
+
+#[test]
+fn completion_names_commands_and_flags() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, stdout, stderr) = run(&["completion", shell]);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{shell}");
+        assert!(stdout.contains("create") && stdout.contains("pid-file"), "{shell}");
+    }
+}
+
+#[test]
+fn terminal_and_console_socket_must_fit_together() {
+    let directory = Directory::new("terminal-rules");
+    let bundle = directory.path("");
+    let config = |terminal| {
+        let text = format!(r#"{{"ociVersion":"1.0.2","process":{{"terminal":{terminal}}}}}"#);
+        fs::write(directory.path("config.json"), text).unwrap();
+    };
+    let cannot_allocate = "cannot allocate tty if runc will detach without setting console socket";
+    let cannot_use = "cannot use console socket if runc will not detach or allocate tty";
+
+    config(true);
+    for arguments in [&["create", "a", "-b", &bundle][..], &["run", "-d", "a", "-b", &bundle]] {
+        let (code, _, stderr) = run(arguments);
+        assert!(code == 1 && stderr.contains(cannot_allocate), "{arguments:?}: {stderr}");
+    }
+    let (code, _, stderr) = run(&["run", "a", "-b", &bundle, "--console-socket", "/dev/null/socket"]);
+    assert!(code == 1 && stderr.contains(cannot_use), "{stderr}");
+
+    config(false);
+    for command in ["create", "run"] {
+        let (code, _, stderr) = run(&[command, "a", "-b", &bundle, "--console-socket", "/dev/null/socket"]);
+        assert!(code == 1 && stderr.contains(cannot_use), "{command}: {stderr}");
+    }
+}
