@@ -10,6 +10,7 @@ pub mod id;
 pub mod lifecycle;
 pub mod outcome;
 pub mod request;
+pub mod seccomp;
 
 pub use error::{Error, Result};
 pub use id::ContainerId;
