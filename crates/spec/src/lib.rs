@@ -4,8 +4,96 @@
 //! Whatever a value can mean (0, −1, absent, duplicate, an option's opposite) is decided here, once;
 //! whoever receives a [`Config`] never asks again.
 
+mod check;
 pub mod config;
+mod default;
+mod document;
+mod field;
+mod report;
+mod state;
 pub mod text;
 
 pub use config::Config;
+use config::{Process, Resources};
+pub use default::{HostIds, default_config};
+use field::Field;
+use report::Report;
+pub use report::{Violation, Violations, Warning};
+pub use state::{ContainerProcessState, State, Status};
 pub use text::{AbsolutePath, Text};
+
+/// The version of the runtime specification that is implemented.
+pub const VERSION: &str = "1.3.0";
+
+/// A configuration, and what was odd about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    /// The meaning.
+    pub config: Config,
+    /// What the user should hear of.
+    pub warnings: Vec<Warning>,
+}
+
+/// A process, and what was odd about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParsedProcess {
+    /// The meaning.
+    pub process: Process,
+    /// What the user should hear of.
+    pub warnings: Vec<Warning>,
+}
+
+/// Resources, and what was odd about them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParsedResources {
+    /// The meaning.
+    pub resources: Resources,
+    /// What the user should hear of.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads a `config.json`.
+///
+/// # Errors
+///
+/// Every rule of the specification that it breaks. Where it is no JSON document at all, that one.
+pub fn parse_config(bytes: &[u8]) -> Result<Parsed, Violations> {
+    let (config, warnings) = parse(bytes, "config.md", check::check_config)?;
+    Ok(Parsed { config, warnings })
+}
+
+/// Reads a `process` of its own, as `exec --process FILE` gets it.
+///
+/// # Errors
+///
+/// As [`parse_config`].
+pub fn parse_process(bytes: &[u8]) -> Result<ParsedProcess, Violations> {
+    let (process, warnings) = parse(bytes, "config.md#process", check::check_process)?;
+    Ok(ParsedProcess { process, warnings })
+}
+
+/// Reads `linux.resources` of their own, as `update --resources FILE` gets them.
+///
+/// # Errors
+///
+/// As [`parse_config`].
+pub fn parse_resources(bytes: &[u8]) -> Result<ParsedResources, Violations> {
+    let (resources, warnings) = parse(bytes, "config-linux.md#control-groups", check::check_resources)?;
+    Ok(ParsedResources { resources, warnings })
+}
+
+/// The mount options that are known, sorted; others are the file system's.
+pub fn mount_options() -> impl Iterator<Item = &'static str> {
+    check::mount_option_names()
+}
+
+fn parse<T>(
+    bytes: &[u8],
+    clause: &'static str,
+    check: fn(Field<'_, '_>, &mut Report) -> Option<T>,
+) -> Result<(T, Vec<Warning>), Violations> {
+    let document = document::parse_document(bytes)?;
+    let mut report = Report::default();
+    let checked = check(Field::root(&document, clause), &mut report);
+    report.finish(checked)
+}

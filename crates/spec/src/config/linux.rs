@@ -78,6 +78,22 @@ impl Namespaces {
     }
 }
 
+impl Namespaces {
+    /// The place of a kind.
+    pub(crate) fn get_mut(&mut self, kind: NamespaceKind) -> &mut Option<Namespace> {
+        match kind {
+            NamespaceKind::User => &mut self.user,
+            NamespaceKind::Pid => &mut self.pid,
+            NamespaceKind::Network => &mut self.network,
+            NamespaceKind::Ipc => &mut self.ipc,
+            NamespaceKind::Uts => &mut self.uts,
+            NamespaceKind::Cgroup => &mut self.cgroup,
+            NamespaceKind::Time => &mut self.time,
+            NamespaceKind::Mount => &mut self.mount,
+        }
+    }
+}
+
 /// One line of `uidMappings` or `gidMappings`; sizes are at least 1, ranges do not overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]

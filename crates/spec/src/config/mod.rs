@@ -5,6 +5,7 @@
 mod hooks;
 mod linux;
 mod mount;
+pub(crate) mod names;
 mod process;
 mod resources;
 mod seccomp;
@@ -28,6 +29,8 @@ pub use resources::{
 pub use seccomp::{
     Action, Architecture, ArgumentCondition, Comparison, FilterFlags, Listener, Seccomp, SyscallRule,
 };
+
+pub(crate) use names::Named;
 
 use crate::Text;
 

@@ -122,3 +122,83 @@ pub struct Seccomp {
     /// `syscalls`, in order.
     pub syscalls: Vec<SyscallRule>,
 }
+
+impl Action {
+    /// The names of all actions.
+    pub const NAMES: [&'static str; 9] = [
+        "SCMP_ACT_KILL",
+        "SCMP_ACT_KILL_PROCESS",
+        "SCMP_ACT_KILL_THREAD",
+        "SCMP_ACT_TRAP",
+        "SCMP_ACT_ERRNO",
+        "SCMP_ACT_TRACE",
+        "SCMP_ACT_ALLOW",
+        "SCMP_ACT_LOG",
+        "SCMP_ACT_NOTIFY",
+    ];
+
+    /// Its name in the document.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KillProcess => "SCMP_ACT_KILL_PROCESS",
+            Self::KillThread => "SCMP_ACT_KILL_THREAD",
+            Self::Trap => "SCMP_ACT_TRAP",
+            Self::Errno(_) => "SCMP_ACT_ERRNO",
+            Self::Trace(_) => "SCMP_ACT_TRACE",
+            Self::Log => "SCMP_ACT_LOG",
+            Self::Allow => "SCMP_ACT_ALLOW",
+            Self::Notify => "SCMP_ACT_NOTIFY",
+        }
+    }
+
+    /// By its name in the document, with EPERM where it takes a number.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "SCMP_ACT_KILL_PROCESS" => Self::KillProcess,
+            "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => Self::KillThread,
+            "SCMP_ACT_TRAP" => Self::Trap,
+            "SCMP_ACT_ERRNO" => Self::Errno(1),
+            "SCMP_ACT_TRACE" => Self::Trace(1),
+            "SCMP_ACT_LOG" => Self::Log,
+            "SCMP_ACT_ALLOW" => Self::Allow,
+            "SCMP_ACT_NOTIFY" => Self::Notify,
+            _ => return None,
+        })
+    }
+}
+
+impl Comparison {
+    /// The names of all operators.
+    pub const NAMES: [&'static str; 7] = [
+        "SCMP_CMP_NE",
+        "SCMP_CMP_LT",
+        "SCMP_CMP_LE",
+        "SCMP_CMP_EQ",
+        "SCMP_CMP_GE",
+        "SCMP_CMP_GT",
+        "SCMP_CMP_MASKED_EQ",
+    ];
+
+    /// Its name in the document.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotEqual => "SCMP_CMP_NE",
+            Self::Less => "SCMP_CMP_LT",
+            Self::LessOrEqual => "SCMP_CMP_LE",
+            Self::Equal => "SCMP_CMP_EQ",
+            Self::GreaterOrEqual => "SCMP_CMP_GE",
+            Self::Greater => "SCMP_CMP_GT",
+            Self::MaskedEqual { .. } => "SCMP_CMP_MASKED_EQ",
+        }
+    }
+}
+
+impl FilterFlags {
+    /// The names of all flags.
+    pub const NAMES: [&'static str; 4] = [
+        "SECCOMP_FILTER_FLAG_TSYNC",
+        "SECCOMP_FILTER_FLAG_LOG",
+        "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+    ];
+}

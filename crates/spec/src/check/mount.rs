@@ -1,0 +1,127 @@
+//! `mounts`.
+
+use super::linux::check_mappings;
+use super::options::Options;
+use crate::AbsolutePath;
+use crate::config::{IdMap, IdMapping, Mount, MountKind};
+use crate::field::{Field, Object, text};
+use crate::report::{Report, quote};
+
+const CLAUSE: &str = "config.md#mounts";
+const OPTIONS: &str = "config.md#linux-mount-options";
+const POSIX: &str = "config.md#posix-platform-mounts";
+
+pub(super) fn check_mounts(field: Field<'_, '_>, report: &mut Report) -> Option<Vec<Mount>> {
+    let field = field.of(CLAUSE);
+    let mounts: Vec<Option<Mount>> = field.items(report).map(|item| check_mount(item, report)).collect();
+    mounts.into_iter().collect()
+}
+
+fn check_mount(field: Field<'_, '_>, report: &mut Report) -> Option<Mount> {
+    let known = &["destination", "type", "source", "options", "uidMappings", "gidMappings"];
+    let mount = field.object(report, CLAUSE, known)?;
+    let destination = check_destination(mount.field("destination"), report);
+    let mut options = Options::default();
+    for item in mount.field("options").of(OPTIONS).items(report) {
+        if let Some(option) = item.str(report) {
+            options.add(option);
+        }
+    }
+    let kind = check_kind(&mount, &options, report);
+    let id_map = check_id_map(&mount, &options, report);
+    let (kind, id_map, destination) = (kind?, id_map?, destination?);
+
+    let options_field = mount.field("options").of(OPTIONS);
+    if id_map.is_some() && matches!(kind, MountKind::Remount { .. } | MountKind::Cgroup) {
+        options_field.violate(report, "must not ask for an id-mapping of a remount or of a cgroup mount");
+    }
+    if options.copy_up && !matches!(&kind, MountKind::Filesystem { fstype, .. } if &**fstype == "tmpfs") {
+        options_field.violate(report, "must have tmpcopyup only where the type is tmpfs");
+    }
+    if options.change_counter {
+        report.warn(options_field.at, "iversion is ignored: the file systems that support it always do it");
+    }
+    let of_one_mount = matches!(kind, MountKind::Bind { .. } | MountKind::Remount { bind: true });
+    if of_one_mount {
+        // The kernel would ignore them; a misspelt `noexec` among them would weaken the container unseen.
+        if let Some(option) = options.data.first() {
+            let rule = format!(
+                "must have only the options of the table for a bind mount, which takes none of a file system ({} is one)",
+                quote(&option.key)
+            );
+            options_field.violate(report, rule);
+        }
+        if let Some(option) = options.superblock.first() {
+            report.warn(options_field.at, format!("{} is ignored for a bind mount", option.key));
+            options.superblock.clear();
+        }
+    }
+    let mut data = options.superblock;
+    data.append(&mut options.data);
+    Some(Mount {
+        destination,
+        kind,
+        attributes: options.attributes,
+        recursive_attributes: options.recursive_attributes,
+        propagation: options.propagation,
+        data,
+        copy_up: options.copy_up,
+        id_map,
+    })
+}
+
+fn check_destination(field: Field<'_, '_>, report: &mut Report) -> Option<AbsolutePath> {
+    let field = field.required(report);
+    let destination = field.filled_text(report)?;
+    if let Some(path) = AbsolutePath::new(destination.clone()) {
+        return Some(path);
+    }
+    report.warn(field.at, "a relative destination is deprecated, and read from /");
+    AbsolutePath::new(text(&format!("/{destination}")))
+}
+
+/// What is mounted. A bind mount is one by its options, whatever the type says, or by its type.
+fn check_kind(mount: &Object<'_, '_>, options: &Options, report: &mut Report) -> Option<MountKind> {
+    let (type_field, source_field) = (mount.field("type").of(POSIX), mount.field("source"));
+    let fstype = type_field.text_if_set(report);
+    let source = source_field.text_if_set(report);
+    let bind = match (options.bind, fstype.as_deref()) {
+        (Some(recursive), _) => Some(recursive || fstype.as_deref() == Some("rbind")),
+        (None, Some("bind")) => Some(false),
+        (None, Some("rbind")) => Some(true),
+        (None, _) => None,
+    };
+    match (bind, fstype) {
+        _ if options.remount => Some(MountKind::Remount { bind: bind.is_some() }),
+        (Some(recursive), _) => {
+            if source.is_none() {
+                source_field.violate(report, "is required for a bind mount");
+            }
+            Some(MountKind::Bind { source: source?, recursive })
+        }
+        (None, None) => {
+            type_field.violate(report, "is required unless it is a bind mount (options bind or rbind)");
+            None
+        }
+        (None, Some(fstype)) if matches!(&*fstype, "cgroup" | "cgroup2") => Some(MountKind::Cgroup),
+        (None, Some(fstype)) => Some(MountKind::Filesystem { fstype, source }),
+    }
+}
+
+#[allow(clippy::option_option)]
+fn check_id_map(mount: &Object<'_, '_>, options: &Options, report: &mut Report) -> Option<Option<IdMap>> {
+    let (uids, gids) = (mount.field("uidMappings").of(POSIX), mount.field("gidMappings").of(POSIX));
+    let uid_mappings: Option<Vec<IdMapping>> = check_mappings(uids, report);
+    let gid_mappings: Option<Vec<IdMapping>> = check_mappings(gids, report);
+    let (uid_mappings, gid_mappings) = (uid_mappings?, gid_mappings?);
+    match (uid_mappings.is_empty(), gid_mappings.is_empty()) {
+        (false, true) => gids.violate(report, "is required together with uidMappings"),
+        (true, false) => uids.violate(report, "is required together with gidMappings"),
+        (false, false) if options.id_map.is_none() => {
+            report.warn(uids.at, "mappings without the option idmap or ridmap: read as idmap");
+        }
+        _ => {}
+    }
+    let recursive = options.id_map.or((!uid_mappings.is_empty()).then_some(false));
+    Some(recursive.map(|recursive| IdMap { recursive, uid_mappings, gid_mappings }))
+}
