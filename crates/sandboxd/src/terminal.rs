@@ -9,7 +9,9 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
-use rustix::termios::{OptionalActions, Termios};
+use rustix::termios::{
+    OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
 
 use crate::error::{Context as _, Result};
 
@@ -19,9 +21,10 @@ const END_OF_FILE: u8 = 4;
 /// Copies both ways between our stdin and stdout and a container's terminal.
 #[derive(Debug)]
 pub(crate) struct Relay {
+    /// Not blocking. None once no process has the terminal open.
     master: Option<OwnedFd>,
-    stdin: Option<io::Stdin>,
-    stdout: Option<io::Stdout>,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
     host: Option<HostTerminal>,
     to_container: Buffer,
     from_container: Buffer,
@@ -36,26 +39,42 @@ impl Relay {
     pub(crate) fn receive(console: &UnixStream) -> Result<Self> {
         let master = receive_descriptor(console)?;
         let context = || "terminal".to_owned();
+        let host = HostTerminal::open().context(context)?;
+        let stdin = io::stdin().as_fd().try_clone_to_owned().context(context)?;
+        let stdout = io::stdout().as_fd().try_clone_to_owned().context(context)?;
+        // In the background a terminal's input is not ours to read.
+        let may_read = host.as_ref().is_none_or(|host| host.before.is_some()) || !isatty(&stdin);
+        let relay = Self::new(master, may_read.then_some(stdin), stdout, host)?;
+        relay.resize();
+        Ok(relay)
+    }
+
+    fn new(
+        master: OwnedFd,
+        stdin: Option<OwnedFd>,
+        stdout: OwnedFd,
+        host: Option<HostTerminal>,
+    ) -> Result<Self> {
+        let context = || "terminal".to_owned();
         let flags = rustix::fs::fcntl_getfl(&master).context(context)?;
         rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK).context(context)?;
-        let relay = Self {
+        Ok(Self {
             master: Some(master),
-            stdin: Some(io::stdin()),
-            stdout: Some(io::stdout()),
-            host: HostTerminal::open().context(context)?,
+            stdin,
+            stdout: Some(stdout),
+            host,
             to_container: Buffer::new(),
             from_container: Buffer::new(),
             last_input: b'\n',
-        };
-        relay.resize();
-        Ok(relay)
+        })
     }
 
     /// Gives the container's terminal the size of ours, if we have one.
     pub(crate) fn resize(&self) {
         let Some((host, master)) = self.host.as_ref().zip(self.master.as_ref()) else { return };
         // A size that can't be set is no reason to end the container.
-        let _ = host.size().and_then(|size| rustix::termios::tcsetwinsize(master, size));
+        let size = host.size().ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
+        let _ = size.map(|size| tcsetwinsize(master, size));
     }
 
     /// What is to be waited for.
@@ -95,6 +114,10 @@ impl Relay {
             }
             if self.from_container.is_empty() {
                 return;
+            }
+            if let Some(stdout) = &self.stdout {
+                // An error shows when it is written to.
+                let _ = rustix::event::poll(&mut [PollFd::new(stdout, PollFlags::OUT)], None);
             }
             self.write_stdout();
         }
@@ -243,17 +266,17 @@ impl HostTerminal {
     fn open() -> io::Result<Option<Self>> {
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
         let candidates = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        let Some(found) = candidates.into_iter().find(|candidate| rustix::termios::isatty(candidate)) else {
+        let Some(found) = candidates.into_iter().find(|candidate| isatty(candidate)) else {
             return Ok(None);
         };
         let descriptor = found.try_clone_to_owned()?;
         // In the background it is somebody else's.
-        let in_foreground = rustix::termios::tcgetpgrp(&descriptor) == Ok(rustix::process::getpgrp());
-        let before = if in_foreground && rustix::termios::isatty(&stdin) {
-            let before = rustix::termios::tcgetattr(&descriptor)?;
+        let in_foreground = tcgetpgrp(&descriptor) == Ok(rustix::process::getpgrp());
+        let before = if in_foreground && isatty(&stdin) {
+            let before = tcgetattr(&descriptor)?;
             let mut raw = before.clone();
             raw.make_raw();
-            rustix::termios::tcsetattr(&descriptor, OptionalActions::Now, &raw)?;
+            tcsetattr(&descriptor, OptionalActions::Now, &raw)?;
             Some(before)
         } else {
             None
@@ -261,8 +284,8 @@ impl HostTerminal {
         Ok(Some(Self { descriptor, before }))
     }
 
-    fn size(&self) -> Result<rustix::termios::Winsize, Errno> {
-        rustix::termios::tcgetwinsize(&self.descriptor)
+    fn size(&self) -> Result<Winsize, Errno> {
+        tcgetwinsize(&self.descriptor)
     }
 }
 
@@ -270,7 +293,121 @@ impl Drop for HostTerminal {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
             // Nobody is left who could be told.
-            let _ = rustix::termios::tcsetattr(&self.descriptor, OptionalActions::Drain, before);
+            let _ = tcsetattr(&self.descriptor, OptionalActions::Drain, before);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Write as _, pipe};
+
+    use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+
+    use super::*;
+
+    /// Master and the terminal itself.
+    fn terminal() -> (OwnedFd, File) {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let peer = ioctl_tiocgptpeer(&master, flags).unwrap();
+        (master, peer.into())
+    }
+
+    /// Copies until nobody has the terminal open and all it said has been copied.
+    fn copy_to_the_end(relay: &mut Relay) {
+        while relay.master.is_some() || !relay.from_container.is_empty() {
+            let mut interests = relay.interests();
+            rustix::event::poll(&mut interests, None).unwrap();
+            drop(interests);
+            relay.copy();
+        }
+    }
+
+    #[test]
+    fn output_is_copied_completely() {
+        let (master, mut terminal) = terminal();
+        let (mut output, stdout) = pipe().unwrap();
+        let mut relay = Relay::new(master, None, stdout.into(), None).unwrap();
+        let expected: Vec<u8> = (0..200_000_u32).map(|number| b'a' + (number % 26) as u8).collect();
+        let read = std::thread::spawn(move || {
+            let mut read = Vec::new();
+            output.read_to_end(&mut read).unwrap();
+            read
+        });
+        let written = expected.clone();
+        let write = std::thread::spawn(move || terminal.write_all(&written).unwrap());
+        copy_to_the_end(&mut relay);
+        drop(relay);
+        write.join().unwrap();
+        assert_eq!(read.join().unwrap(), expected);
+    }
+
+    #[test]
+    fn output_before_the_end_is_drained() {
+        let (master, mut terminal) = terminal();
+        let (mut output, stdout) = pipe().unwrap();
+        let mut relay = Relay::new(master, None, stdout.into(), None).unwrap();
+        terminal.write_all(b"last words\n").unwrap();
+        // Held open by somebody, so that there is no end of file.
+        relay.drain();
+        assert!(relay.master.is_some());
+        drop(relay);
+        let mut read = String::new();
+        output.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "last words\r\n");
+    }
+
+    #[test]
+    fn input_is_copied_and_its_end_is_one() {
+        for (text, expected) in [("", ""), ("line\n", "line\n"), ("line", "line"), ("a\nb", "a\nb")] {
+            let (master, mut terminal) = terminal();
+            let (_output, stdout) = pipe().unwrap();
+            let (input, mut typed) = pipe().unwrap();
+            let mut relay = Relay::new(master, Some(input.into()), stdout.into(), None).unwrap();
+            typed.write_all(text.as_bytes()).unwrap();
+            drop(typed);
+            let read = std::thread::spawn(move || {
+                let mut read = String::new();
+                terminal.read_to_string(&mut read).unwrap();
+                read
+            });
+            copy_to_the_end(&mut relay);
+            assert_eq!(read.join().unwrap(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn output_that_nobody_reads_does_not_stop_the_container() {
+        let (master, mut terminal) = terminal();
+        let (output, stdout) = pipe().unwrap();
+        drop(output);
+        let mut relay = Relay::new(master, None, stdout.into(), None).unwrap();
+        let write = std::thread::spawn(move || terminal.write_all(&[b'x'; 100_000]).unwrap());
+        copy_to_the_end(&mut relay);
+        write.join().unwrap();
+    }
+
+    #[test]
+    fn master_is_received_over_a_socket() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let error = receive_descriptor(&ours).unwrap_err().to_string();
+        assert!(error.starts_with("receive the terminal: "), "{error}");
+
+        let (master, mut terminal) = terminal();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
+        let descriptors = [master.as_fd()];
+        control.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
+        let name = [io::IoSlice::new(b"/dev/pts/0")];
+        rustix::net::sendmsg(&theirs, &name, &mut control, rustix::net::SendFlags::empty()).unwrap();
+        let mut received = File::from(receive_descriptor(&ours).unwrap());
+        received.write_all(b"hello\n").unwrap();
+        let mut line = [0; 6];
+        terminal.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"hello\n");
     }
 }
