@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::args::Misuse;
 
 /// A result of this crate.
@@ -82,12 +84,13 @@ impl<T, E: Into<io::Error>> Context<T> for std::result::Result<T, E> {
 }
 
 impl Error {
-    /// The errno, where a call of the binary itself is the cause.
-    pub(crate) fn errno(&self) -> Option<i32> {
-        match self {
+    /// What a program may want to know: the log has these as keys of their own.
+    pub(crate) fn more(&self) -> Vec<(&'static str, Value)> {
+        let errno = match self {
             Self::Io { source, .. } => source.raw_os_error(),
             _ => None,
-        }
+        };
+        errno.map(|errno| ("errno", errno.into())).into_iter().collect()
     }
 }
 

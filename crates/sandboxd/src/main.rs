@@ -24,9 +24,9 @@ fn main() -> ExitCode {
     let log = Log::new(&global);
     let result = match request {
         Ok(Request::Help(text)) => print(&text),
-        Ok(Request::Version) => print(VERSION),
+        Ok(Request::Version) => print(&version()),
         Ok(Request::Verb(verb)) => {
-            log.start_steps();
+            log.follow_steps();
             commands::execute(*verb, &commands::Session::new(&global, &log, name, subject.as_deref()))
         }
         Err(misuse) => Err(misuse.into()),
@@ -42,13 +42,10 @@ fn main() -> ExitCode {
 }
 
 /// In the form of `runc --version`, which callers parse by line.
-const VERSION: &str = concat!(
-    "sandboxd version ",
-    env!("CARGO_PKG_VERSION"),
-    "\ncommit: ",
-    env!("SANDBOXD_COMMIT"),
-    "\nspec: 1.3.0\n"
-);
+fn version() -> String {
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("SANDBOXD_COMMIT"));
+    format!("sandboxd version {version}\ncommit: {commit}\nspec: {}\n", spec::VERSION)
+}
 
 /// Prints to stdout, with the exit code of success.
 fn print(text: &str) -> Result<u8> {

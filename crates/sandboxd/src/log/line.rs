@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::Value;
 
 use crate::args::global::LogFormat;
 
@@ -19,7 +20,7 @@ pub(crate) struct Line<'a> {
     /// When.
     pub(crate) time: SystemTime,
     /// What more is known.
-    pub(crate) more: &'a [(&'a str, String)],
+    pub(crate) more: &'a [(&'static str, Value)],
 }
 
 impl Line<'_> {
@@ -43,7 +44,12 @@ impl Line<'_> {
         quote(&mut line, self.message);
         for (key, value) in self.more {
             let _ = write!(line, " {key}=");
-            quote(&mut line, value);
+            match value {
+                Value::String(text) => quote(&mut line, text),
+                value => {
+                    let _ = write!(line, "{value}");
+                }
+            }
         }
         line.push('\n');
         line
@@ -97,17 +103,17 @@ mod tests {
 
     use super::*;
 
-    fn render(format: LogFormat, message: &str, more: &[(&str, String)]) -> String {
+    fn render(format: LogFormat, message: &str, more: &[(&'static str, Value)]) -> String {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_999);
         Line { level: "error", message, time, more }.render(format)
     }
 
     #[test]
     fn line_as_json_begins_with_the_keys_that_callers_read() {
-        let more = [("pointer", "/mounts/3".to_owned())];
+        let more = [("pointer", "/mounts/3".into()), ("errno", 2.into())];
         assert_eq!(
             render(LogFormat::Json, "a \"b\"\nc", &more),
-            "{\"level\":\"error\",\"msg\":\"a \\\"b\\\"\\nc\",\"time\":\"2026-01-01T00:00:00Z\",\"pointer\":\"/mounts/3\"}\n"
+            "{\"level\":\"error\",\"msg\":\"a \\\"b\\\"\\nc\",\"time\":\"2026-01-01T00:00:00Z\",\"pointer\":\"/mounts/3\",\"errno\":2}\n"
         );
     }
 
@@ -124,7 +130,9 @@ mod tests {
             let line = format!("time=\"2026-01-01T00:00:00Z\" level=error msg={quoted}\n");
             assert_eq!(render(LogFormat::Text, message, &[]), line);
         }
-        let more = [("errno", "ENOENT".to_owned())];
-        assert!(render(LogFormat::Text, "x", &more).ends_with("msg=x errno=ENOENT\n"));
+        let more = [("errno", 2.into()), ("syscall", "move_mount".into()), ("step", "a b".into())];
+        assert!(
+            render(LogFormat::Text, "x", &more).ends_with("msg=x errno=2 syscall=move_mount step=\"a b\"\n")
+        );
     }
 }

@@ -42,18 +42,18 @@ impl Log {
         Self { file, format: global.log_format.unwrap_or_default(), level }
     }
 
-    /// From here on the steps that the library reports are logged, if the level asks for them.
-    pub(crate) fn start_steps(&self) {
-        if let Some(level) = self.level.filter(|level| *level > LogLevel::Warning) {
-            steps::start(self.clone(), level);
+    /// From here on what the library reports on its way is logged too, if the level asks for it.
+    pub(crate) fn follow_steps(&self) {
+        let level = self.level.unwrap_or(LogLevel::Warning);
+        if level > LogLevel::Warning || self.takes_warnings() {
+            steps::follow(self.clone(), level);
         }
     }
 
     /// Why a command did not succeed.
     pub(crate) fn failure(&self, failure: &Failure) {
         let message = failure.to_string();
-        let more: Vec<_> =
-            failure.error.errno().map(|errno| ("errno", errno.to_string())).into_iter().collect();
+        let more = failure.error.more();
         let line = Line { level: "error", message: &message, time: SystemTime::now(), more: &more };
         if self.file.is_some() || self.format == LogFormat::Json {
             self.write(&line);
@@ -65,15 +65,23 @@ impl Log {
 
     /// What the caller should know although the command went on. `about` is the command and the container.
     pub(crate) fn warning(&self, about: &str, warning: &sandbox::Warning) {
-        if self.level.unwrap_or(LogLevel::Warning) < LogLevel::Warning {
+        if !self.takes_warnings() {
             return;
         }
         let message = format!("{about}: {}", OneLine(&warning.message));
         if self.file.is_none() && self.format == LogFormat::Text {
             print_error(&format!("{PROGRAM}: warning: {message}\n"));
-        } else if self.format == LogFormat::Text || self.file.is_none() || self.level.is_some() {
-            let more: Vec<_> = warning.pointer.iter().map(|pointer| ("pointer", pointer.clone())).collect();
+        } else {
+            let more: Vec<_> =
+                warning.pointer.iter().map(|pointer| ("pointer", pointer.as_str().into())).collect();
             self.write(&Line { level: "warning", message: &message, time: SystemTime::now(), more: &more });
+        }
+    }
+
+    fn takes_warnings(&self) -> bool {
+        match self.level {
+            Some(level) => level >= LogLevel::Warning,
+            None => self.file.is_none() || self.format == LogFormat::Text,
         }
     }
 
