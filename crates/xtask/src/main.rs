@@ -1,2 +1,70 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: the tasks of the project.
+//!
+//! Each task is a module. What they run are ordinary commands, printed nowhere else: cargo, the runtimes, the suite.
+
+mod bench;
+mod build;
+mod bundle;
+mod error;
+mod lane;
+mod process;
+mod project;
+mod test;
+mod tidy;
+mod validate;
+
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+
+use crate::error::{Failure, Result};
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  build                         the static release binary, as ./sandboxd
+  bundle NAME [--run]           the root file system of bundles/NAME; with --run also runs it (as root)
+  test [--lane LANE]... [-- ARG...]
+                                every test: the crates', then the black-box suite on each cgroup set-up that this
+                                machine can show (hybrid, v1, v2); ARGs go to the black-box suite
+  bench [-n N] [--lane LANE]... [--json FILE] [--check]
+                                start-up cost against the floor and against the runtimes that are installed
+  validate --suite DIR [--cgroup LANE] [--runtime FILE] [--against RUNTIME] [TEST...]
+                                the validation suite of a built opencontainers/runtime-tools checkout
+  tidy                          headers, unsafe, words, links, dependencies
+  lane LANE COMMAND [ARG...]    runs a command where it sees cgroup v1 or v2 alone
+
+LANE is hybrid, v1 or v2.";
+
+fn main() -> ExitCode {
+    match dispatch() {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch() -> Result<ExitCode> {
+    let mut parser = lexopt::Parser::from_env();
+    let task = match parser.next()? {
+        Some(Value(task)) => task.string()?,
+        Some(Short('h') | Long("help")) => {
+            println!("{USAGE}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(other) => return Err(other.unexpected().into()),
+        None => return Err(Failure::new(USAGE)),
+    };
+    match task.as_str() {
+        "build" => build::main(parser),
+        "bundle" => bundle::main(parser),
+        "test" => test::main(parser),
+        "bench" => bench::main(parser),
+        "validate" => validate::main(parser),
+        "tidy" => tidy::main(parser),
+        "lane" => lane::main(parser),
+        _ => Err(Failure::new(format!("no task {task:?}\n{USAGE}"))),
+    }
+}
