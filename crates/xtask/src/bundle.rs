@@ -15,7 +15,7 @@ use lexopt::prelude::*;
 use crate::error::{Context, Failure, Result};
 use crate::{build, project};
 
-pub(crate) use rootfs::populate;
+pub(crate) use rootfs::{is_older, populate};
 
 /// Entry of the task.
 pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
@@ -65,7 +65,9 @@ fn check_host(name: &str) -> Result<()> {
         "network" if !Path::new("/run/netns/sandboxd-net").exists() => Err(Failure::new(
             "the network namespace sandboxd-net does not exist: make it as bundles/network/README.md shows",
         )),
-        "shell" if !std::io::stdin().is_terminal() => Err(Failure::new("shell: standard input is no terminal")),
+        "shell" if !std::io::stdin().is_terminal() => {
+            Err(Failure::new("shell: standard input is no terminal"))
+        }
         _ => Ok(()),
     }
 }

@@ -105,11 +105,14 @@ pub(crate) fn enter(lane: Lane) -> Result<()> {
         return umount2(unified, MntFlags::MNT_DETACH).context("unmount the v2 hierarchy");
     }
     // A mount can't be moved out of the tree that is about to go: a bind elsewhere, then back.
-    mount(Some("tmpfs"), "/mnt", Some("tmpfs"), MsFlags::empty(), nothing).context("mount a tmpfs on /mnt")?;
+    mount(Some("tmpfs"), "/mnt", Some("tmpfs"), MsFlags::empty(), nothing)
+        .context("mount a tmpfs on /mnt")?;
     std::fs::create_dir("/mnt/cgroup").context("make /mnt/cgroup")?;
-    mount(Some(unified), "/mnt/cgroup", nothing, MsFlags::MS_BIND, nothing).context("bind the v2 hierarchy")?;
+    mount(Some(unified), "/mnt/cgroup", nothing, MsFlags::MS_BIND, nothing)
+        .context("bind the v2 hierarchy")?;
     umount2(CGROUP_ROOT, MntFlags::MNT_DETACH).context("unmount the v1 hierarchies")?;
-    mount(Some("/mnt/cgroup"), CGROUP_ROOT, nothing, MsFlags::MS_MOVE, nothing).context("move the v2 hierarchy")?;
+    mount(Some("/mnt/cgroup"), CGROUP_ROOT, nothing, MsFlags::MS_MOVE, nothing)
+        .context("move the v2 hierarchy")?;
     umount2("/mnt", MntFlags::MNT_DETACH).context("unmount /mnt")
 }
 

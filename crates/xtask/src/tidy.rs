@@ -19,8 +19,20 @@ use crate::project;
 
 /// Words that the project has a better one for.
 const AVOIDED: [&str; 14] = [
-    "box", "child", "common", "grandchild", "helper", "helpers", "intermediate", "jail", "manager", "misc", "stage",
-    "tenant", "util", "utils",
+    "box",
+    "child",
+    "common",
+    "grandchild",
+    "helper",
+    "helpers",
+    "intermediate",
+    "jail",
+    "manager",
+    "misc",
+    "stage",
+    "tenant",
+    "util",
+    "utils",
 ];
 
 /// Programs without a standard library: everything they do is a system call.
@@ -91,13 +103,16 @@ fn check_source(file: &Path, text: &str, findings: &mut Findings) -> usize {
 
 /// Direct dependencies that `docs/dependencies.md` doesn't name.
 fn check_dependencies(root: &Path) -> Result<Findings> {
-    let metadata = output_of(project::cargo().args(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
+    let metadata =
+        output_of(project::cargo().args(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
     let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
-    let document = std::fs::read_to_string(root.join("docs/dependencies.md")).context("docs/dependencies.md")?;
+    let document =
+        std::fs::read_to_string(root.join("docs/dependencies.md")).context("docs/dependencies.md")?;
     let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
     let mut names = BTreeSet::new();
     for package in list(&metadata, "packages") {
-        let foreign = list(&package, "dependencies").into_iter().filter(|dependency| dependency["path"].is_null());
+        let foreign =
+            list(&package, "dependencies").into_iter().filter(|dependency| dependency["path"].is_null());
         names.extend(foreign.filter_map(|dependency| dependency["name"].as_str().map(str::to_owned)));
     }
     let missing = names.into_iter().filter(|name| !document.contains(&format!("| `{name}` ")));

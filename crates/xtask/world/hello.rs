@@ -8,7 +8,8 @@ pub(crate) fn show() {
     println!("hello from {}, pid {}", hostname.trim(), std::process::id());
     print("namespaces", &namespaces());
     let status = read_to_string("/proc/self/status").unwrap_or_default();
-    let ids = ["Uid", "Gid", "Groups"].map(|name| format!("{} {}", name.to_lowercase(), field(&status, name)));
+    let ids =
+        ["Uid", "Gid", "Groups"].map(|name| format!("{} {}", name.to_lowercase(), field(&status, name)));
     print("ids", &ids);
     for map in ["uid_map", "gid_map"] {
         print(map, &lines(&format!("/proc/self/{map}")));
@@ -28,7 +29,8 @@ fn print(title: &str, lines: &[String]) {
 
 fn names_in(directory: &str) -> Vec<String> {
     let entries = read_dir(directory).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

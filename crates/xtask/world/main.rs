@@ -16,7 +16,8 @@ const NAMES: &[&str] =
     &["ask", "cat", "echo", "false", "hello", "hostname", "limits", "ls", "serve", "sh", "sleep", "true"];
 
 fn main() -> ExitCode {
-    let mut words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     if name_of(&words) == "world" {
         words.remove(0);
     }
