@@ -32,18 +32,22 @@ struct Request {
     lanes: Vec<Lane>,
     json: Option<PathBuf>,
     check: bool,
+    /// Runtimes besides those of the distribution.
+    also: Vec<String>,
     /// Set in the process that is in its lane already.
     here: Option<Lane>,
 }
 
 fn parse(mut parser: lexopt::Parser) -> Result<Request> {
-    let mut request = Request { rounds: 50, lanes: Vec::new(), json: None, check: false, here: None };
+    let mut request =
+        Request { rounds: 50, lanes: Vec::new(), json: None, check: false, also: Vec::new(), here: None };
     while let Some(argument) = parser.next()? {
         match argument {
             Short('n') => request.rounds = parser.value()?.parse::<usize>()?.max(1),
             Long("lane") => request.lanes.push(parser.value()?.parse()?),
             Long("json") => request.json = Some(parser.value()?.into()),
             Long("check") => request.check = true,
+            Long("also") => request.also.push(parser.value()?.string()?),
             Long("here") => request.here = Some(parser.value()?.parse()?),
             other => return Err(other.unexpected().into()),
         }
@@ -56,7 +60,7 @@ pub(crate) fn main(parser: lexopt::Parser) -> Result<ExitCode> {
     let request = parse(parser)?;
     project::check_root()?;
     if let (Some(lane), Some(output)) = (request.here, &request.json) {
-        let measured = measure_lane(lane, request.rounds)?;
+        let measured = measure_lane(lane, request.rounds, &request.also)?;
         std::fs::write(output, measured.to_string()).context(output.display())?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -69,7 +73,7 @@ pub(crate) fn main(parser: lexopt::Parser) -> Result<ExitCode> {
     }
     let mut documents = Vec::new();
     for lane in lanes {
-        let document = measure_in_lane(lane, request.rounds)?;
+        let document = measure_in_lane(lane, request.rounds, &request.also)?;
         print(&document);
         documents.push(document);
     }
@@ -85,20 +89,21 @@ pub(crate) fn main(parser: lexopt::Parser) -> Result<ExitCode> {
 }
 
 /// Measures in another process, which enters the lane: this one can't leave it again.
-fn measure_in_lane(lane: Lane, rounds: usize) -> Result<Value> {
+fn measure_in_lane(lane: Lane, rounds: usize, also: &[String]) -> Result<Value> {
     let own = std::env::current_exe().context("current_exe")?;
     let output = bundle::scratch("bench")?.join(format!("{lane}.json"));
     let mut arguments: Vec<OsString> = vec!["lane".into(), lane.to_string().into(), own.clone().into()];
     arguments
         .extend(["bench", "--here", &lane.to_string(), "-n", &rounds.to_string(), "--json"].map(Into::into));
-    run(Command::new(own).args(arguments).arg(&output))?;
+    let also = also.iter().flat_map(|runtime| ["--also", runtime.as_str()]);
+    run(Command::new(own).args(arguments).arg(&output).args(also))?;
     let text = std::fs::read(&output).context(output.display())?;
     serde_json::from_slice(&text).context(output.display())
 }
 
-fn measure_lane(lane: Lane, rounds: usize) -> Result<Value> {
+fn measure_lane(lane: Lane, rounds: usize, also: &[String]) -> Result<Value> {
     let arena = Arena::prepare(lane)?;
-    let (contestants, absent) = contestant::enter_all(&arena);
+    let (contestants, absent) = contestant::enter_all(&arena, also);
     let runs = measure::interleaved(&contestants, rounds, Contestant::run)?;
     let runtimes: Vec<&Contestant> = contestants.iter().filter(|contestant| !contestant.is_floor()).collect();
     let cycles = measure::interleaved(&runtimes, rounds.div_ceil(2), |runtime| runtime.cycle())?;

@@ -27,7 +27,7 @@ usage: cargo xtask TASK
   test [--lane LANE]... [-- ARG...]
                                 every test: the crates', then the black-box suite on each cgroup set-up that this
                                 machine can show (hybrid, v1, v2); ARGs go to the black-box suite
-  bench [-n N] [--lane LANE]... [--json FILE] [--check]
+  bench [-n N] [--lane LANE]... [--also RUNTIME]... [--json FILE] [--check]
                                 start-up cost against the floor and against the runtimes that are installed
   validate --suite DIR [--cgroup LANE] [--runtime FILE] [--against RUNTIME] [TEST...]
                                 the validation suite of a built opencontainers/runtime-tools checkout

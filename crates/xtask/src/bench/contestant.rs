@@ -102,7 +102,7 @@ pub(super) struct Contestant {
 }
 
 /// All that can run the bundle; for the others a sentence each.
-pub(super) fn enter_all(arena: &Arena) -> (Vec<Contestant>, Vec<String>) {
+pub(super) fn enter_all(arena: &Arena, also: &[String]) -> (Vec<Contestant>, Vec<String>) {
     let mut contestants = Vec::new();
     let mut absent = Vec::new();
     let mut consider = |found: Result<Contestant>| match found.and_then(|one| one.run().map(|()| one)) {
@@ -111,7 +111,7 @@ pub(super) fn enter_all(arena: &Arena) -> (Vec<Contestant>, Vec<String>) {
     };
     consider(Ok(Contestant::floor(arena)));
     consider(Contestant::runtime(arena, "sandboxd", Some(project::binary())));
-    for name in ["crun", "runc"] {
+    for name in ["crun", "runc"].into_iter().chain(also.iter().map(String::as_str)) {
         consider(Contestant::runtime(arena, name, find_program(name)));
     }
     (contestants, absent)
@@ -148,10 +148,11 @@ impl Contestant {
         let program = program.filter(|program| program.exists());
         let program = program.ok_or_else(|| Failure::new(format!("{name} is not installed")))?;
         let version = version_of(&program)?;
-        let state = arena.state.join(name).to_string_lossy().into_owned();
+        let name = program.file_name().map_or(name.into(), |name| name.to_string_lossy());
+        let state = arena.state.join(name.as_ref()).to_string_lossy().into_owned();
         let bundle = arena.bundle.to_string_lossy().into_owned();
         let arguments = vec!["--root".into(), state];
-        Ok(Self { name: name.into(), version, program, arguments, bundle, is_floor: false })
+        Ok(Self { name: name.into_owned(), version, program, arguments, bundle, is_floor: false })
     }
 
     pub(super) fn name(&self) -> &str {
