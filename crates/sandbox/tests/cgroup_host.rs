@@ -458,6 +458,74 @@ fn nested_cgroups_killed_and_removed() {
 }
 
 #[test]
+fn thousand_cgroups_below_removed() {
+    in_views(&[Mode::Unified, Mode::Legacy], |hierarchies| {
+        let place = Place::new(hierarchies);
+        let cgroup = place.create("", &Resources::default());
+        let top = directory(&cgroup, "freezer");
+        for number in 0..1000 {
+            fs::create_dir(top.join(format!("x{number}"))).unwrap();
+        }
+        cgroup.remove(within(LONG)).unwrap();
+        assert_eq!(place.left(), [] as [PathBuf; 0]);
+    });
+}
+
+#[test]
+fn threaded_cgroup_below_killed_and_removed() {
+    in_views(&[Mode::Hybrid, Mode::Unified], |hierarchies| {
+        let place = Place::new(hierarchies);
+        let cgroup = place.create("", &Resources::default());
+        let v2 = &cgroup.record().directories.iter().find(|it| it.hierarchy == Hierarchy::V2).unwrap().path;
+        let mut process = Process::sleeper();
+        enter(&cgroup, &process);
+        let below = v2.join("threads");
+        fs::create_dir(&below).unwrap();
+        fs::write(below.join("cgroup.type"), "threaded").unwrap();
+        fs::write(below.join("cgroup.threads"), process.pid().to_string()).unwrap();
+        assert_eq!(cgroup.processes().unwrap(), [process.pid()]);
+        cgroup.kill_all().unwrap();
+        cgroup.remove(within(LONG)).unwrap();
+        assert!(!process.0.wait().unwrap().success());
+        assert_eq!(place.left(), [] as [PathBuf; 0]);
+    });
+}
+
+#[test]
+fn existing_cgroup_of_another_user_refused() {
+    in_views(&ALL, |hierarchies| {
+        let place = Place::new(hierarchies);
+        for mount_point in place.mount_points() {
+            fs::create_dir(mount_point.join(&place.top)).unwrap();
+            std::os::unix::fs::chown(mount_point.join(&place.top), Some(65_534), None).unwrap();
+        }
+        let plan = place.plan("", &Resources::default());
+        assert!(matches!(plan.probe_claim(), Err(CgroupError::Foreign { uid: 65_534, .. })));
+    });
+}
+
+#[test]
+fn killed_and_removed_without_waiting_for_a_late_notice() {
+    in_views(&[Mode::Unified], |hierarchies| {
+        // The kernel holds a second notice within 10 ms back; the median shows whether we sat it out.
+        let mut taken: Vec<Duration> = (0..20)
+            .map(|_| {
+                let place = Place::new(hierarchies);
+                let cgroup = place.create("", &Resources::default());
+                let process = Process::sleeper();
+                enter(&cgroup, &process);
+                let start = Instant::now();
+                cgroup.kill_all().unwrap();
+                cgroup.remove(within(LONG)).unwrap();
+                start.elapsed()
+            })
+            .collect();
+        taken.sort_unstable();
+        assert!(taken[10] < Duration::from_millis(8), "{taken:?}");
+    });
+}
+
+#[test]
 fn frozen_by_container_itself_killed() {
     in_views(&ALL, |hierarchies| {
         let place = Place::new(hierarchies);

@@ -38,7 +38,7 @@ impl CgroupPlan {
     /// Looks which of the directories are missing.
     ///
     /// # Errors
-    /// [`CgroupError::Occupied`] or [`CgroupError::Frozen`] where the container's cgroup is another's; or the host can't
+    /// [`CgroupError::Occupied`], [`CgroupError::Frozen`] or [`CgroupError::Foreign`] where the container's cgroup is another's; or the host can't
     /// be read.
     pub fn probe_claim(&self) -> Result<Claim<'_>, CgroupError> {
         let directories = self.directories.iter().map(probe_directory).collect::<Result<_, _>>()?;
@@ -72,6 +72,10 @@ fn probe_directory(plan: &DirectoryPlan) -> Result<RecordedDirectory, CgroupErro
 fn check_vacant(plan: &DirectoryPlan, path: &Path) -> Result<(), CgroupError> {
     let call = |call, source| CgroupError::Call { call, path: path.into(), source };
     let directory = file::open_directory(path).map_err(|source| call("open", source))?;
+    let uid = file::owner(directory.as_fd()).map_err(|source| call("stat", source))?;
+    if uid != rustix::process::geteuid().as_raw() {
+        return Err(CgroupError::Foreign { path: path.into(), uid });
+    }
     let pids = read_processes(directory.as_fd()).map_err(|source| call("read", source))?;
     if !pids.is_empty() {
         return Err(CgroupError::Occupied { path: path.into(), pids });

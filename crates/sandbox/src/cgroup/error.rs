@@ -106,6 +106,14 @@ pub enum CgroupError {
         /// The cgroup.
         path: PathBuf,
     },
+    /// The container's cgroup is there already, and its owner could change its limits and processes.
+    #[error("cgroup {} exists and belongs to uid {uid}", path.display())]
+    Foreign {
+        /// The cgroup.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// Processes are still in it at the deadline.
     #[error("cgroup {} still has processes at the deadline: {}", path.display(), Pids(pids))]
     StillPopulated {

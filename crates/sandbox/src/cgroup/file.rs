@@ -137,6 +137,11 @@ pub(super) fn exists(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// The owner of an open directory.
+pub(super) fn owner(directory: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(retry_on_intr(|| rustix::fs::fstat(directory))?.st_uid)
+}
+
 /// The file system's magic number.
 pub(super) fn filesystem(directory: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(retry_on_intr(|| rustix::fs::fstatfs(directory))?.f_type.cast_unsigned())

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::error::CgroupError;
@@ -155,10 +155,10 @@ fn freeze_v1(cgroup: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
 
 /// Waits until a line is in `cgroup.events` (cgroup-v2.rst: a change is a `POLLPRI`); `false` at the deadline. A cgroup
 /// that goes meanwhile is an error that [`file::is_gone`] knows.
-pub(super) fn wait_event(cgroup: BorrowedFd<'_>, line: &str, deadline: Instant) -> io::Result<bool> {
+fn wait_event(cgroup: BorrowedFd<'_>, line: &str, deadline: Instant) -> io::Result<bool> {
     let events = file::open_read(cgroup, "cgroup.events", OFlags::RDONLY)?;
     loop {
-        rustix::fs::seek(&events, rustix::fs::SeekFrom::Start(0))?;
+        rustix::fs::seek(&events, SeekFrom::Start(0))?;
         if file::read_descriptor(&events)?.lines().any(|it| it == line) {
             return Ok(true);
         }

@@ -212,7 +212,7 @@ fn unescape(field: &str) -> String {
 pub fn probe_hierarchies(own: OwnPaths) -> Result<Hierarchies, CgroupError> {
     const USUAL: &str = "/sys/fs/cgroup";
     let read_own = || match own {
-        OwnPaths::Read => read("/proc/thread-self/cgroup").map(Some),
+        OwnPaths::Read => read("/proc/thread-self/cgroup", file::read_path).map(Some),
         OwnPaths::Skip => Ok(None),
     };
     let statfs = retry_on_intr(|| rustix::fs::statfs(USUAL));
@@ -222,23 +222,21 @@ pub fn probe_hierarchies(own: OwnPaths) -> Result<Hierarchies, CgroupError> {
         let v2 = V2Hierarchy { mount_point: USUAL.into(), own_path, controllers: Vec::new() };
         Hierarchies { v2: Some(v2), v1: Vec::new() }
     } else {
-        Hierarchies::parse(&read("/proc/thread-self/mountinfo")?, read_own()?.as_deref())
+        Hierarchies::parse(
+            &read("/proc/thread-self/mountinfo", file::read_list_path)?,
+            read_own()?.as_deref(),
+        )
     };
     if let Some(v2) = &mut hierarchies.v2 {
         let path = v2.mount_point.join("cgroup.controllers");
-        let controllers =
-            file::read_path(&path).map_err(|source| CgroupError::Call { call: "read", path, source })?;
+        let controllers = read(&path.to_string_lossy(), file::read_path)?;
         v2.controllers = controllers.split_whitespace().map(str::to_owned).collect();
     }
     Ok(hierarchies)
 }
 
-fn read(path: &str) -> Result<String, CgroupError> {
-    file::read_list_path(Path::new(path)).map_err(|source: io::Error| CgroupError::Call {
-        call: "read",
-        path: path.into(),
-        source,
-    })
+fn read(path: &str, read: fn(&Path) -> io::Result<String>) -> Result<String, CgroupError> {
+    read(Path::new(path)).map_err(|source| CgroupError::Call { call: "read", path: path.into(), source })
 }
 
 #[cfg(test)]

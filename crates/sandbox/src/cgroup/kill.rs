@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::error::CgroupError;
 use super::file::{self, is_errno, is_gone};
-use super::freeze::{Thaw, wait_event, wait_readable};
+use super::freeze::{Thaw, wait_readable};
 use super::handle::{Cgroup, open_cgroup, processes_of, read_processes};
 use super::record::{Hierarchy, RecordedDirectory};
 
@@ -57,7 +58,7 @@ impl Cgroup {
 pub(super) fn wait_empty(directory: &RecordedDirectory, deadline: Instant) -> Result<(), CgroupError> {
     let Some(open) = open_cgroup(directory)? else { return Ok(()) };
     let empty = match directory.hierarchy {
-        Hierarchy::V2 => wait_event(open.as_fd(), "populated 0", deadline),
+        Hierarchy::V2 => wait_unpopulated(open.as_fd(), deadline),
         Hierarchy::V1(_) => wait_processes(open.as_fd(), deadline),
     };
     match empty {
@@ -125,6 +126,7 @@ fn open_process(pid: i32) -> io::Result<Option<OwnedFd>> {
 /// v1 tells nobody when a cgroup becomes empty: so wait for each process's end. Between its end and its leaving the
 /// cgroup is a moment without notice.
 pub(super) fn wait_processes(cgroup: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
+    let mut ended = BTreeSet::new();
     let mut pause = Duration::from_micros(50);
     loop {
         let pids = read_processes(cgroup)?;
@@ -133,11 +135,13 @@ pub(super) fn wait_processes(cgroup: BorrowedFd<'_>, deadline: Instant) -> io::R
         }
         let mut waited = false;
         for pid in pids {
-            if let Some(pidfd) = open_process(pid)? {
+            if ended.insert(pid)
+                && let Some(pidfd) = open_process(pid)?
+            {
+                waited = true;
                 if !wait_readable(&mut [PollFd::new(&pidfd, PollFlags::IN)], deadline)? {
                     return Ok(false);
                 }
-                waited = true;
             }
         }
         if Instant::now() >= deadline {
@@ -146,6 +150,44 @@ pub(super) fn wait_processes(cgroup: BorrowedFd<'_>, deadline: Instant) -> io::R
         if !waited {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+}
+
+/// v2 tells of the change in `cgroup.events`, but at most once in 10 ms (`CGROUP_FILE_NOTIFY_MIN_INTV`): the end of the
+/// processes is watched as well, so that a container that has just started does not wait for that.
+fn wait_unpopulated(cgroup: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
+    /// Where more are in it, the notice alone will do.
+    const WATCHED: usize = 64;
+    let events = file::open_read(cgroup, "cgroup.events", OFlags::RDONLY)?;
+    let mut ended = BTreeSet::new();
+    loop {
+        rustix::fs::seek(&events, SeekFrom::Start(0))?;
+        if file::read_descriptor(&events)?.lines().any(|line| line == "populated 0") {
+            return Ok(true);
+        }
+        let mut processes = Vec::new();
+        for pid in read_processes(cgroup)?.into_iter().take(WATCHED) {
+            if ended.insert(pid) {
+                processes.extend(open_process(pid)?);
+            }
+        }
+        loop {
+            let mut set = vec![PollFd::new(&events, PollFlags::PRI)];
+            set.extend(processes.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
+            if !wait_readable(&mut set, deadline)? {
+                return Ok(false);
+            }
+            let ready: Vec<bool> = set.iter().map(|it| !it.revents().is_empty()).collect();
+            let watched = processes.len();
+            let mut index = 0;
+            processes.retain(|_| {
+                index += 1;
+                !ready[index]
+            });
+            if ready[0] || (watched > 0 && processes.is_empty()) {
+                break;
+            }
         }
     }
 }

@@ -11,6 +11,29 @@
 //! Always: only directories strictly below a hierarchy's mount point; only what the [`CgroupRecord`] says this runtime
 //! made is removed; every wait has a deadline and ends on the kernel's notice, where it gives one.
 //!
+//! ```no_run
+//! # use std::time::Instant;
+//! # use sandbox::{CgroupManager, ContainerId};
+//! # use sandbox::cgroup::{Cgroup, CgroupPath, DEFAULT_DEADLINE, plan_cgroup, probe_hierarchies};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (id, linux) = (ContainerId::new("web-1")?, spec::config::Linux::default());
+//! let path = CgroupPath::new(linux.cgroups_path.as_ref(), &id)?;
+//! let hierarchies = probe_hierarchies(path.own_paths())?;
+//! let plan = plan_cgroup(CgroupManager::Cgroupfs, &linux.resources, &path, &hierarchies)?.value;
+//! print!("{plan}");
+//! let claim = plan.probe_claim()?;
+//! let intent = serde_json::to_vec(claim.record())?; // stored before anything is made
+//! let cgroup = Cgroup::create(claim)?.value;
+//! // clone3(CLONE_INTO_CGROUP) with cgroup.v2_fd(); init writes "0" into each of cgroup.procs_fds()
+//!
+//! // In another process, later:
+//! let cgroup = Cgroup::open(serde_json::from_slice(&intent)?)?;
+//! cgroup.kill_all()?;
+//! cgroup.remove(Instant::now() + DEFAULT_DEADLINE)?; // waits until it is empty
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Sources: cgroups(7), the kernel's `cgroup-v2.rst` and `cgroup-v1/*.rst`, runtime-spec `config-linux.md` (Control
 //! groups).
 

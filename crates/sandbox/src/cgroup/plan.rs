@@ -294,6 +294,15 @@ fn v1_filter(plans: &[DevicePlan]) -> Result<DeviceFilter, PlanError> {
     })
 }
 
+impl CgroupPlan {
+    /// A limit that the config asks for, as JSON pointer. Without one a container can do without a cgroup, where the host
+    /// does not let us make any (device rules apart, which only a privileged container can get around).
+    pub fn limit(&self) -> Option<&str> {
+        let mut writes = self.directories.iter().flat_map(|directory| &directory.writes);
+        writes.next().map(|write| &*write.pointer)
+    }
+}
+
 impl DirectoryPlan {
     /// The cgroup, absolute.
     pub fn path(&self) -> PathBuf {
