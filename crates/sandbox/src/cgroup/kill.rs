@@ -162,15 +162,16 @@ fn wait_unpopulated(cgroup: BorrowedFd<'_>, deadline: Instant) -> io::Result<boo
     let events = file::open_read(cgroup, "cgroup.events", OFlags::RDONLY)?;
     let mut ended = BTreeSet::new();
     loop {
-        rustix::fs::seek(&events, SeekFrom::Start(0))?;
-        if file::read_descriptor(&events)?.lines().any(|line| line == "populated 0") {
-            return Ok(true);
-        }
         let mut processes = Vec::new();
         for pid in read_processes(cgroup)?.into_iter().take(WATCHED) {
             if ended.insert(pid) {
                 processes.extend(open_process(pid)?);
             }
+        }
+        // Only now: who left before was not watched.
+        rustix::fs::seek(&events, SeekFrom::Start(0))?;
+        if file::read_descriptor(&events)?.lines().any(|line| line == "populated 0") {
+            return Ok(true);
         }
         loop {
             let mut set = vec![PollFd::new(&events, PollFlags::PRI)];

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use spec::config::{DeviceRule, Resources};
 
+use super::bpf::MAX_RULES;
 use super::device::{Exceptions, Line, default_device_rules};
 use super::error::PlanError;
 use super::hierarchies::{Hierarchies, Mode, V1Hierarchy, V2Hierarchy};
@@ -165,6 +166,12 @@ impl<'a> Planner<'a> {
         limits_v1::check_and_add(&mut self, resources)?;
         limits_v2::check_and_add(&mut self, resources)?;
         let rules = device_rules(resources);
+        if rules.len() > MAX_RULES {
+            return Err(PlanError::Value {
+                pointer: "/linux/resources/devices".to_owned(),
+                rule: format!("more than {MAX_RULES} rules, with the default ones"),
+            });
+        }
         let mut directories = Vec::with_capacity(self.hierarchies.v1.len() + 1);
         let v1_devices = self.place("devices").filter(|place| *place != Place::V2);
         for (index, hierarchy) in self.hierarchies.v1.iter().enumerate() {
