@@ -8,10 +8,14 @@ mod check;
 pub mod config;
 mod default;
 mod document;
+pub mod features;
 mod field;
+#[cfg(feature = "oci-spec")]
+mod oci;
 mod report;
 mod state;
 pub mod text;
+mod write;
 
 pub use config::Config;
 use config::{Process, Resources};
@@ -84,7 +88,7 @@ pub fn parse_resources(bytes: &[u8]) -> Result<ParsedResources, Violations> {
 
 /// The mount options that are known, sorted; others are the file system's.
 pub fn mount_options() -> impl Iterator<Item = &'static str> {
-    check::mount_option_names()
+    check::options::names()
 }
 
 fn parse<T>(

@@ -34,7 +34,6 @@ fn parse_number(digits: &str) -> Option<u32> {
 }
 
 /// The shortest list of sorted numbers.
-#[allow(dead_code)]
 pub(crate) fn format_list(numbers: &[u32]) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for number in numbers {

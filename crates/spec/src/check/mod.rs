@@ -6,10 +6,10 @@
 
 mod hooks;
 mod linux;
-mod list;
+pub(crate) mod list;
 mod mount;
 mod network;
-mod options;
+pub(crate) mod options;
 mod process;
 mod resources;
 mod scheduler;
@@ -19,7 +19,6 @@ mod together;
 
 use std::collections::BTreeMap;
 
-pub(crate) use options::names as mount_option_names;
 pub(crate) use process::check_process;
 pub(crate) use resources::check_resources;
 

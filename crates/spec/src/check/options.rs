@@ -143,8 +143,12 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Adds the next option of the list.
+    /// Adds the next of the list. A comma divides, as in mount(8) and in what mount(2) hands to a file system.
     pub(super) fn add(&mut self, option: &str) {
+        split(option).for_each(|item| self.add_one(item));
+    }
+
+    fn add_one(&mut self, option: &str) {
         let Some((_, meaning)) = TABLE.iter().find(|(name, _)| *name == option) else {
             self.add_unknown(option);
             return;
@@ -162,12 +166,7 @@ impl Options {
             Meaning::RecursiveAccessTime(asked) => set_access_time(&mut self.recursive_attributes, asked),
             Meaning::Propagation(propagation) => self.propagation.push(propagation),
             Meaning::Superblock => {
-                let key = |option: &str| option.trim_start_matches("no").to_owned();
-                let opposite = |other: &str| match (other, option) {
-                    ("sync", "async") | ("async", "sync") => true,
-                    _ => key(other) == key(option),
-                };
-                self.superblock.retain(|other| !opposite(&other.key));
+                self.superblock.retain(|other| !is_same_flag(&other.key, option));
                 self.superblock.push(MountOption { key: text(option), value: None });
             }
             Meaning::IdMap { recursive } => self.id_map = Some(recursive || self.id_map == Some(true)),
@@ -175,22 +174,39 @@ impl Options {
         }
     }
 
-    /// What the file system is asked; mount(2) takes several in one string, so a comma divides.
+    /// What only the file system knows, less what mount(8) keeps for itself.
     fn add_unknown(&mut self, option: &str) {
-        let own = |item: &str| {
-            matches!(item, "" | "auto" | "noauto" | "nofail" | "_netdev")
-                || item.starts_with("x-")
-                || item.starts_with("X-")
-        };
-        for item in split(option).filter(|item| !own(item)) {
-            let (key, value) = item.split_once('=').map_or((item, None), |(key, value)| (key, Some(value)));
-            // The LSM's mount options may be quoted, because of their commas.
-            let unquoted =
-                |value: &str| value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).map(str::to_owned);
-            let value = value.map(|value| text(&unquoted(value).unwrap_or_else(|| value.to_owned())));
-            self.data.push(MountOption { key: text(key), value });
+        let own = matches!(option, "" | "auto" | "noauto" | "nofail" | "_netdev");
+        if own || option.starts_with("x-") || option.starts_with("X-") {
+            return;
         }
+        let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value)));
+        self.data.push(MountOption { key: text(key), value: value.map(|value| text(unquote(value))) });
     }
+}
+
+/// Whether two flags of the superblock are the same or opposite.
+fn is_same_flag(left: &str, right: &str) -> bool {
+    let stem = |option| match option {
+        "async" => "sync",
+        option => option.strip_prefix("no").unwrap_or(option),
+    };
+    stem(left) == stem(right)
+}
+
+/// The LSM's options may be quoted, because of the commas in a label.
+fn unquote(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
+}
+
+/// An option as it is written in a list, so that it is read back as it is.
+pub(crate) fn format_option(option: &MountOption) -> String {
+    let Some(value) = &option.value else { return option.key.to_string() };
+    let plain = format!("{}={value}", option.key);
+    if split(&plain).count() == 1 && unquote(value) == &**value {
+        return plain;
+    }
+    format!("{}=\"{value}\"", option.key)
 }
 
 fn set(attributes: &mut Attributes, bits: u64) {
@@ -232,7 +248,6 @@ fn split(option: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The options that ask for these bits: the way back from [`Options`].
-#[allow(dead_code)]
 pub(crate) fn attribute_names(attributes: Attributes, recursive: bool) -> Vec<&'static str> {
     let mut names = Vec::new();
     for (name, meaning) in TABLE {
@@ -255,7 +270,6 @@ pub(crate) fn attribute_names(attributes: Attributes, recursive: bool) -> Vec<&'
 }
 
 /// The option that asks for this propagation type.
-#[allow(dead_code)]
 pub(crate) fn propagation_name(propagation: Propagation) -> &'static str {
     let found = TABLE.iter().find(|(_, meaning)| *meaning == Meaning::Propagation(propagation));
     found.map_or("", |(name, _)| name)

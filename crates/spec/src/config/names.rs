@@ -159,7 +159,6 @@ pub(crate) const MEMORY_POLICY_FLAGS: Flags = &[
 ];
 
 /// The names of the bits that are set.
-#[allow(dead_code)]
 pub(crate) fn flag_names(flags: Flags, bits: u64) -> Vec<&'static str> {
     flags.iter().filter(|(_, bit)| bits & bit != 0).map(|(name, _)| *name).collect()
 }

@@ -50,8 +50,8 @@ fn check_device(field: Field<'_, '_>, report: &mut Report) -> Option<BlockWeight
     let numbers = check_numbers(&device, report);
     let weight = check_weight(device.field("weight"), report);
     let leaf_weight = check_weight(device.field("leafWeight"), report);
-    if !device.field("weight").is_present() && !device.field("leafWeight").is_present() {
-        device.violate(report, "neither", "must have weight or leafWeight");
+    if weight.is_none() && leaf_weight.is_none() {
+        device.violate(report, "neither", "must have a weight or leafWeight from 10 to 1000");
     }
     let (major, minor) = numbers?;
     Some(BlockWeight { major, minor, weight, leaf_weight })
