@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::report::{Violation, escape, quote};
+use crate::report::{SHOWN, Violation, escape, quote};
 
 /// The longest document, in bytes.
 const MAX_BYTES: usize = 16 << 20;
@@ -45,9 +45,48 @@ impl fmt::Display for Value<'_> {
             Self::Negative(value) => value.fmt(f),
             Self::Float(value) => write!(f, "{value:?}"),
             Self::String(value) => f.write_str(&quote(value)),
-            Self::Array(_) => f.write_str("an array"),
-            Self::Object(_) => f.write_str("an object"),
+            Self::Array(_) | Self::Object(_) => {
+                let mut text = String::new();
+                let short = self.write_short(&mut text);
+                f.write_str(match self {
+                    _ if short => &text,
+                    Self::Array(_) => "an array",
+                    _ => "an object",
+                })
+            }
         }
+    }
+}
+
+impl Value<'_> {
+    /// Appends the value as JSON; gives up where it gets long.
+    fn write_short(&self, text: &mut String) -> bool {
+        match self {
+            Self::Array(items) => {
+                text.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    text.push_str(if index > 0 { ", " } else { "" });
+                    if !item.write_short(text) {
+                        return false;
+                    }
+                }
+                text.push(']');
+            }
+            Self::Object(entries) => {
+                text.push('{');
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    text.push_str(if index > 0 { ", " } else { "" });
+                    text.push_str(&quote(key));
+                    text.push_str(": ");
+                    if !value.write_short(text) {
+                        return false;
+                    }
+                }
+                text.push('}');
+            }
+            scalar => text.push_str(&scalar.to_string()),
+        }
+        text.len() <= SHOWN
     }
 }
 

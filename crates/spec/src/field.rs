@@ -31,6 +31,11 @@ impl<'v, 'p> Field<'v, 'p> {
         self.value.is_some()
     }
 
+    /// Whether it is an array without items.
+    pub(crate) fn is_empty_array(&self) -> bool {
+        matches!(self.value, Some(Value::Array(items)) if items.is_empty())
+    }
+
     /// Notes that what was found breaks a rule.
     pub(crate) fn violate(&self, report: &mut Report, rule: impl Into<Cow<'static, str>>) {
         match self.value {
@@ -73,14 +78,14 @@ impl<'v, 'p> Field<'v, 'p> {
     }
 
     pub(crate) fn u64(self, report: &mut Report) -> Option<u64> {
-        self.read(report, "must be an integer from 0 to 18446744073709551615", |value| match value {
+        self.read(report, "must be an integer of at least 0 (uint64)", |value| match value {
             Value::Unsigned(value) => Some(*value),
             _ => None,
         })
     }
 
     pub(crate) fn i64(self, report: &mut Report) -> Option<i64> {
-        let expected = "must be an integer from -9223372036854775808 to 9223372036854775807";
+        let expected = "must be an integer (int64)";
         self.read(report, expected, |value| match value {
             Value::Unsigned(value) => i64::try_from(*value).ok(),
             Value::Negative(value) => Some(*value),

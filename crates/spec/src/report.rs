@@ -8,8 +8,8 @@ use std::fmt;
 
 /// How many violations, and how many warnings, are kept.
 const KEPT: usize = 100;
-/// How much of a found string is shown.
-const SHOWN: usize = 80;
+/// How much of what was found is shown.
+pub(crate) const SHOWN: usize = 80;
 
 /// One rule that a document breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -270,16 +270,17 @@ fn check_memory_policy(field: Field<'_, '_>, report: &mut Report) -> Option<Memo
     let policy = field.object(report, CLAUSE, &["mode", "nodes", "flags"])?;
     let mode = policy.field("mode").required(report).name::<MemoryPolicyMode>(report);
     let nodes_field = policy.field("nodes");
-    let nodes = check_list(nodes_field, report).unwrap_or_default();
+    let nodes = check_list(nodes_field, report);
+    let named = nodes_field.str_if_set(&mut Report::default()).is_some();
     let flags_field = policy.field("flags");
     let flags = check_flags(flags_field, report, MEMORY_POLICY_FLAGS);
     let (mode, flags) = (mode?, flags? as u32);
     match mode {
-        MemoryPolicyMode::Default | MemoryPolicyMode::Local if !nodes.is_empty() => {
+        MemoryPolicyMode::Default | MemoryPolicyMode::Local if named => {
             nodes_field.violate(report, format!("must be empty with {}", mode.name()));
         }
         MemoryPolicyMode::Default | MemoryPolicyMode::Local | MemoryPolicyMode::Preferred => {}
-        _ if nodes.is_empty() => {
+        _ if !named => {
             nodes_field.violate(report, format!("must name at least one node with {}", mode.name()));
         }
         _ => {}
@@ -288,10 +289,10 @@ fn check_memory_policy(field: Field<'_, '_>, report: &mut Report) -> Option<Memo
     if flags & both == both {
         let rule = "must not have both MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES";
         flags_field.violate(report, rule);
-    } else if flags & both != 0 && nodes.is_empty() {
+    } else if flags & both != 0 && !named {
         flags_field.violate(report, "must be absent where there are no nodes");
     }
-    Some(MemoryPolicy { mode, nodes, flags })
+    Some(MemoryPolicy { mode, nodes: nodes.unwrap_or_default(), flags })
 }
 
 fn check_personality(field: Field<'_, '_>, report: &mut Report) -> Option<Personality> {

@@ -80,7 +80,18 @@ pub(crate) fn check_config(document: Field<'_, '_>, report: &mut Report) -> Opti
     let hooks = hooks::check_hooks(config.field("hooks"), report);
     let annotations = check_annotations(config.field("annotations"), report);
     let linux = linux::check_linux(config.field("linux"), report);
-    let checked = Config {
+    together::check_together(
+        &together::Parts {
+            root: root.as_ref(),
+            process: checked_process.as_ref(),
+            hostname: hostname.as_ref(),
+            domainname: domainname.as_ref(),
+            mounts: mounts.as_deref(),
+            linux: linux.as_ref(),
+        },
+        report,
+    );
+    Some(Config {
         oci_version: version?,
         root: root?,
         process: if process.is_present() { Some(checked_process?) } else { None },
@@ -90,9 +101,7 @@ pub(crate) fn check_config(document: Field<'_, '_>, report: &mut Report) -> Opti
         hooks: hooks?,
         annotations,
         linux: linux?,
-    };
-    together::check_together(&config, &checked, report);
-    Some(checked)
+    })
 }
 
 fn check_version(field: Field<'_, '_>, report: &mut Report) -> Option<Text> {

@@ -5,7 +5,7 @@ use super::options::Options;
 use crate::AbsolutePath;
 use crate::config::{IdMap, IdMapping, Mount, MountKind};
 use crate::field::{Field, Object, text};
-use crate::report::{Report, quote};
+use crate::report::Report;
 
 const CLAUSE: &str = "config.md#mounts";
 const OPTIONS: &str = "config.md#linux-mount-options";
@@ -44,12 +44,15 @@ fn check_mount(field: Field<'_, '_>, report: &mut Report) -> Option<Mount> {
     let of_one_mount = matches!(kind, MountKind::Bind { .. } | MountKind::Remount { bind: true });
     if of_one_mount {
         // The kernel would ignore them; a misspelt `noexec` among them would weaken the container unseen.
-        if let Some(option) = options.data.first() {
-            let rule = format!(
-                "must have only the options of the table for a bind mount, which takes none of a file system ({} is one)",
-                quote(&option.key)
-            );
-            options_field.violate(report, rule);
+        for item in options_field.items(report) {
+            let mut option = Options::default();
+            item.str(report).into_iter().for_each(|text| option.add(text));
+            if !option.data.is_empty() {
+                item.violate(
+                    report,
+                    "must be one of the spec's options: a bind mount takes none of a file system",
+                );
+            }
         }
         if let Some(option) = options.superblock.first() {
             report.warn(options_field.at, format!("{} is ignored for a bind mount", option.key));

@@ -42,7 +42,7 @@ pub(crate) fn check_process(field: Field<'_, '_>, report: &mut Report) -> Option
     let user = check_user(process.field("user").of(USER), report);
     let args_field = process.field("args");
     let args = args_field.texts(report);
-    if args.is_empty() && args_field.items(&mut Report::default()).len() == 0 {
+    if !args_field.is_present() || args_field.is_empty_array() {
         args_field.violate(report, "must have at least one entry");
     }
     let env_field = process.field("env");

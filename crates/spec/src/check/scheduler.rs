@@ -14,17 +14,20 @@ pub(super) fn check_scheduler(field: Field<'_, '_>, report: &mut Report) -> Opti
     let policy = scheduler.field("policy").required(report).name::<SchedulerPolicy>(report);
     let nice = scheduler.field("nice").within(report, -20, 19).unwrap_or(0) as i32;
     let priority_field = scheduler.field("priority");
-    let priority = priority_field.within(report, 0, 99).unwrap_or(0) as u32;
+    let priority = priority_field.within(report, 0, 99);
     let flags = check_flags(scheduler.field("flags"), report, SCHEDULER_FLAGS);
     let [runtime_ns, deadline_ns, period_ns] =
         ["runtime", "deadline", "period"].map(|name| scheduler.field(name).u64(report).unwrap_or(0));
     let policy = policy?;
-    match policy {
-        SchedulerPolicy::Fifo | SchedulerPolicy::RoundRobin if priority == 0 => {
+    let real_time = matches!(policy, SchedulerPolicy::Fifo | SchedulerPolicy::RoundRobin);
+    match priority {
+        None if real_time && !priority_field.is_present() => {
             priority_field.violate(report, format!("must be from 1 to 99 with {}", policy.name()));
         }
-        SchedulerPolicy::Fifo | SchedulerPolicy::RoundRobin => {}
-        _ if priority != 0 => {
+        Some(0) if real_time => {
+            priority_field.violate(report, format!("must be from 1 to 99 with {}", policy.name()));
+        }
+        Some(1..) if !real_time => {
             priority_field.violate(report, "must be 0 unless the policy is SCHED_FIFO or SCHED_RR");
         }
         _ => {}
@@ -47,6 +50,7 @@ pub(super) fn check_scheduler(field: Field<'_, '_>, report: &mut Report) -> Opti
             }
         }
     }
+    let priority = priority.unwrap_or(0) as u32;
     Some(Scheduler { policy, nice, priority, flags: flags?, runtime_ns, deadline_ns, period_ns })
 }
 

@@ -101,11 +101,10 @@ fn check_action(field: Field<'_, '_>, errno_field: Field<'_, '_>, report: &mut R
 fn check_rule(field: Field<'_, '_>, report: &mut Report) -> Option<SyscallRule> {
     let rule = field.object(report, CLAUSE, &["names", "action", "errnoRet", "args"])?;
     let names_field = rule.field("names").required(report);
-    let items = names_field.items(report);
-    if names_field.is_present() && items.len() == 0 {
+    if names_field.is_empty_array() {
         names_field.violate(report, "must have at least one entry");
     }
-    let names = items.filter_map(|item| item.filled_text(report)).collect();
+    let names = names_field.items(report).filter_map(|item| item.filled_text(report)).collect();
     let action = check_action(rule.field("action").required(report), rule.field("errnoRet"), report);
     let args_field = rule.field("args");
     let args: Vec<Option<ArgumentCondition>> =

@@ -42,8 +42,8 @@ pub(super) fn check_sysctl(
         match owner(&path) {
             Some(kind) if namespaces.get(kind).is_some() => {}
             Some(kind) => {
-                let rule = format!("must be set only in a container with a {} namespace", kind.name());
-                report.violate(value.at, quote(key), rule, CLAUSE);
+                let rule = format!("needs an entry of type {} in /linux/namespaces", kind.name());
+                report.violate(value.at, "none", rule, CLAUSE);
             }
             None => {
                 report.violate(value.at, quote(key), "must be a parameter of one of the namespaces", CLAUSE);

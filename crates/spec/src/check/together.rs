@@ -3,90 +3,81 @@
 //! Runs anywhere; pure. Most are about namespaces: what is set in none of the container's own would be set on the host.
 
 use super::below;
-use crate::config::{Config, Id, IdMapping, Namespace};
-use crate::field::Object;
-use crate::report::{Pointer, Report};
+use crate::Text;
+use crate::config::{Id, IdMapping, Linux, Mount, Namespace, Process, Root};
+use crate::report::{Pointer, Report, quote};
 
 const NAMESPACES: &str = "config-linux.md#namespaces";
 const MAPPINGS: &str = "config-linux.md#user-namespace-mappings";
+const TIME: &str = "config-linux.md#offset-for-time-namespace";
 
-/// Checks a configuration whose parts are right.
-pub(super) fn check_together(document: &Object<'_, '_>, config: &Config, report: &mut Report) {
-    let namespaces = &config.linux.namespaces;
+/// The parts that are right, each for itself, or absent.
+pub(super) struct Parts<'a> {
+    pub(super) root: Option<&'a Root>,
+    pub(super) process: Option<&'a Process>,
+    pub(super) hostname: Option<&'a Text>,
+    pub(super) domainname: Option<&'a Text>,
+    pub(super) mounts: Option<&'a [Mount]>,
+    pub(super) linux: Option<&'a Linux>,
+}
+
+pub(super) fn check_together(parts: &Parts<'_>, report: &mut Report) {
+    let Some(linux) = parts.linux else { return };
     let root = Pointer::Root;
-    let linux = below(&root, "linux");
-    let mut needs = |asked: bool, has: bool, at: Pointer<'_>, kind: &str| {
-        if asked && !has {
-            let rule = format!("must be absent without an entry of type {kind} in /linux/namespaces");
-            report.violate(at, "it, which would change the host", rule, NAMESPACES);
-        }
-    };
-    let (mount, uts) = (namespaces.mount.is_some(), namespaces.uts.is_some());
-    needs(config.hostname.is_some(), uts, below(&root, "hostname"), "uts");
-    needs(config.domainname.is_some(), uts, below(&root, "domainname"), "uts");
-    needs(!config.mounts.is_empty(), mount, below(&root, "mounts"), "mount");
-    needs(config.root.readonly, mount, below(&below(&root, "root"), "readonly"), "mount");
-    needs(!config.linux.masked_paths.is_empty(), mount, below(&linux, "maskedPaths"), "mount");
-    needs(!config.linux.readonly_paths.is_empty(), mount, below(&linux, "readonlyPaths"), "mount");
-    needs(config.linux.rootfs_propagation.is_some(), mount, below(&linux, "rootfsPropagation"), "mount");
-    needs(
-        !config.linux.net_devices.is_empty(),
-        namespaces.network.is_some(),
-        below(&linux, "netDevices"),
-        "network",
-    );
-    check_time(config, &linux, report);
-    check_user(config, &linux, report);
-    check_id_maps(config, report);
-    for (key, hostname) in [("hostname", &config.hostname), ("domainname", &config.domainname)] {
-        let path = format!("kernel/{key}");
-        if let Some(sysctl) = config.linux.sysctl.iter().find(|sysctl| *sysctl.path == path)
-            && hostname.is_some()
-        {
-            let at = below(&linux, "sysctl");
-            let rule = format!("must be absent where /{key} is set");
-            report.violate(below(&at, &sysctl.key), "it too", rule, "config-linux.md#sysctl");
-        }
-    }
-    if config.process.is_some() && document.field("process").is_present() {
-        check_process_ids(config, report);
+    let at = below(&root, "linux");
+    check_host(parts, linux, report);
+    check_time(linux, &at, report);
+    check_user(linux, &at, report);
+    check_id_maps(parts.mounts.unwrap_or_default(), linux, report);
+    check_names(parts, linux, &at, report);
+    if let Some(process) = parts.process {
+        check_process_ids(process, linux, report);
     }
 }
 
-fn check_time(config: &Config, linux: &Pointer<'_>, report: &mut Report) {
-    const CLAUSE: &str = "config-linux.md#offset-for-time-namespace";
-    let offsets = config.linux.time_offsets;
-    if offsets.monotonic.is_none() && offsets.boottime.is_none() {
+/// What would be changed on the host without a namespace of its own.
+fn check_host(parts: &Parts<'_>, linux: &Linux, report: &mut Report) {
+    let root = Pointer::Root;
+    let (root_at, linux_at) = (below(&root, "root"), below(&root, "linux"));
+    let mut needs = |asked: bool, namespace: &Option<Namespace>, at: Pointer<'_>, kind: &str| {
+        if asked && namespace.is_none() {
+            let rule =
+                format!("needs an entry of type {kind} in /linux/namespaces, or it would change the host");
+            report.violate(at, "none", rule, NAMESPACES);
+        }
+    };
+    let (mount, uts) = (&linux.namespaces.mount, &linux.namespaces.uts);
+    needs(parts.hostname.is_some(), uts, below(&root, "hostname"), "uts");
+    needs(parts.domainname.is_some(), uts, below(&root, "domainname"), "uts");
+    needs(parts.mounts.is_some_and(|mounts| !mounts.is_empty()), mount, below(&root, "mounts"), "mount");
+    needs(parts.root.is_some_and(|root| root.readonly), mount, below(&root_at, "readonly"), "mount");
+    needs(!linux.masked_paths.is_empty(), mount, below(&linux_at, "maskedPaths"), "mount");
+    needs(!linux.readonly_paths.is_empty(), mount, below(&linux_at, "readonlyPaths"), "mount");
+    needs(linux.rootfs_propagation.is_some(), mount, below(&linux_at, "rootfsPropagation"), "mount");
+    let network = &linux.namespaces.network;
+    needs(!linux.net_devices.is_empty(), network, below(&linux_at, "netDevices"), "network");
+}
+
+fn check_time(linux: &Linux, linux_at: &Pointer<'_>, report: &mut Report) {
+    if linux.time_offsets.monotonic.is_none() && linux.time_offsets.boottime.is_none() {
         return;
     }
-    let at = below(linux, "timeOffsets");
-    match &config.linux.namespaces.time {
-        None => report.violate(
-            at,
-            "it",
-            "must be absent without an entry of type time in /linux/namespaces",
-            CLAUSE,
-        ),
+    let at = below(linux_at, "timeOffsets");
+    match &linux.namespaces.time {
+        None => report.violate(at, "none", "needs an entry of type time in /linux/namespaces", TIME),
         Some(Namespace { path: Some(path), .. }) => {
-            report.violate(
-                at,
-                format!("it, and {path}"),
-                "must be absent where the time namespace is joined",
-                CLAUSE,
-            );
+            report.violate(at, quote(path), "must be absent where the time namespace is joined", TIME);
         }
         Some(_) => {}
     }
 }
 
-fn check_user(config: &Config, linux: &Pointer<'_>, report: &mut Report) {
-    let (uids, gids) = (&config.linux.uid_mappings, &config.linux.gid_mappings);
-    for (key, mappings) in [("uidMappings", uids), ("gidMappings", gids)] {
-        let at = below(linux, key);
-        match (&config.linux.namespaces.user, mappings.is_empty()) {
+fn check_user(linux: &Linux, linux_at: &Pointer<'_>, report: &mut Report) {
+    for (key, mappings) in [("uidMappings", &linux.uid_mappings), ("gidMappings", &linux.gid_mappings)] {
+        let at = below(linux_at, key);
+        match (&linux.namespaces.user, mappings.is_empty()) {
             (None, false) => {
-                let rule = "must be absent without an entry of type user in /linux/namespaces";
-                report.violate(at, "it", rule, MAPPINGS);
+                report.violate(at, "none", "needs an entry of type user in /linux/namespaces", MAPPINGS);
             }
             (Some(Namespace { path: None, .. }), true) => {
                 report.violate(at, "nothing", "is required by a new user namespace", MAPPINGS);
@@ -101,43 +92,55 @@ fn check_user(config: &Config, linux: &Pointer<'_>, report: &mut Report) {
 }
 
 /// An id-mapped mount without mappings takes those of the container's user namespace.
-fn check_id_maps(config: &Config, report: &mut Report) {
-    if config.linux.namespaces.user.is_some() {
+fn check_id_maps(mounts: &[Mount], linux: &Linux, report: &mut Report) {
+    if linux.namespaces.user.is_some() {
         return;
     }
     let root = Pointer::Root;
-    let mounts = below(&root, "mounts");
-    for (index, mount) in config.mounts.iter().enumerate() {
-        if mount.id_map.as_ref().is_some_and(|id_map| id_map.uid_mappings.is_empty()) {
-            let at = Pointer::Index(&mounts, index);
-            let rule =
-                "must have uidMappings and gidMappings for idmap in a container without a user namespace";
-            report.violate(below(&at, "options"), "neither", rule, "config.md#linux-mount-options");
+    let mounts_at = below(&root, "mounts");
+    for (index, mount) in mounts.iter().enumerate() {
+        let id_map = mount.id_map.as_ref();
+        if id_map.is_some_and(|it| it.uid_mappings.is_empty() && it.gid_mappings.is_empty()) {
+            let at = Pointer::Index(&mounts_at, index);
+            let rule = "needs uidMappings and gidMappings for idmap in a container without a user namespace";
+            report.violate(below(&at, "options"), "none", rule, "config.md#linux-mount-options");
+        }
+    }
+}
+
+/// The same name said twice.
+fn check_names(parts: &Parts<'_>, linux: &Linux, linux_at: &Pointer<'_>, report: &mut Report) {
+    let sysctl_at = below(linux_at, "sysctl");
+    for (key, name) in [("hostname", parts.hostname), ("domainname", parts.domainname)] {
+        let path = format!("kernel/{key}");
+        let sysctl = linux.sysctl.iter().find(|sysctl| *sysctl.path == path);
+        if let (Some(sysctl), Some(_)) = (sysctl, name) {
+            let at = below(&sysctl_at, &sysctl.key);
+            let rule = format!("must be absent where /{key} is set");
+            report.violate(at, quote(&sysctl.value), rule, "config-linux.md#sysctl");
         }
     }
 }
 
 /// The ids of the process have to exist in a user namespace whose mappings are known.
-fn check_process_ids(config: &Config, report: &mut Report) {
-    if !matches!(&config.linux.namespaces.user, Some(Namespace { path: None, .. })) {
+fn check_process_ids(process: &Process, linux: &Linux, report: &mut Report) {
+    if !matches!(&linux.namespaces.user, Some(Namespace { path: None, .. })) {
         return;
     }
-    let Some(process) = &config.process else { return };
     let root = Pointer::Root;
     let process_at = below(&root, "process");
     let user = below(&process_at, "user");
     let gids = below(&user, "additionalGids");
     let mut needs = |id: Id, mappings: &[IdMapping], at: Pointer<'_>, key: &str| {
         let id = id.get();
-        if !mappings.is_empty()
-            && !mappings.iter().any(|it| id >= it.container_id && id - it.container_id < it.size)
-        {
+        let maps = |it: &IdMapping| id >= it.container_id && id - it.container_id < it.size;
+        if !mappings.is_empty() && !mappings.iter().any(maps) {
             report.violate(at, id, format!("must be mapped by /linux/{key}"), MAPPINGS);
         }
     };
-    needs(process.user.uid, &config.linux.uid_mappings, below(&user, "uid"), "uidMappings");
-    needs(process.user.gid, &config.linux.gid_mappings, below(&user, "gid"), "gidMappings");
+    needs(process.user.uid, &linux.uid_mappings, below(&user, "uid"), "uidMappings");
+    needs(process.user.gid, &linux.gid_mappings, below(&user, "gid"), "gidMappings");
     for (index, gid) in process.user.additional_gids.iter().enumerate() {
-        needs(*gid, &config.linux.gid_mappings, Pointer::Index(&gids, index), "gidMappings");
+        needs(*gid, &linux.gid_mappings, Pointer::Index(&gids, index), "gidMappings");
     }
 }
