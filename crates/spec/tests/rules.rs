@@ -60,7 +60,8 @@ fn run(patch: &str) -> Result<String, serde_json::Error> {
     let written = parsed.config.to_json();
     let again = spec::parse_config(written.as_bytes()).expect("what was written is valid");
     assert_eq!(again.config, parsed.config, "what was written means the same");
-    let base: Value = serde_json::from_str(&spec::parse_config(BASE.as_bytes()).unwrap().config.to_json())?;
+    let base = spec::parse_config(BASE.as_bytes()).expect("the base is valid").config.to_json();
+    let base: Value = serde_json::from_str(&base)?;
     let mut lines = String::new();
     for warning in parsed.warnings {
         lines += &format!("warning {warning}\n");
