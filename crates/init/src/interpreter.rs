@@ -204,6 +204,11 @@ impl Init {
             Step::SetMemoryPolicy { mode, nodes } => sys::set_mempolicy(mode, nodes),
             Step::SetPersonality { domain } => sys::personality(domain),
             Step::LoopbackUp {} => namespace::loopback_up(),
+            Step::SetStreams { input, output } => {
+                sys::duplicate(input, 0)?;
+                sys::duplicate(output, 1)?;
+                sys::duplicate(output, 2)
+            }
             Step::DropBounding { dropped } => credentials::drop_bounding(dropped.0),
             Step::SetGroups { groups } => sys::setgroups(groups),
             Step::SetGid { gid } => sys::setresgid(gid),

@@ -222,6 +222,8 @@ steps! {
     58 "make-directory" MakeDirectory { path: Str, }
     /// Descriptors from this number on are closed by execve, and not before.
     59 "close-on-exec" CloseOnExec { first: u32, }
+    /// Streams 0 and 1 (and 2, as 1).
+    61 "set-streams" SetStreams { input: Descriptor, output: Descriptor, }
     /// `lo` is brought up.
     60 "loopback-up" LoopbackUp {}
 }

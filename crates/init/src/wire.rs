@@ -363,6 +363,10 @@ pub enum Descriptor {
     Process,
     /// An executable opened beforehand.
     Program,
+    /// What a hook reads.
+    Input,
+    /// Where a hook writes.
+    Output,
 }
 
 #[cfg(feature = "std")]
@@ -376,6 +380,8 @@ impl std::fmt::Display for Descriptor {
             Self::Namespace(index) => write!(f, "namespace-{index}"),
             Self::Process => f.write_str("process"),
             Self::Program => f.write_str("program"),
+            Self::Input => f.write_str("input"),
+            Self::Output => f.write_str("output"),
         }
     }
 }

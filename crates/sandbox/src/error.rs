@@ -1,6 +1,15 @@
 //! What can go wrong, and whose it is.
 
+use std::borrow::Cow;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use init::{Call, Report, Step};
+use spec::config::HookPoint;
+
+use crate::cgroup::{CgroupError, PlanError as CgroupPlanError};
 use crate::id::InvalidContainerId;
+use crate::plan::{PlanError, PlannedStep, describe, syscall_text};
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -9,7 +18,261 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The id is not one.
+    /// The caller's: the id is not one.
     #[error(transparent)]
     InvalidId(#[from] InvalidContainerId),
+
+    /// The caller's: the id is taken.
+    #[error("container with given ID already exists")]
+    Exists,
+
+    /// The caller's: there is no such container.
+    #[error("container does not exist")]
+    NotFound,
+
+    /// The caller's: the container is not where the operation needs it in its life. One of the contract's sentences.
+    #[error("{0}")]
+    Status(Cow<'static, str>),
+
+    /// The caller's: another operation on the container does not end.
+    #[error("container is busy: another operation holds its lock")]
+    Busy,
+
+    /// The caller's: what was asked for does not fit the config.
+    #[error("{0}")]
+    Request(&'static str),
+
+    /// The config's: what it violates.
+    #[error("invalid configuration: {0}")]
+    Config(#[from] spec::Violations),
+
+    /// The config's, on this host.
+    #[error("{0}")]
+    Plan(#[from] PlanError),
+
+    /// The config's, on this host: a limit that can't be had.
+    #[error("plan the cgroup: {0}")]
+    CgroupPlan(#[from] CgroupPlanError),
+
+    /// The host's: the cgroup.
+    #[error("cgroup: {0}")]
+    Cgroup(#[from] CgroupError),
+
+    /// The host's, or the caller's: a file.
+    #[error("{action} {path}: {reason}", path = .path.display(), reason = reason(.source))]
+    File {
+        /// `open`, `write` …
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+
+    /// The host's: a call of the runtime.
+    #[error("{action}: {reason}", reason = reason(.source))]
+    Host {
+        /// What was done.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A namespace that can't be joined.
+    #[error("join the {kind} namespace {path} (from /linux/namespaces/{index}): {reason}")]
+    Namespace {
+        /// `type` in the config.
+        kind: &'static str,
+        /// Its file.
+        path: String,
+        /// Where it stands.
+        index: usize,
+        /// Why not.
+        reason: String,
+    },
+
+    /// A step of init.
+    #[error(transparent)]
+    Step(#[from] StepError),
+
+    /// Init was ended before it was done.
+    #[error("init ended while it prepared the container: {how}")]
+    InitEnded {
+        /// `killed by signal 9`, `exit status 1`, and what is known of the reason.
+        how: String,
+    },
+
+    /// A hook.
+    #[error("run the hook {path} (from /hooks/{point}/{index}): {reason}", point = .point.name())]
+    Hook {
+        /// When it runs.
+        point: HookPoint,
+        /// Which of them.
+        index: usize,
+        /// Its executable.
+        path: String,
+        /// Why it failed.
+        reason: String,
+    },
+
+    /// Something did not happen in time.
+    #[error("{0}: no answer in time")]
+    Deadline(&'static str),
+
+    /// Ours, or somebody changed it: the recorded state.
+    #[error("read the state of the container: {reason}")]
+    State {
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// The directory of the containers' state is not safe to use.
+    #[error("state root {root}: {reason}", root = .root.display())]
+    StateRoot {
+        /// The directory.
+        root: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn file(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
+        Self::File { action, path: path.as_ref().to_owned(), source }
+    }
+
+    pub(crate) const fn host(action: &'static str, source: io::Error) -> Self {
+        Self::Host { action, source }
+    }
+
+    pub(crate) const fn launch(action: &'static str, source: io::Error) -> Self {
+        Self::Host { action, source }
+    }
+
+    pub(crate) fn status(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Status(text.into())
+    }
+
+    /// The field of the config that is concerned, as a JSON pointer.
+    pub fn pointer(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Step(error) => Some(Cow::Borrowed(&*error.pointer)).filter(|pointer| !pointer.is_empty()),
+            Self::Plan(error) => Some(Cow::Borrowed(&*error.pointer)),
+            Self::Cgroup(error) => error.pointer().map(Cow::Borrowed),
+            Self::Namespace { index, .. } => Some(format!("/linux/namespaces/{index}").into()),
+            Self::Hook { point, index, .. } => Some(format!("/hooks/{}/{index}", point.name()).into()),
+            _ => None,
+        }
+    }
+
+    /// The step of the plan that failed.
+    pub fn step(&self) -> Option<&'static str> {
+        if let Self::Step(error) = self { error.step } else { None }
+    }
+
+    /// The system call that failed.
+    pub fn syscall(&self) -> Option<&'static str> {
+        if let Self::Step(error) = self { error.call.map(Call::name) } else { None }
+    }
+
+    /// The errno.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Step(error) => Some(error.errno),
+            Self::File { source, .. } | Self::Host { source, .. } => source.raw_os_error(),
+            Self::Cgroup(error) => error.errno(),
+            _ => None,
+        }
+    }
+}
+
+/// A step that init could not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepError {
+    /// JSON pointer of the field that the step comes from; empty where there is none.
+    pub pointer: Cow<'static, str>,
+    /// The step's name in the plan.
+    pub step: Option<&'static str>,
+    /// What was done, for which field, by which call, and why not.
+    pub message: String,
+    /// The call.
+    pub call: Option<Call>,
+    /// Why not.
+    pub errno: i32,
+}
+
+impl StepError {
+    /// From init's report.
+    pub(crate) fn new(planned: Option<&PlannedStep>, report: Report) -> Self {
+        let call = Call::from_number(report.call);
+        let errno = report.errno as i32;
+        let Some(planned) = planned else {
+            let message = format!("init: {}", errno_text(errno));
+            return Self { pointer: Cow::Borrowed(""), step: None, message, call, errno };
+        };
+        Self {
+            pointer: planned.pointer.clone(),
+            step: Some(planned.step.name()),
+            message: sentence(planned, call, errno),
+            call,
+            errno,
+        }
+    }
+}
+
+impl std::fmt::Display for StepError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StepError {}
+
+fn sentence(planned: &PlannedStep, call: Option<Call>, errno: i32) -> String {
+    match &planned.step {
+        Step::FindProgram { name, .. } => program_sentence(&name.to_string(), errno),
+        Step::Execute { args, .. } => {
+            program_sentence(&args.0.first().map(ToString::to_string).unwrap_or_default(), errno)
+        }
+        step => {
+            let origin = match &*planned.pointer {
+                "" => String::new(),
+                pointer => format!(" (from {pointer})"),
+            };
+            let call = call.map(|call| syscall_text(step, call)).unwrap_or_default();
+            format!("{}{origin}: {call}: {}", describe(step), errno_text(errno))
+        }
+    }
+}
+
+/// The words that callers look for to tell a command that is missing from one that can't be executed.
+fn program_sentence(name: &str, errno: i32) -> String {
+    const ENOENT: i32 = 2;
+    let reason = match errno {
+        ENOENT if !name.contains('/') => format!("exec: {name:?}: executable file not found in $PATH"),
+        ENOENT => format!("exec: {name:?}: stat {name}: no such file or directory"),
+        errno => format!("exec: {name:?}: {}", errno_text(errno)),
+    };
+    format!("unable to start container process: {reason}")
+}
+
+/// The reason alone, in lower case: `no such file or directory`.
+pub(crate) fn reason(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), errno_text)
+}
+
+/// The C library's text for an errno, in lower case.
+pub(crate) fn errno_text(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        // Not the start of a name: `I/O error`.
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
 }

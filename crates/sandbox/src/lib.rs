@@ -6,14 +6,20 @@
 
 pub mod cgroup;
 pub mod error;
+pub mod hooks;
+pub mod host;
 pub mod id;
+pub mod launch;
 pub mod lifecycle;
 pub mod outcome;
+pub mod plan;
 pub mod request;
 pub mod seccomp;
+pub mod state;
+mod sys;
 
 pub use error::{Error, Result};
 pub use id::ContainerId;
-pub use lifecycle::{Container, Runtime, Status};
+pub use lifecycle::{Container, Deletion, KillScope, Prepared, Running, Runtime, Status};
 pub use outcome::{Outcome, Warning};
 pub use request::{CgroupManager, CreateRequest, RootSwitch, SessionKeyring};

@@ -21,6 +21,7 @@ pub use arch::{number, syscall6};
 /// Numbers that all architectures share.
 #[allow(missing_docs)]
 pub mod common {
+    pub const PIDFD_SEND_SIGNAL: usize = 424;
     pub const OPEN_TREE: usize = 428;
     pub const MOVE_MOUNT: usize = 429;
     pub const FSOPEN: usize = 430;

@@ -16,7 +16,7 @@ pub unsafe fn syscall6(number: usize, arguments: [usize; 6]) -> isize {
             inlateout("rax") number as isize => result,
             in("rdi") arguments[0], in("rsi") arguments[1], in("rdx") arguments[2],
             in("r10") arguments[3], in("r8") arguments[4], in("r9") arguments[5],
-            lateout("rcx") _, lateout("r11") _,
+            out("rcx") _, out("r11") _,
             options(nostack),
         );
     }

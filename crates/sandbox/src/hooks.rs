@@ -1,0 +1,299 @@
+//! Hooks: programs of others that run at six points of a container's life.
+//!
+//! Runs in the runtime. A hook is launched as a container is, by a plan: its own session, exactly its environment, the
+//! state on stdin, no descriptor of ours. It has a deadline where the config gives one; what it prints is kept in part,
+//! for the error.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use init::Step;
+use init::sys::flag;
+use init::wire::{Descriptor, NamespaceFlags, Str, Strs};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_send_signal, waitid,
+};
+use spec::config::{Hook, HookPoint, Hooks, NamespaceKind};
+
+use crate::error::{Error, Result};
+use crate::launch::{Conversation, Inheritance, Launch, Message, step_error};
+use crate::outcome::Warning;
+use crate::plan::{PlannedStep, clone_flag};
+
+/// Of what a hook prints, this much is kept for the error.
+const MOST_OUTPUT_BYTES: usize = 4096;
+
+/// How long a hook's process may take to become the hook.
+const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Where and with what the hooks of a point run.
+#[derive(Debug)]
+pub struct HookRun<'a> {
+    /// The point.
+    pub point: HookPoint,
+    /// The container's hooks.
+    pub hooks: &'a Hooks,
+    /// The state document that each reads.
+    pub state: &'a [u8],
+    /// The container's init and the namespaces to join, for hooks that run inside.
+    pub inside: Option<(BorrowedFd<'a>, u64)>,
+    /// Bit n−1: signal n is ignored by the runtime, and must not be by the hook.
+    pub ignored_signals: u64,
+}
+
+/// `CLONE_NEW*` of the namespaces that the config names.
+pub fn namespace_flags(config: &spec::Config) -> u64 {
+    let named = NamespaceKind::ALL.into_iter().filter(|kind| config.linux.namespaces.get(*kind).is_some());
+    named.fold(0, |flags, kind| flags | clone_flag(kind))
+}
+
+impl HookRun<'_> {
+    /// Runs the hooks in order; the first failure ends it.
+    ///
+    /// # Errors
+    /// [`Error::Hook`]
+    pub fn run(&self) -> Result<()> {
+        for (index, hook) in self.hooks.at(self.point).iter().enumerate() {
+            self.run_hook(hook).map_err(|reason| self.error(index, hook, reason))?;
+        }
+        Ok(())
+    }
+
+    /// Runs all the hooks; a failure is a warning (`poststart`, `poststop`).
+    pub fn run_all(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for (index, hook) in self.hooks.at(self.point).iter().enumerate() {
+            if let Err(reason) = self.run_hook(hook) {
+                let error = self.error(index, hook, reason);
+                let pointer = error.pointer().map(std::borrow::Cow::into_owned);
+                warnings.push(Warning { pointer, message: error.to_string() });
+            }
+        }
+        warnings
+    }
+
+    fn error(&self, index: usize, hook: &Hook, reason: String) -> Error {
+        Error::Hook { point: self.point, index, path: hook.path.to_string(), reason }
+    }
+
+    fn run_hook(&self, hook: &Hook) -> Result<(), String> {
+        let describe = |error: &io::Error| crate::error::reason(error);
+        let pipes = || io::Result::Ok((pipe_with(PipeFlags::CLOEXEC)?, pipe_with(PipeFlags::CLOEXEC)?));
+        let ((input_read, input_write), (output_read, output_write)) =
+            pipes().map_err(|error| describe(&error))?;
+        let deadline = hook.timeout_s.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+
+        let steps = self.plan(hook);
+        let launched = {
+            let mut inheritance = Inheritance::default();
+            inheritance.add(Descriptor::Input, input_read.as_fd());
+            inheritance.add(Descriptor::Output, output_write.as_fd());
+            if let Some((process, _)) = self.inside {
+                inheritance.add(Descriptor::Process, process);
+            }
+            let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
+            launch.spawn(&steps).map_err(|error| error.to_string())?
+        };
+        drop((input_read, output_write));
+        let mut process = Process { pid: launched.pid, pidfd: launched.pidfd, reaped: false };
+        await_execution(&steps, &launched.conversation, &mut process)?;
+        let streams = Streams { input: Some(input_write), unwritten: self.state, output: Some(output_read) };
+        streams.follow(&mut process, deadline)
+    }
+
+    fn plan(&self, hook: &Hook) -> Vec<PlannedStep> {
+        let mut steps = vec![
+            Step::ResetSignals { ignored: self.ignored_signals },
+            Step::SetStreams { input: Descriptor::Input, output: Descriptor::Output },
+        ];
+        if let Some((_, namespaces)) = self.inside {
+            let joined = NamespaceFlags(namespaces);
+            steps.push(Step::JoinProcess { process: Descriptor::Process, namespaces: joined });
+            if namespaces & flag::CLONE_NEWPID != 0 {
+                steps.push(Step::Fork { namespaces: NamespaceFlags(0) });
+            }
+        }
+        steps.push(Step::NewSession {});
+        steps.push(Step::SetUmask { mask: 0o022 });
+        let texts = |list: &[spec::Text]| Strs(list.iter().map(|text| Str::from(&**text)).collect());
+        steps.push(Step::FindProgram { name: (&**hook.path).into(), path: Str::default() });
+        steps.push(Step::Execute { args: texts(&hook.args), env: texts(&hook.env) });
+        steps.into_iter().map(|step| PlannedStep { pointer: "".into(), step }).collect()
+    }
+}
+
+/// A hook's process, which is killed and waited for in the end.
+struct Process {
+    pid: i32,
+    pidfd: OwnedFd,
+    reaped: bool,
+}
+
+impl Process {
+    fn wait(&mut self) -> io::Result<WaitIdStatus> {
+        loop {
+            match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+                Ok(status) => {
+                    self.reaped = true;
+                    return status.ok_or_else(|| io::ErrorKind::NotFound.into());
+                }
+            }
+        }
+    }
+
+    /// Ends the hook and whatever it started in its process group, which is still its own: it was not waited for.
+    fn kill(&mut self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        if let Some(group) = Pid::from_raw(self.pid) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill();
+            let _ = self.wait();
+        }
+    }
+}
+
+/// Waits until the process has become the hook.
+fn await_execution(
+    steps: &[PlannedStep],
+    conversation: &Conversation,
+    process: &mut Process,
+) -> Result<(), String> {
+    loop {
+        match conversation.receive(Some(Instant::now() + LAUNCH_DEADLINE)) {
+            Ok(Message::Closed) => return Ok(()),
+            Ok(Message::Failed(report)) => {
+                let error = step_error(steps, report);
+                let text = error.to_string();
+                let text = text.strip_prefix("unable to start container process: ").unwrap_or(&text);
+                return Err(text.to_owned());
+            }
+            Ok(Message::Forked { pid, pidfd }) => {
+                // The first process made the hook's and has ended.
+                let _ = process.wait();
+                *process = Process { pid, pidfd, reaped: false };
+            }
+            Ok(Message::Waiting(_) | Message::Ready) => {}
+            Err(error) => return Err(crate::error::reason(&error)),
+        }
+    }
+}
+
+/// What goes to a hook and what comes back.
+struct Streams<'a> {
+    input: Option<OwnedFd>,
+    unwritten: &'a [u8],
+    output: Option<OwnedFd>,
+}
+
+impl Streams<'_> {
+    /// Feeds the hook, keeps the beginning of what it prints, and waits for its end.
+    ///
+    /// A hook may close its stdin, or leave a daemon behind that holds its stdout: neither is waited for.
+    fn follow(mut self, process: &mut Process, deadline: Option<Instant>) -> Result<(), String> {
+        let describe = |errno: Errno| crate::error::reason(&errno.into());
+        for descriptor in self.output.iter().chain(&self.input) {
+            rustix::io::ioctl_fionbio(descriptor, true).map_err(describe)?;
+        }
+        let mut kept = Vec::new();
+        loop {
+            let timeout = match deadline {
+                None => None,
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        process.kill();
+                        let _ = process.wait();
+                        return Err("killed: it took longer than its timeout".to_owned());
+                    }
+                    Timespec::try_from(left).ok()
+                }
+            };
+            let mut polled = vec![PollFd::new(&process.pidfd, PollFlags::IN)];
+            polled.extend(self.input.iter().map(|input| PollFd::new(input, PollFlags::OUT)));
+            polled.extend(self.output.iter().map(|output| PollFd::new(output, PollFlags::IN)));
+            match poll(&mut polled, timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(describe(errno)),
+            }
+            let ended = !polled[0].revents().is_empty();
+            // Poll would report a pipe without writers for ever.
+            let closed = polled.last().is_some_and(|output| output.revents() == PollFlags::HUP);
+            drop(polled);
+            if let Some(output) = &self.output {
+                read_output(output.as_fd(), &mut kept);
+            }
+            self.feed();
+            if ended {
+                let status = process.wait().map_err(|error| crate::error::reason(&error))?;
+                return judge(&status, &kept);
+            }
+            if closed {
+                self.output = None;
+            }
+        }
+    }
+
+    /// Writes as much as fits; the end closes the pipe.
+    fn feed(&mut self) {
+        let Some(input) = &self.input else { return };
+        // MSG_NOSIGNAL has no counterpart for pipes: SIGPIPE is the embedding program's, so the write must not meet a
+        // closed pipe unseen.
+        if self.unwritten.is_empty() || reader_is_gone(input.as_fd()) {
+            self.input = None;
+            return;
+        }
+        match rustix::io::write(input, self.unwritten) {
+            Ok(written) => self.unwritten = &self.unwritten[written..],
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            Err(_) => self.unwritten = &[],
+        }
+        if self.unwritten.is_empty() {
+            self.input = None;
+        }
+    }
+}
+
+fn reader_is_gone(pipe: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(pipe, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::ERR)
+}
+
+fn read_output(pipe: BorrowedFd<'_>, kept: &mut Vec<u8>) {
+    let mut buffer = [0_u8; 4096];
+    // A bounded number of reads: a hook that never stops printing must not keep its deadline from being looked at.
+    for _ in 0..16 {
+        match rustix::io::read(pipe, &mut buffer) {
+            Ok(0) | Err(_) => return,
+            Ok(length) => {
+                let room = MOST_OUTPUT_BYTES.saturating_sub(kept.len());
+                kept.extend_from_slice(&buffer[..length.min(room)]);
+            }
+        }
+    }
+}
+
+fn judge(status: &WaitIdStatus, output: &[u8]) -> Result<(), String> {
+    let how = match (status.exit_status(), status.terminating_signal()) {
+        (Some(0), _) => return Ok(()),
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "it ended in an unknown way".to_owned(),
+    };
+    let output = String::from_utf8_lossy(output);
+    let output = output.trim().replace('\n', "; ");
+    Err(if output.is_empty() { how } else { format!("{how}: {output}") })
+}

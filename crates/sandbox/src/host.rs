@@ -1,0 +1,83 @@
+//! What the host decides: probed once, before the plan.
+//!
+//! Reads the host. The result is plain data, constructible in tests.
+
+use std::fs;
+
+use spec::Config;
+use spec::config::CapabilitySet;
+
+use crate::cgroup::{self, Hierarchies, OwnPaths};
+use crate::error::{Error, Result};
+
+/// Facts of the host and of the runtime's own process that the plan depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// The cgroup hierarchies; absent where there are none, or where they were not asked for.
+    pub cgroups: Option<Hierarchies>,
+    /// The runtime's bounding set, as far as it is permitted: what a container can be granted.
+    pub bounding: CapabilitySet,
+    /// Bit n−1: signal n is ignored by the runtime, and would be by what it executes.
+    pub ignored_signals: u64,
+    /// The runtime is in a user namespace itself, and can't make device nodes.
+    pub in_user_namespace: bool,
+    /// AppArmor is enabled. Looked up where the config asks for a profile.
+    pub apparmor: bool,
+    /// SELinux is enabled. Looked up where the config asks for a label.
+    pub selinux: bool,
+}
+
+impl HostFacts {
+    /// Looks at the host, as far as this config needs it. `own_paths` says whether the runtime's own cgroups matter;
+    /// `None`, that cgroups don't.
+    ///
+    /// # Errors
+    /// `/proc/self/status` can't be read, or the cgroup mounts can't.
+    pub fn probe(config: &Config, own_paths: Option<OwnPaths>) -> Result<Self> {
+        let status = fs::read_to_string("/proc/self/status")
+            .map_err(|source| Error::host("read /proc/self/status", source))?;
+        let mut facts = Self::parse_status(&status);
+        if let Some(own_paths) = own_paths {
+            facts.cgroups = Some(cgroup::probe_hierarchies(own_paths)?);
+        }
+        let process = config.process.as_ref();
+        if process.is_some_and(|process| process.apparmor_profile.is_some()) {
+            let enabled = fs::read("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
+            facts.apparmor = enabled.starts_with(b"Y");
+        }
+        if config.linux.mount_label.is_some()
+            || process.is_some_and(|process| process.selinux_label.is_some())
+        {
+            facts.selinux = fs::exists("/sys/fs/selinux/status").unwrap_or(false);
+        }
+        Ok(facts)
+    }
+
+    /// What `/proc/self/status` says (proc_pid_status(5)).
+    pub fn parse_status(status: &str) -> Self {
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            u64::from_str_radix(line.trim_start_matches(':').trim(), 16).ok()
+        };
+        let bounding = field("CapBnd").unwrap_or(0) & field("CapPrm").unwrap_or(0);
+        Self {
+            bounding: CapabilitySet::from_bits(bounding),
+            ignored_signals: field("SigIgn").unwrap_or(0),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_fields_parsed() {
+        let facts = HostFacts::parse_status(
+            "Name:\tx\nSigIgn:\t0000000000001000\nCapPrm:\t000001ffffffffff\nCapBnd:\t3\n",
+        );
+        assert_eq!(facts.ignored_signals, 0x1000);
+        assert_eq!(facts.bounding.bits(), 3);
+    }
+}

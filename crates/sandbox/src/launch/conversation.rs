@@ -1,0 +1,124 @@
+//! The runtime's end of the socket to init.
+//!
+//! Runs in the runtime. Each wait watches the process too and has a deadline.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use init::report::{Kind, REPORT_BYTES, Report};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
+};
+
+/// What init said.
+#[derive(Debug)]
+pub enum Message {
+    /// It waits at this step.
+    Waiting(Report),
+    /// It waits for `start`.
+    Ready,
+    /// Another process goes on, held by this pidfd.
+    Forked {
+        /// Its pid in the runtime's pid namespace.
+        pid: i32,
+        /// Holds it.
+        pidfd: OwnedFd,
+    },
+    /// A step failed.
+    Failed(Report),
+    /// The socket was closed: init has become the program, or is gone.
+    Closed,
+}
+
+/// The socket.
+#[derive(Debug)]
+pub struct Conversation(OwnedFd);
+
+impl Conversation {
+    /// Takes the runtime's end.
+    pub const fn new(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
+    /// Lets init go on.
+    ///
+    /// # Errors
+    /// EPIPE where init is gone.
+    pub fn go(&self) -> io::Result<()> {
+        send(&self.0, &[1], SendFlags::NOSIGNAL).map(drop).map_err(Into::into)
+    }
+
+    /// Waits for what init says next.
+    ///
+    /// # Errors
+    /// `TimedOut` when the deadline has passed; what recvmsg says.
+    pub fn receive(&self, deadline: Option<Instant>) -> io::Result<Message> {
+        if let Some(deadline) = deadline {
+            wait_readable(&[self.0.as_fd()], deadline)?;
+        }
+        let mut bytes = [0; REPORT_BYTES];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let received = loop {
+            let mut buffers = [io::IoSliceMut::new(&mut bytes)];
+            match recvmsg(&self.0, &mut buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+                Err(Errno::INTR) => {}
+                // The peer ended with something of ours unread: it is gone all the same.
+                Err(Errno::CONNRESET) => return Ok(Message::Closed),
+                result => break result?,
+            }
+        };
+        if received.bytes == 0 {
+            return Ok(Message::Closed);
+        }
+        let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed report of init");
+        if received.flags.contains(ReturnFlags::TRUNC) {
+            return Err(malformed());
+        }
+        let report = Report::from_bytes(&bytes[..received.bytes]).ok_or_else(malformed)?;
+        Ok(match report.kind {
+            Kind::Failed => Message::Failed(report),
+            Kind::Waiting => Message::Waiting(report),
+            Kind::Ready => Message::Ready,
+            Kind::Forked => {
+                let pidfd = ancillary.drain().find_map(|message| match message {
+                    RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+                    _ => None,
+                });
+                Message::Forked { pid: report.errno as i32, pidfd: pidfd.ok_or_else(malformed)? }
+            }
+        })
+    }
+}
+
+impl AsFd for Conversation {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits until one of the descriptors is readable (a pidfd: its process has ended).
+///
+/// # Errors
+/// `TimedOut` when the deadline has passed.
+pub(crate) fn wait_readable(descriptors: &[BorrowedFd<'_>], deadline: Instant) -> io::Result<usize> {
+    let mut polled: Vec<_> =
+        descriptors.iter().map(|descriptor| PollFd::from_borrowed_fd(*descriptor, PollFlags::IN)).collect();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left.max(Duration::from_nanos(1))).ok();
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => {
+                let ready = polled.iter().position(|polled| !polled.revents().is_empty());
+                return Ok(ready.unwrap_or(0));
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

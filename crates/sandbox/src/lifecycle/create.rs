@@ -1,0 +1,450 @@
+//! `create` and `run`: intent, cgroup, init, hooks, record.
+//!
+//! Runs in the runtime. Whatever fails, nothing is left: [`Undo`] holds what exists so far.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use init::wire::Descriptor;
+use init::{Report, Step};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, sendmsg, socket_with,
+};
+use rustix::process::{Signal, WaitId, WaitIdOptions, geteuid, pidfd_send_signal, waitid};
+use spec::config::{HookPoint, NamespaceKind};
+
+use super::container::{Container, Status};
+use super::prepare::Prepared;
+use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
+use crate::error::{Error, Result, StepError};
+use crate::hooks::{HookRun, namespace_flags};
+use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
+use crate::plan::{IdMaps, Join, Purpose, clone_flag};
+use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id};
+use crate::{CreateRequest, Outcome};
+
+/// How long init may be silent.
+const INIT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A started container's init, held by pidfd.
+#[derive(Debug)]
+pub struct Running {
+    /// The container.
+    pub container: Container,
+    /// Becomes readable when init ends.
+    pub pidfd: OwnedFd,
+}
+
+pub(super) fn create(state: &StateRoot, request: &CreateRequest) -> Result<Outcome<Container>> {
+    let outcome = launch(state, request, Purpose::Create)?;
+    Ok(Outcome { value: outcome.value.container, warnings: outcome.warnings })
+}
+
+pub(super) fn run(state: &StateRoot, request: &CreateRequest) -> Result<Outcome<Running>> {
+    launch(state, request, Purpose::Run)
+}
+
+/// Makes a container and takes it to where the purpose wants it.
+fn launch(state: &StateRoot, request: &CreateRequest, purpose: Purpose) -> Result<Outcome<Running>> {
+    let prepared = Prepared::new(request, purpose)?;
+    check_console(request, &prepared)?;
+    let entry = state.create(&request.id)?;
+    let mut undo = Undo { state, entry: &entry, cgroup: None, process: None, armed: true };
+    let mut record = intend(&entry, &prepared)?;
+    let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
+    record.cgroup = claim.as_ref().map(|claim| claim.record().clone());
+    entry.write(&record)?;
+
+    let mut warnings = Vec::new();
+    let cgroup = match claim {
+        Some(claim) => {
+            let made = Cgroup::create(claim)?;
+            warnings.extend(made.warnings);
+            record.cgroup = Some(made.value.record().clone());
+            Some(&*undo.cgroup.insert(made.value))
+        }
+        None => None,
+    };
+    let launched = spawn(request, &prepared, &entry, cgroup, purpose)?;
+    let Launched { pid, pidfd, conversation, executable } = launched;
+    let process = undo.process.insert(Process { pid, pidfd });
+    record.init = Some(identify(process)?);
+    record.executable = Some(executable);
+    record.phase = Phase::Created;
+
+    let mut making = Making {
+        request,
+        prepared: &prepared,
+        entry: &entry,
+        record: &mut record,
+        conversation: &conversation,
+    };
+    making.follow(process, purpose)?;
+    let status = if purpose == Purpose::Run { Status::Running } else { Status::Created };
+    let container = Container::with_status(&request.id, &record, status, true);
+    undo.armed = false;
+    let process = undo.process.take();
+    drop(undo);
+    let pidfd = process.map(|process| process.pidfd).ok_or(Error::NotFound)?;
+    send_pidfd(request, &pidfd)?;
+    if purpose == Purpose::Run {
+        warnings.extend(poststart(&prepared, &container));
+    }
+    let mut all = prepared.warnings;
+    all.extend(warnings);
+    Ok(Outcome { value: Running { container, pidfd }, warnings: all })
+}
+
+fn check_console(request: &CreateRequest, prepared: &Prepared) -> Result<()> {
+    match (prepared.terminal(), &request.console) {
+        (true, None) => {
+            Err(Error::Request("cannot allocate tty if runc will detach without setting console socket"))
+        }
+        (false, Some(_)) => {
+            Err(Error::Request("cannot use console socket if runc will not detach or allocate tty"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The intent and the config, on disk before anything else is done.
+fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    entry.write_config(&prepared.config_bytes)?;
+    let steps = &prepared.plan.steps;
+    let gate = steps.iter().position(|planned| matches!(planned.step, Step::AwaitStart { .. }));
+    Ok(Record {
+        schema: SCHEMA,
+        oci_version: prepared.config.oci_version.to_string(),
+        id: entry.id().to_string(),
+        phase: Phase::Creating,
+        boot_id: boot_id().map_err(|error| Error::host("read the boot id", error))?,
+        bundle: prepared.bundle.clone(),
+        rootfs: prepared.plan.rootfs.clone(),
+        created_ns: since_1970.as_nanos() as u64,
+        owner_uid: geteuid().as_raw(),
+        annotations: prepared.config.annotations.clone(),
+        init: None,
+        executable: None,
+        cgroup: None,
+        poststop: !prepared.config.hooks.poststop.is_empty(),
+        gate_step: gate.map(|gate| gate as u32),
+    })
+}
+
+fn spawn(
+    request: &CreateRequest,
+    prepared: &Prepared,
+    entry: &Entry,
+    cgroup: Option<&Cgroup>,
+    purpose: Purpose,
+) -> Result<Launched> {
+    let plan = &prepared.plan;
+    let namespaces = plan.joins.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
+    let gate = if purpose == Purpose::Create { Some(open_gate(entry)?) } else { None };
+    let mut inheritance = Inheritance::default();
+    for (join, namespace) in plan.joins.iter().zip(&namespaces) {
+        inheritance.add(Descriptor::Namespace(join.index as u16), namespace.as_fd());
+    }
+    if let Some(gate) = &gate {
+        inheritance.add(Descriptor::Gate, gate.as_fd());
+    }
+    if let Some(console) = &request.console {
+        inheritance.add(Descriptor::Console, console.as_fd());
+    }
+    for (index, procs) in cgroup.into_iter().flat_map(Cgroup::procs_fds).enumerate() {
+        inheritance.add(Descriptor::CgroupProcs(index as u16), procs);
+    }
+    Launch::of_plan(plan, cgroup.and_then(Cgroup::v2_fd), inheritance).spawn(&plan.steps)
+}
+
+/// Opens a namespace's file and checks that it is of the kind that the config says.
+fn open_namespace(join: &Join) -> Result<OwnedFd> {
+    let error = |reason: String| Error::Namespace {
+        kind: join.kind.name(),
+        path: join.path.clone(),
+        index: join.index,
+        reason,
+    };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(&*join.path, flags, Mode::empty())
+        .map_err(|errno| error(crate::error::reason(&errno.into())))?;
+    match crate::sys::namespace_kind(file.as_fd()) {
+        Ok(kind) if kind == clone_flag(join.kind) => Ok(file),
+        Ok(kind) => {
+            let actual = NamespaceKind::ALL.into_iter().find(|other| clone_flag(*other) == kind);
+            Err(error(format!("it is a {} namespace", actual.map_or("different", NamespaceKind::name))))
+        }
+        Err(_) => Err(error("it is not a namespace".to_owned())),
+    }
+}
+
+/// The socket on which a created container waits, in its directory.
+fn open_gate(entry: &Entry) -> Result<OwnedFd> {
+    let open = || -> rustix::io::Result<OwnedFd> {
+        let gate = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        bind(&gate, &SocketAddrUnix::new(entry.gate_path())?)?;
+        listen(&gate, 4)?;
+        Ok(gate)
+    };
+    open().map_err(|errno| Error::file("listen on", entry.gate_path(), errno.into()))
+}
+
+fn identify(process: &Process) -> Result<Identity> {
+    Identity::of(process.pid, process.pidfd.as_fd()).map_err(|error| Error::host("look at init", error))
+}
+
+/// A container that init is at work on.
+struct Making<'a> {
+    request: &'a CreateRequest,
+    prepared: &'a Prepared,
+    entry: &'a Entry,
+    record: &'a mut Record,
+    conversation: &'a Conversation,
+}
+
+impl Making<'_> {
+    /// Answers init until it is ready, or has become the program.
+    fn follow(&mut self, process: &mut Process, purpose: Purpose) -> Result<()> {
+        let steps = &self.prepared.plan.steps;
+        let waits = |planned: &&crate::plan::PlannedStep| {
+            matches!(planned.step, Step::AwaitIdMaps {} | Step::AwaitHooks { .. } | Step::Fork { .. })
+        };
+        // With nothing to wait for before it, the go can be given now: init finds it when it gets there.
+        let before = steps.iter().take_while(|planned| !matches!(planned.step, Step::AwaitGo {}));
+        let mut pending = before.filter(waits).count();
+        let mut gone = false;
+        if purpose == Purpose::Run && pending == 0 {
+            self.go_on(process)?;
+            gone = true;
+        }
+        loop {
+            match self.receive()? {
+                Message::Waiting(report) => {
+                    self.answer(report, process)?;
+                    pending = pending.saturating_sub(1);
+                    self.go()?;
+                }
+                Message::Forked { pid, pidfd } => {
+                    let first = std::mem::replace(process, Process { pid, pidfd });
+                    first.wait();
+                    self.record.init = Some(identify(process)?);
+                    pending = pending.saturating_sub(1);
+                }
+                Message::Ready => return self.go_on(process),
+                Message::Failed(report) => {
+                    return Err(StepError::new(steps.get(report.step as usize), report).into());
+                }
+                Message::Closed if gone => return Ok(()),
+                Message::Closed => return Err(self.init_ended(process)),
+            }
+            if purpose == Purpose::Run && pending == 0 && !gone {
+                self.go_on(process)?;
+                gone = true;
+            }
+        }
+    }
+
+    /// Records init and its pid, then lets it go.
+    fn go_on(&mut self, process: &Process) -> Result<()> {
+        self.entry.write(self.record)?;
+        if let Some(path) = &self.request.pid_file {
+            write_pid_file(path, process.pid)?;
+        }
+        self.go()
+    }
+
+    fn go(&self) -> Result<()> {
+        match self.conversation.go() {
+            // Its report, or its end, is what receive finds.
+            Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => Ok(()),
+            result => result.map_err(|error| Error::host("let init go on", error)),
+        }
+    }
+
+    fn receive(&self) -> Result<Message> {
+        match self.conversation.receive(Some(Instant::now() + INIT_DEADLINE)) {
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Error::Deadline("init")),
+            result => result.map_err(|error| Error::host("hear from init", error)),
+        }
+    }
+
+    /// Does what init waits for.
+    fn answer(&self, report: Report, process: &Process) -> Result<()> {
+        match self.prepared.plan.steps.get(report.step as usize).map(|planned| &planned.step) {
+            Some(Step::AwaitIdMaps {}) => {
+                self.prepared.plan.id_maps.as_ref().map_or(Ok(()), |maps| write_id_maps(maps, process.pid))
+            }
+            Some(Step::AwaitHooks { points }) => {
+                points.0.iter().try_for_each(|point| self.run_hooks(&point.to_string(), process))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn run_hooks(&self, point: &str, process: &Process) -> Result<()> {
+        let points = [
+            HookPoint::Prestart,
+            HookPoint::CreateRuntime,
+            HookPoint::CreateContainer,
+            HookPoint::StartContainer,
+        ];
+        let Some(point) = points.into_iter().find(|known| known.name() == point) else { return Ok(()) };
+        let inside = matches!(point, HookPoint::CreateContainer | HookPoint::StartContainer);
+        let status = if point == HookPoint::StartContainer { Status::Created } else { Status::Creating };
+        let container = Container::with_status(self.entry.id(), self.record, status, true);
+        let state = state_document(&container, inside && has_own_pids(self.prepared));
+        let run = HookRun {
+            point,
+            hooks: &self.prepared.config.hooks,
+            state: &state,
+            inside: inside.then(|| (process.pidfd.as_fd(), namespace_flags(&self.prepared.config))),
+            ignored_signals: self.prepared.host.ignored_signals,
+        };
+        run.run()
+    }
+
+    fn init_ended(&self, process: &Process) -> Error {
+        Error::InitEnded { how: process.wait() }
+    }
+}
+
+fn has_own_pids(prepared: &Prepared) -> bool {
+    prepared.config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none())
+}
+
+/// The state document (runtime.md, State) that hooks read; inside a pid namespace of its own init is 1.
+pub(super) fn state_document(container: &Container, inside: bool) -> Vec<u8> {
+    let mut document = serde_json::json!({
+        "ociVersion": container.oci_version,
+        "id": &*container.id,
+        "status": container.status.name(),
+        "bundle": container.bundle,
+        "annotations": container.annotations,
+    });
+    if container.pid != 0 {
+        document["pid"] = if inside { 1.into() } else { container.pid.into() };
+    }
+    document.to_string().into_bytes()
+}
+
+fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate::Warning> {
+    let hooks = &prepared.config.hooks;
+    if hooks.poststart.is_empty() {
+        return Vec::new();
+    }
+    let state = state_document(container, false);
+    let ignored_signals = prepared.host.ignored_signals;
+    HookRun { point: HookPoint::Poststart, hooks, state: &state, inside: None, ignored_signals }.run_all()
+}
+
+/// Groups first: while `setgroups` is undecided, `gid_map` can be written only by who has the rights, as we have.
+fn write_id_maps(maps: &IdMaps, pid: i32) -> Result<()> {
+    for (name, map) in [("uid_map", &maps.uid), ("gid_map", &maps.gid)] {
+        let path = format!("/proc/{pid}/{name}");
+        // One write: the kernel takes a map whole or not at all.
+        std::fs::write(&path, map).map_err(|error| Error::file("write", &path, error))?;
+    }
+    Ok(())
+}
+
+/// The number and nothing else, in a file that appears whole.
+fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let error = |source| Error::file("write the pid file", path, source);
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{pid}"));
+    let temporary = path.with_file_name(name);
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::File::options().write(true).create_new(true).open(&temporary)?;
+        file.write_all(pid.to_string().as_bytes())?;
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|source| {
+        let _ = std::fs::remove_file(&temporary);
+        error(source)
+    })
+}
+
+fn send_pidfd(request: &CreateRequest, pidfd: &OwnedFd) -> Result<()> {
+    let Some(socket) = &request.pidfd_socket else { return Ok(()) };
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
+    let descriptors = [pidfd.as_fd()];
+    ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
+    let name = std::io::IoSlice::new(b"pidfd");
+    sendmsg(socket, &[name], &mut ancillary, rustix::net::SendFlags::NOSIGNAL)
+        .map(drop)
+        .map_err(|errno| Error::host("send the pidfd", errno.into()))
+}
+
+/// Init, our child.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+}
+
+impl Process {
+    /// Waits for its end; how it ended, in words.
+    fn wait(&self) -> String {
+        loop {
+            match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
+                Err(Errno::INTR) => {}
+                Err(errno) => return crate::error::reason(&errno.into()),
+                Ok(None) => return "in an unknown way".to_owned(),
+                Ok(Some(status)) => {
+                    return match (status.exit_status(), status.terminating_signal()) {
+                        (Some(code), _) => format!("exit status {code}"),
+                        (None, Some(9)) => {
+                            "killed by signal 9: by somebody, or for want of memory in its cgroup".to_owned()
+                        }
+                        (None, Some(signal)) => format!("killed by signal {signal}"),
+                        (None, None) => "in an unknown way".to_owned(),
+                    };
+                }
+            }
+        }
+    }
+
+    fn kill(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+}
+
+/// What exists of a container that is not whole yet; gone with this, unless it was disarmed.
+struct Undo<'a> {
+    state: &'a StateRoot,
+    entry: &'a Entry,
+    cgroup: Option<Cgroup>,
+    process: Option<Process>,
+    armed: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let deadline = Instant::now() + DEFAULT_DEADLINE;
+        if let Some(process) = self.process.take() {
+            process.kill();
+            process.wait();
+        }
+        let mut gone = true;
+        if let Some(cgroup) = self.cgroup.take() {
+            let removed = cgroup.kill_all().and_then(|()| cgroup.remove(deadline));
+            if let Err(error) = removed {
+                tracing::warn!("the cgroup of {} is left for `delete --force`: {error}", &**self.entry.id());
+                gone = false;
+            }
+        }
+        if gone && let Err(error) = self.state.remove(self.entry) {
+            tracing::warn!("the state of {} is left for `delete --force`: {error}", &**self.entry.id());
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `delete`: processes, cgroup, poststop hooks, state; in this order, so that it can be done again from any point.
+//!
+//! Runs in the runtime.
+
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use rustix::process::{Signal, pidfd_send_signal};
+use spec::config::HookPoint;
+
+use super::container::{Container, Status, status};
+use super::create::state_document;
+use super::start::ignored_signals;
+use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
+use crate::error::{Error, Result};
+use crate::hooks::HookRun;
+use crate::launch::wait_readable;
+use crate::outcome::Warning;
+use crate::state::{Entry, Record, StateRoot};
+use crate::{ContainerId, Outcome};
+
+/// Whether `delete` may kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Only a stopped container.
+    Stopped,
+    /// Kill first; a container that does not exist is a success.
+    Force,
+}
+
+pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
+    let entry = match state.lock(id) {
+        Err(Error::NotFound) if deletion == Deletion::Force => return Ok(Outcome::new(())),
+        result => result?,
+    };
+    let record = match (entry.read(), deletion) {
+        (Ok(Some(record)), _) => record,
+        // Nothing was done yet, or it is not readable: there is nothing to go by but the directory itself.
+        (Ok(None), Deletion::Force) => {
+            state.remove(&entry)?;
+            return Ok(Outcome::new(()));
+        }
+        (Err(error), Deletion::Force) => {
+            state.remove(&entry)?;
+            let message = format!("removed, without its cgroup: {error}");
+            return Ok(Outcome { value: (), warnings: vec![Warning { pointer: None, message }] });
+        }
+        (Ok(None), Deletion::Stopped) => return Err(Error::NotFound),
+        (Err(error), Deletion::Stopped) => return Err(error),
+    };
+    let now = status(&record)?;
+    if now != Status::Stopped && deletion == Deletion::Stopped {
+        return Err(Error::status(format!("cannot delete container {id} that is not stopped: {now}")));
+    }
+    let deadline = Instant::now() + DEFAULT_DEADLINE;
+    let cgroup = record.cgroup.clone().filter(|cgroup| !cgroup.directories.is_empty());
+    let cgroup = cgroup.map(Cgroup::open).transpose()?;
+    if deletion == Deletion::Force {
+        kill_all(&record, cgroup.as_ref(), deadline)?;
+    }
+    if let Some(cgroup) = &cgroup {
+        // What init left behind without a pid namespace is the container's, and goes with it.
+        cgroup.kill_all()?;
+        cgroup.remove(deadline)?;
+    }
+    let warnings = poststop(&entry, &record)?;
+    state.remove(&entry)?;
+    Ok(Outcome { value: (), warnings })
+}
+
+/// Ends every process; init is waited for, the others by their cgroup.
+fn kill_all(record: &Record, cgroup: Option<&Cgroup>, deadline: Instant) -> Result<()> {
+    let init = record.init.map(|init| init.open()).transpose();
+    let init = init.map_err(|error| Error::host("look at init", error))?.flatten();
+    if let Some(pidfd) = &init {
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+    }
+    if let Some(cgroup) = cgroup {
+        cgroup.kill_all()?;
+    }
+    if let Some(pidfd) = &init {
+        wait_readable(&[pidfd.as_fd()], deadline).map_err(|_| Error::Deadline("the end of init"))?;
+    }
+    Ok(())
+}
+
+fn poststop(entry: &Entry, record: &Record) -> Result<Vec<Warning>> {
+    if !record.poststop {
+        return Ok(Vec::new());
+    }
+    let config = spec::parse_config(&entry.read_config()?)?.config;
+    let container = Container::with_status(entry.id(), record, Status::Stopped, false);
+    let run = HookRun {
+        point: HookPoint::Poststop,
+        hooks: &config.hooks,
+        state: &state_document(&container, false),
+        inside: None,
+        ignored_signals: ignored_signals()?,
+    };
+    Ok(run.run_all())
+}

@@ -1,0 +1,122 @@
+//! The verbs of a container's life.
+//!
+//! Runs in the runtime. Each verb is a module; what is known of containers is in the [state](crate::state) directory,
+//! and nowhere else: a runtime may end at any instruction and another take over.
+
+mod container;
+mod create;
+mod delete;
+mod kill;
+mod prepare;
+mod start;
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::state::StateRoot;
+use crate::{ContainerId, CreateRequest, Outcome};
+
+pub use container::{Container, Status};
+pub use create::Running;
+pub use delete::Deletion;
+pub use kill::KillScope;
+pub use prepare::Prepared;
+
+/// The containers below one state root.
+#[derive(Debug)]
+pub struct Runtime {
+    state: StateRoot,
+}
+
+impl Runtime {
+    /// Opens (makes, 0700, where it is missing) the directory of the containers' state.
+    ///
+    /// # Errors
+    /// [`Error::StateRoot`] where it belongs to another user, or others can write to it.
+    pub fn open(root: &Path) -> Result<Self> {
+        let absolute = std::path::absolute(root).map_err(|error| Error::file("find", root, error))?;
+        Ok(Self { state: StateRoot::open(&absolute)? })
+    }
+
+    /// What is known of a container.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::State`]
+    pub fn state(&self, id: &ContainerId) -> Result<Container> {
+        let entry = self.state.open_entry(id)?;
+        let record = entry.read()?.ok_or(Error::NotFound)?;
+        Container::of_record(id, &record)
+    }
+
+    /// All containers, by id; for each whose state can't be read the error.
+    ///
+    /// # Errors
+    /// The state root can't be read.
+    pub fn list(&self) -> Result<Vec<(String, Result<Container>)>> {
+        let mut containers = Vec::new();
+        for name in self.state.names()? {
+            let state = ContainerId::new(&name).map_err(Error::from).and_then(|id| self.state(&id));
+            // Gone, or not recorded yet.
+            if !matches!(state, Err(Error::NotFound)) {
+                containers.push((name, state));
+            }
+        }
+        Ok(containers)
+    }
+
+    /// The processes in the container's cgroup, by pid in the runtime's namespace; without a cgroup, init alone.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or the cgroup can't be read.
+    pub fn processes(&self, id: &ContainerId) -> Result<Vec<i32>> {
+        let record = self.state.open_entry(id)?.read()?.ok_or(Error::NotFound)?;
+        let container = Container::of_record(id, &record)?;
+        if container.status == Status::Stopped {
+            return Err(Error::status("container not running"));
+        }
+        match record.cgroup.filter(|cgroup| !cgroup.directories.is_empty()) {
+            Some(cgroup) => Ok(crate::cgroup::Cgroup::open(cgroup)?.processes()?),
+            None => Ok(vec![container.pid]),
+        }
+    }
+
+    /// Everything but the start of the process.
+    ///
+    /// # Errors
+    /// Nothing is left behind.
+    pub fn create(&self, request: &CreateRequest) -> Result<Outcome<Container>> {
+        create::create(&self.state, request)
+    }
+
+    /// `create` and `start` as one. The caller is the parent of init: it can wait for it with waitid on the pidfd.
+    ///
+    /// # Errors
+    /// Nothing is left behind.
+    pub fn run(&self, request: &CreateRequest) -> Result<Outcome<Running>> {
+        create::run(&self.state, request)
+    }
+
+    /// Starts the process of a created container.
+    ///
+    /// # Errors
+    /// The container is not created, or its command can't be executed.
+    pub fn start(&self, id: &ContainerId) -> Result<Outcome<()>> {
+        start::start(&self.state, id)
+    }
+
+    /// Sends a signal by number.
+    ///
+    /// # Errors
+    /// The container is neither created nor running nor paused.
+    pub fn kill(&self, id: &ContainerId, signal: i32, scope: KillScope) -> Result<()> {
+        kill::kill(&self.state, id, signal, scope)
+    }
+
+    /// Removes a container: cgroup, state, and with [`Deletion::Force`] its processes.
+    ///
+    /// # Errors
+    /// It is not stopped, or something of it can't be removed.
+    pub fn delete(&self, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
+        delete::delete(&self.state, id, deletion)
+    }
+}

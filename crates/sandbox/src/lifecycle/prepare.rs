@@ -1,0 +1,122 @@
+//! From the request to the plan: everything before the first outside effect.
+//!
+//! Runs in the runtime.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use spec::Config;
+
+use crate::cgroup::{CgroupPath, CgroupPlan, Hierarchies, default_device_rules, plan_cgroup};
+use crate::error::{Error, Result};
+use crate::host::HostFacts;
+use crate::outcome::Warning;
+use crate::plan::{Plan, PlanRequest, Purpose, plan};
+use crate::{CgroupManager, CreateRequest};
+
+/// No config is larger (`spec` refuses it too).
+const MOST_CONFIG_BYTES: u64 = 16 << 20;
+
+/// A container that could be created: what was read, and what would be done.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The config's bytes, as read once.
+    pub(super) config_bytes: Vec<u8>,
+    /// The config.
+    pub config: Config,
+    /// The host's facts.
+    pub host: HostFacts,
+    /// The bundle, absolute.
+    pub bundle: PathBuf,
+    /// What would be done.
+    pub plan: Plan,
+    /// What the caller should know.
+    pub warnings: Vec<Warning>,
+}
+
+impl Prepared {
+    /// Reads the bundle and plans; nothing is done.
+    ///
+    /// # Errors
+    /// The bundle can't be read, its config is not valid, or asks for what this host can't do.
+    pub fn new(request: &CreateRequest, purpose: Purpose) -> Result<Self> {
+        let bundle = absolute(&request.bundle)?;
+        let config_bytes = read_config(&bundle, request.config.as_deref())?;
+        let parsed = spec::parse_config(&config_bytes)?;
+        let config = parsed.config;
+        let mut warnings: Vec<Warning> = parsed
+            .warnings
+            .into_iter()
+            .map(|warning| Warning { pointer: Some(warning.pointer), message: warning.message })
+            .collect();
+
+        let path = CgroupPath::new(config.linux.cgroups_path.as_ref(), &request.id)?;
+        let managed = request.cgroup_manager != CgroupManager::Disabled;
+        let host = HostFacts::probe(&config, managed.then(|| path.own_paths()))?;
+        let (cgroup, cgroup_warnings) = plan_own_cgroup(request, &config, &host, &path)?;
+        warnings.extend(cgroup_warnings);
+        let plan_request = PlanRequest {
+            id: &request.id,
+            bundle: bundle.clone(),
+            purpose,
+            root_switch: request.root_switch,
+            session_keyring: request.session_keyring,
+            preserve_fds: request.preserve_fds,
+            cgroup,
+        };
+        let mut plan = plan(&config, &host, plan_request)?;
+        warnings.append(&mut plan.warnings);
+        plan.warnings.clone_from(&warnings);
+        Ok(Self { config_bytes, config, host, bundle, plan, warnings })
+    }
+
+    /// Whether the config asks for a terminal.
+    pub fn terminal(&self) -> bool {
+        self.config.process.as_ref().is_some_and(|process| process.terminal.is_some())
+    }
+}
+
+/// The container's cgroups. Where it restricts devices, those that every container has stay usable.
+fn plan_own_cgroup(
+    request: &CreateRequest,
+    config: &Config,
+    host: &HostFacts,
+    path: &CgroupPath,
+) -> Result<(Option<CgroupPlan>, Vec<Warning>)> {
+    let none = Hierarchies::default();
+    let hierarchies = host.cgroups.as_ref().unwrap_or(&none);
+    let resources = &config.linux.resources;
+    let outcome = if resources.devices.is_empty() {
+        plan_cgroup(request.cgroup_manager, resources, path, hierarchies)?
+    } else {
+        let mut resources = resources.clone();
+        resources.devices.extend(default_device_rules());
+        plan_cgroup(request.cgroup_manager, &resources, path, hierarchies)?
+    };
+    let plan = Some(outcome.value).filter(|plan| !plan.directories.is_empty());
+    Ok((plan, outcome.warnings))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::file("find", path, error))
+}
+
+/// Reads the config once, from a regular file of a bounded size.
+fn read_config(bundle: &Path, named: Option<&Path>) -> Result<Vec<u8>> {
+    let path = named.map_or_else(|| bundle.join("config.json"), Path::to_path_buf);
+    let error = |source| Error::file("read", &path, source);
+    let mut options = File::options();
+    // A FIFO must not block.
+    options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    let file = options.open(&path).map_err(error)?;
+    let status = file.metadata().map_err(error)?;
+    if !status.is_file() {
+        let message = "it is not a regular file";
+        return Err(error(std::io::Error::new(std::io::ErrorKind::InvalidInput, message)));
+    }
+    let mut bytes = Vec::with_capacity(status.len().min(MOST_CONFIG_BYTES) as usize + 1);
+    file.take(MOST_CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;
+    Ok(bytes)
+}

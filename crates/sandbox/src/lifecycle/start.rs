@@ -1,0 +1,152 @@
+//! `start`: opens the gate of a created container and follows init until it is the program.
+//!
+//! Runs in the runtime.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use init::Step;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use spec::Config;
+use spec::config::HookPoint;
+
+use super::container::{Container, Status, status};
+use super::create::state_document;
+use crate::error::{Error, Result, StepError};
+use crate::hooks::{HookRun, namespace_flags};
+use crate::host::HostFacts;
+use crate::launch::{Conversation, Message};
+use crate::plan::{PlanRequest, PlannedStep, Purpose, plan};
+use crate::state::{Entry, Record, StateRoot};
+use crate::{ContainerId, Outcome, RootSwitch, SessionKeyring};
+
+/// How long init may take to become the program.
+const START_DEADLINE: Duration = Duration::from_secs(10);
+
+pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> {
+    let entry = state.lock(id)?;
+    let record = entry.read()?.ok_or(Error::NotFound)?;
+    match status(&record)? {
+        Status::Created => {}
+        Status::Running | Status::Paused => {
+            return Err(Error::status("cannot start an already running container"));
+        }
+        Status::Stopped => return Err(Error::status("cannot start a container that has stopped")),
+        Status::Creating => return Err(Error::status("cannot start a container that is being created")),
+    }
+    let config = spec::parse_config(&entry.read_config()?)?.config;
+    if config.process.is_none() {
+        return Err(Error::Request(
+            "cannot start a container without a process (from /process): it is required at start",
+        ));
+    }
+    let init = record.init.ok_or(Error::NotFound)?;
+    let pidfd = init.open().map_err(|error| Error::host("look at init", error))?;
+    let pidfd = pidfd.ok_or_else(|| Error::status("cannot start a container that has stopped"))?;
+    let starting = Starting { entry: &entry, record: &record, config: &config, pidfd };
+    starting.follow(&Conversation::new(starting.connect()?))?;
+    entry.remove_gate();
+    Ok(Outcome { value: (), warnings: starting.poststart()? })
+}
+
+struct Starting<'a> {
+    entry: &'a Entry,
+    record: &'a Record,
+    config: &'a Config,
+    pidfd: OwnedFd,
+}
+
+impl Starting<'_> {
+    fn connect(&self) -> Result<OwnedFd> {
+        let connect_gate = || -> rustix::io::Result<OwnedFd> {
+            let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+            connect(&socket, &SocketAddrUnix::new(self.entry.gate_path())?)?;
+            Ok(socket)
+        };
+        connect_gate().map_err(|errno| match errno {
+            // Init has left the gate, to become the program or to end.
+            Errno::CONNREFUSED => Error::status("cannot start an already running container"),
+            errno => Error::file("connect to", self.entry.gate_path(), errno.into()),
+        })
+    }
+
+    fn follow(&self, conversation: &Conversation) -> Result<()> {
+        loop {
+            match conversation.receive(Some(Instant::now() + START_DEADLINE)) {
+                Ok(Message::Closed) => return Ok(()),
+                Ok(Message::Waiting(_)) => {
+                    self.start_container_hooks()?;
+                    conversation.go().map_err(|error| Error::host("let init go on", error))?;
+                }
+                Ok(Message::Failed(report)) => {
+                    return Err(StepError::new(self.planned(report.step)?.as_ref(), report).into());
+                }
+                Ok(Message::Ready | Message::Forked { .. }) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                    return Err(Error::Deadline("init"));
+                }
+                Err(error) => return Err(Error::host("hear from init", error)),
+            }
+        }
+    }
+
+    /// The step of this index. The plan is made again, of the same config: only the steps that come after the gate can
+    /// fail here, and they are counted from its end, where the host has no say.
+    fn planned(&self, index: u32) -> Result<Option<PlannedStep>> {
+        let host = HostFacts::default();
+        let request = PlanRequest {
+            id: self.entry.id(),
+            bundle: self.record.bundle.clone(),
+            purpose: Purpose::Create,
+            root_switch: RootSwitch::default(),
+            session_keyring: SessionKeyring::default(),
+            preserve_fds: 0,
+            cgroup: None,
+        };
+        let mut steps = plan(self.config, &host, request)?.steps;
+        let gate = steps.iter().position(|planned| matches!(planned.step, Step::AwaitStart { .. }));
+        let recorded_gate = self.record.gate_step.unwrap_or_default();
+        let position = gate.map(|gate| gate + (index.saturating_sub(recorded_gate)) as usize);
+        Ok(position.filter(|position| *position < steps.len()).map(|position| steps.swap_remove(position)))
+    }
+
+    fn hook_state(&self, status: Status, inside: bool) -> Vec<u8> {
+        let container = Container::with_status(self.entry.id(), self.record, status, true);
+        state_document(&container, inside)
+    }
+
+    fn start_container_hooks(&self) -> Result<()> {
+        let own_pids =
+            self.config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none());
+        let run = HookRun {
+            point: HookPoint::StartContainer,
+            hooks: &self.config.hooks,
+            state: &self.hook_state(Status::Created, own_pids),
+            inside: Some((self.pidfd.as_fd(), namespace_flags(self.config))),
+            ignored_signals: ignored_signals()?,
+        };
+        run.run()
+    }
+
+    fn poststart(&self) -> Result<Vec<crate::Warning>> {
+        if self.config.hooks.poststart.is_empty() {
+            return Ok(Vec::new());
+        }
+        let run = HookRun {
+            point: HookPoint::Poststart,
+            hooks: &self.config.hooks,
+            state: &self.hook_state(Status::Running, false),
+            inside: None,
+            ignored_signals: ignored_signals()?,
+        };
+        Ok(run.run_all())
+    }
+}
+
+/// Signals that this process ignores.
+pub(super) fn ignored_signals() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")
+        .map_err(|error| Error::host("read /proc/self/status", error))?;
+    Ok(HostFacts::parse_status(&status).ignored_signals)
+}

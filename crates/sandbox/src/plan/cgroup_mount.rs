@@ -1,0 +1,120 @@
+//! The container's view of its cgroups (mounts of type `cgroup`), on whatever set-up the host has.
+//!
+//! Pure. On v2 one file system. On v1 a tmpfs with a directory for each hierarchy: the hierarchy itself, seen from the
+//! container's cgroup namespace, or without one the container's own cgroup, bound.
+
+use std::path::PathBuf;
+
+use init::Step;
+use init::wire::{MountAttributes, Propagations, Str, Strs};
+use spec::config::{Mount, attribute};
+
+use super::mounts::options;
+use super::namespaces::NamespacePlan;
+use super::{PlanRequest, Steps, v1_directories};
+use crate::cgroup::V1Hierarchy;
+use crate::host::HostFacts;
+
+pub(super) fn plan_cgroup_mount(
+    steps: &mut Steps,
+    pointer: String,
+    mount: &Mount,
+    host: &HostFacts,
+    request: &PlanRequest<'_>,
+    namespaces: &NamespacePlan,
+) {
+    let Some(hierarchies) = &host.cgroups else {
+        steps.warn(&pointer, "ignored: the host has no cgroup file system");
+        return;
+    };
+    let target = &**mount.destination;
+    let attributes = mount.attributes.set;
+    if hierarchies.v1.is_empty() {
+        steps.push(pointer, new_filesystem("cgroup2", "cgroup", target, attributes, Strs::default()));
+        return;
+    }
+    let writable = attributes & !attribute::RDONLY;
+    let mode = Strs(vec![Str::from("mode"), Str::from("755")]);
+    steps.push(pointer.clone(), new_filesystem("tmpfs", "tmpfs", target, writable, mode));
+    for hierarchy in &hierarchies.v1 {
+        let name = directory_name(hierarchy);
+        let place = format!("{target}/{name}");
+        let step = if namespaces.cgroup_namespace {
+            new_filesystem("cgroup", "cgroup", &place, attributes, hierarchy_options(hierarchy, mount))
+        } else {
+            let own = own_directory(request, hierarchy);
+            bind_own(&own.to_string_lossy(), &place, attributes)
+        };
+        steps.push(pointer.clone(), step);
+        // cpu and cpuacct for cpu,cpuacct
+        for controller in hierarchy.controllers.iter().filter(|controller| **controller != name) {
+            let path = format!("{target}/{controller}");
+            let step = Step::MakeLinkAt { path: path.as_str().into(), target: name.as_str().into() };
+            steps.push(pointer.clone(), step);
+        }
+    }
+    if attributes & attribute::RDONLY != 0 {
+        let step = Step::SetAttributes {
+            target: target.into(),
+            recursive: false,
+            set: MountAttributes(attribute::RDONLY),
+            clear: MountAttributes(0),
+        };
+        steps.push(pointer, step);
+    }
+}
+
+/// As the host names it.
+fn directory_name(hierarchy: &V1Hierarchy) -> String {
+    hierarchy
+        .mount_point
+        .file_name()
+        .map_or_else(|| hierarchy.controllers.join(","), |name| name.to_string_lossy().into_owned())
+}
+
+/// The options that select the hierarchy.
+fn hierarchy_options(hierarchy: &V1Hierarchy, mount: &Mount) -> Strs {
+    let mut selected = options(&mount.data);
+    for controller in &hierarchy.controllers {
+        selected.0.extend([Str::from(controller.as_str()), Str::default()]);
+    }
+    if let Some(name) = &hierarchy.name {
+        selected.0.extend([Str::from("none"), Str::default(), Str::from("name"), Str::from(name.as_str())]);
+    }
+    selected
+}
+
+/// The container's cgroup in a hierarchy; the hierarchy's mount where the container has none of its own.
+fn own_directory(request: &PlanRequest<'_>, hierarchy: &V1Hierarchy) -> PathBuf {
+    let own = request.cgroup.as_ref().and_then(|cgroup| {
+        v1_directories(cgroup).find(|directory| directory.starts_with(&hierarchy.mount_point))
+    });
+    own.unwrap_or_else(|| hierarchy.mount_point.clone())
+}
+
+fn new_filesystem(fstype: &str, source: &str, target: &str, attributes: u64, options: Strs) -> Step {
+    Step::Mount {
+        fstype: fstype.into(),
+        source: source.into(),
+        target: target.into(),
+        attributes: MountAttributes(attributes),
+        options,
+        copy_up: false,
+        propagation: Propagations::default(),
+    }
+}
+
+fn bind_own(source: &str, target: &str, attributes: u64) -> Step {
+    Step::Bind {
+        source: source.into(),
+        target: target.into(),
+        recursive: false,
+        set: MountAttributes(attributes),
+        clear: MountAttributes(0),
+        all_set: MountAttributes(0),
+        all_clear: MountAttributes(0),
+        propagation: Propagations::default(),
+        slot: 0,
+        in_proc: false,
+    }
+}

@@ -1,0 +1,111 @@
+//! What a step does, in a sentence, for errors; and how its calls read.
+//!
+//! Pure.
+
+use init::{Call, Step};
+
+/// The step in words: `bind mount /data on /srv`.
+pub fn describe(step: &Step) -> String {
+    match step {
+        Step::ResetSignals { .. } => "reset the signals".into(),
+        Step::JoinCgroups { .. } => "join the cgroup".into(),
+        Step::NewSession {} => "make a session".into(),
+        Step::JoinNamespaces { .. } | Step::JoinProcess { .. } => "join the namespaces".into(),
+        Step::Unshare { .. } => "make a namespace".into(),
+        Step::Fork { .. } => "make a process in the namespaces".into(),
+        Step::NewTimeNamespace { .. } => "make the time namespace".into(),
+        Step::AwaitIdMaps {} => "wait for the id maps".into(),
+        Step::BecomeRoot {} => "become root of the user namespace".into(),
+        Step::OpenSource { source, .. } => format!("open {source}"),
+        Step::SetPropagation { .. } => "set the propagation of the mount namespace".into(),
+        Step::OpenRoot { path, .. } | Step::OpenRootDirectory { path } => {
+            format!("open the root file system {path}")
+        }
+        Step::Mount { fstype, target, .. } => format!("mount {fstype} on {target}"),
+        Step::Bind { source, target, .. } => format!("bind mount {source} on {target}"),
+        Step::SetAttributes { target, .. } => format!("set the mount attributes of {target}"),
+        Step::SetMountPropagation { target, .. } => format!("set the propagation of {target}"),
+        Step::Reconfigure { target, .. } => format!("remount {target}"),
+        Step::EnterDirectory { path } | Step::MakeDirectory { path } => format!("make the directory {path}"),
+        Step::MakeNode { name, .. } | Step::BindNode { name, .. } => format!("make the device {name}"),
+        Step::MakeLink { name, target } => format!("link {name} to {target}"),
+        Step::MakeLinkAt { path, target } => format!("link {path} to {target}"),
+        Step::OpenTerminal { .. } => "open the terminal".into(),
+        Step::AwaitHooks { points } => {
+            let points: Vec<_> = points.0.iter().map(ToString::to_string).collect();
+            format!("run the hooks {}", points.join(", "))
+        }
+        Step::PivotRoot {} | Step::MoveRoot {} | Step::ChangeRoot {} => "switch the root".into(),
+        Step::SetRootPropagation { .. } => "set the propagation of the root".into(),
+        Step::ReadonlyRoot {} => "make the root read-only".into(),
+        Step::Mask { path } => format!("mask {path}"),
+        Step::Readonly { path } => format!("make {path} read-only"),
+        Step::SetHostname { name } => format!("set the hostname {name}"),
+        Step::SetDomainname { name } => format!("set the domain name {name}"),
+        Step::WriteProc { path, value } => {
+            format!("write {value:?} to /proc/{path}", value = value.to_string())
+        }
+        Step::NewKeyring { .. } => "make a session keyring".into(),
+        Step::SetRlimit { resource, soft, hard } => {
+            format!("set resource limit {resource} to {soft} (soft), {hard} (hard)")
+        }
+        Step::DropBounding { .. } => "drop capabilities from the bounding set".into(),
+        Step::SetGroups { .. } => "set the additional groups".into(),
+        Step::SetGid { gid } => format!("change to group {gid}"),
+        Step::SetUid { uid } => format!("change to user {uid}"),
+        Step::SetCapabilities { .. } => "set the capabilities".into(),
+        Step::SetAmbient { .. } => "set the ambient capabilities".into(),
+        Step::NoNewPrivileges {} => "give up new privileges".into(),
+        Step::SetUmask { mask } => format!("set the umask {mask:04o}"),
+        Step::ChangeDirectory { path } => format!("change to the working directory {path}"),
+        Step::FindProgram { name, .. } => format!("find the command {name}"),
+        Step::AwaitStart { .. } => "wait for start".into(),
+        Step::AwaitGo {} => "wait for the runtime".into(),
+        Step::InstallFilter { .. } => "install the seccomp filter".into(),
+        Step::Execute { args, .. } => {
+            format!("execute {}", args.0.first().map(ToString::to_string).unwrap_or_default())
+        }
+        Step::ExecuteOpened { path, .. } => format!("execute {path}"),
+        Step::SetScheduler { .. } => "set the scheduler".into(),
+        Step::SetIoPriority { .. } => "set the I/O priority".into(),
+        Step::SetMemoryPolicy { .. } => "set the memory policy".into(),
+        Step::SetPersonality { .. } => "set the personality".into(),
+        Step::CloseOnExec { .. } => "mark the descriptors".into(),
+        Step::SetStreams { .. } => "set the streams".into(),
+        Step::LoopbackUp {} => "bring up the loopback device".into(),
+    }
+}
+
+/// The call as it was made, as far as the step tells: `open_tree(AT_FDCWD, "/data", CLONE)`.
+pub fn syscall_text(step: &Step, call: Call) -> String {
+    match (step, call) {
+        (
+            Step::Bind { source, recursive, .. } | Step::OpenSource { source, recursive, .. },
+            Call::OpenTree,
+        ) => {
+            let flags = if *recursive { "CLONE|RECURSIVE" } else { "CLONE" };
+            format!("open_tree(AT_FDCWD, \"{source}\", {flags})")
+        }
+        (Step::OpenRoot { path, .. }, Call::OpenTree) => {
+            format!("open_tree(AT_FDCWD, \"{path}\", CLONE|RECURSIVE)")
+        }
+        (Step::Mount { fstype, .. }, Call::Fsopen) => format!("fsopen(\"{fstype}\")"),
+        (
+            Step::Mount { target, .. }
+            | Step::Bind { target, .. }
+            | Step::SetAttributes { target, .. }
+            | Step::SetMountPropagation { target, .. }
+            | Step::Reconfigure { target, .. },
+            Call::Openat2,
+        ) => format!("openat2(root, \"{target}\", IN_ROOT)"),
+        (Step::Mask { path } | Step::Readonly { path } | Step::EnterDirectory { path }, Call::Openat2) => {
+            format!("openat2(root, \"{path}\", IN_ROOT)")
+        }
+        (Step::WriteProc { path, .. }, Call::Openat2) => format!("openat2(proc, \"{path}\", BENEATH)"),
+        (Step::MakeNode { name, .. }, Call::Mknodat) => format!("mknodat(\"{name}\")"),
+        (Step::ChangeDirectory { path }, Call::Chdir) => format!("chdir(\"{path}\")"),
+        (Step::SetGid { gid }, Call::Setresgid) => format!("setresgid({gid})"),
+        (Step::SetUid { uid }, Call::Setresuid) => format!("setresuid({uid})"),
+        _ => call.name().to_owned(),
+    }
+}

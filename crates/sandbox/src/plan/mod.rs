@@ -1,0 +1,179 @@
+//! The plan: everything the kernel will be asked for a container, in order, as data.
+//!
+//! Pure: a [`Config`], [`HostFacts`] and a [`PlanRequest`] in, a [`Plan`] out. Nothing here does I/O; nothing after
+//! here reads the config again. Each step carries its origin, the JSON pointer it comes from.
+
+mod cgroup_mount;
+mod describe;
+mod devices;
+mod mounts;
+mod namespaces;
+mod process;
+mod render;
+mod rootfs;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use init::Step;
+use spec::Config;
+
+use crate::cgroup::CgroupPlan;
+use crate::host::HostFacts;
+use crate::outcome::Warning;
+use crate::{ContainerId, RootSwitch, SessionKeyring};
+
+pub use describe::{describe, syscall_text};
+pub(crate) use namespaces::clone_flag;
+pub use namespaces::{IdMaps, Join};
+
+/// What follows the set-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Wait for `start`.
+    Create,
+    /// Go on at once.
+    Run,
+}
+
+/// What the caller asks for, as far as the plan depends on it.
+#[derive(Clone, Debug)]
+pub struct PlanRequest<'a> {
+    /// The container's id.
+    pub id: &'a ContainerId,
+    /// The bundle, absolute.
+    pub bundle: PathBuf,
+    /// What follows the set-up.
+    pub purpose: Purpose,
+    /// How the root is switched.
+    pub root_switch: RootSwitch,
+    /// Session keyring.
+    pub session_keyring: SessionKeyring,
+    /// How many descriptors from 3 on stay open in the container.
+    pub preserve_fds: u32,
+    /// The cgroup, planned before.
+    pub cgroup: Option<CgroupPlan>,
+}
+
+/// One step and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedStep {
+    /// JSON pointer into the config; empty where no field is concerned.
+    pub pointer: Cow<'static, str>,
+    /// What init does.
+    pub step: Step,
+}
+
+/// What will be asked of the kernel for a container.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The container's root file system on the host, absolute.
+    pub rootfs: PathBuf,
+    /// `CLONE_NEW*` of the clone that makes init.
+    pub clone_flags: u64,
+    /// Namespaces that are joined: each path is opened by the runtime.
+    pub joins: Vec<Join>,
+    /// The id maps that the runtime writes, where a user namespace is new.
+    pub id_maps: Option<IdMaps>,
+    /// The cgroup.
+    pub cgroup: Option<CgroupPlan>,
+    /// The first descriptor that is not the container's.
+    pub first_own_fd: u32,
+    /// What init does.
+    pub steps: Vec<PlannedStep>,
+    /// What the caller should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// A configuration that can't become a plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} (from {pointer})")]
+pub struct PlanError {
+    /// JSON pointer into the config.
+    pub pointer: Cow<'static, str>,
+    /// What can't be done and why.
+    pub message: String,
+}
+
+/// A plan under construction.
+#[derive(Debug, Default)]
+struct Steps {
+    steps: Vec<PlannedStep>,
+    warnings: Vec<Warning>,
+}
+
+impl Steps {
+    fn push(&mut self, pointer: impl Into<Cow<'static, str>>, step: Step) {
+        self.steps.push(PlannedStep { pointer: pointer.into(), step });
+    }
+
+    fn warn(&mut self, pointer: &str, message: impl Into<String>) {
+        self.warnings.push(Warning { pointer: Some(pointer.to_owned()), message: message.into() });
+    }
+}
+
+/// Plans a container.
+///
+/// # Errors
+/// [`PlanError`] where the config asks for what this host or this runtime can't do.
+pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Result<Plan, PlanError> {
+    let mut steps = Steps::default();
+    let rootfs = rootfs::absolute_root(config, &request);
+    let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);
+    if namespaces.new_network {
+        steps.push("/linux/namespaces", Step::LoopbackUp {});
+    }
+    rootfs::plan_root(&mut steps, config, &namespaces, &rootfs);
+    if namespaces.own_mounts {
+        mounts::plan_mounts(&mut steps, config, host, &request, &namespaces)?;
+        devices::plan_devices(&mut steps, config, host, &namespaces);
+        process::plan_terminal(&mut steps, config, &namespaces);
+    } else {
+        warn_without_mount_namespace(&mut steps, config);
+    }
+    process::plan_hooks(&mut steps, config);
+    process::plan_kernel_settings(&mut steps, config, host);
+    rootfs::plan_switch(&mut steps, config, &request, &namespaces);
+    process::plan_process(&mut steps, config, host, &request, &namespaces)?;
+    Ok(Plan {
+        rootfs,
+        clone_flags: namespaces.clone_flags,
+        joins: namespaces.joins,
+        id_maps: namespaces.id_maps,
+        cgroup: request.cgroup,
+        first_own_fd: 3 + request.preserve_fds,
+        steps: steps.steps,
+        warnings: steps.warnings,
+    })
+}
+
+/// Without a mount namespace of its own a container must not mount anything: it would be the host's.
+fn warn_without_mount_namespace(steps: &mut Steps, config: &Config) {
+    let ignored = [
+        ("/mounts", !config.mounts.is_empty()),
+        ("/linux/devices", !config.linux.devices.is_empty()),
+        ("/linux/maskedPaths", !config.linux.masked_paths.is_empty()),
+        ("/linux/readonlyPaths", !config.linux.readonly_paths.is_empty()),
+    ];
+    for (pointer, present) in ignored {
+        if present {
+            steps.warn(pointer, "ignored: the container has no mount namespace of its own");
+        }
+    }
+}
+
+/// The v1 directories of a cgroup plan, in its order.
+pub(super) fn v1_directories(cgroup: &CgroupPlan) -> impl Iterator<Item = PathBuf> {
+    use crate::cgroup::Hierarchy;
+    let v1 = cgroup.directories.iter().filter(|directory| directory.hierarchy != Hierarchy::V2);
+    v1.map(crate::cgroup::DirectoryPlan::path)
+}
+
+/// How many cgroups init enters by writing: all but the one that it is cloned into.
+fn entered_by_writing(cgroup: &CgroupPlan) -> usize {
+    use crate::cgroup::Hierarchy;
+    let written = |directory: &&crate::cgroup::DirectoryPlan| {
+        directory.hierarchy != Hierarchy::V2 || !directory.clone_into
+    };
+    cgroup.directories.iter().filter(written).count()
+}

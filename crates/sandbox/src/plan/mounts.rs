@@ -1,0 +1,191 @@
+//! `mounts`, one step each; the cgroup mounts, several.
+//!
+//! Pure.
+
+use init::Step;
+use init::wire::{MountAttributes, Propagations, Str, Strs};
+use spec::Config;
+use spec::config::{Mount, MountKind, MountOption, attribute};
+
+use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan, bind_mounts};
+use super::{PlanError, PlanRequest, Steps, cgroup_mount, rootfs};
+use crate::host::HostFacts;
+
+/// What may be mounted over below `/proc`: files that show the machine's size, as lxcfs gives them.
+const ALLOWED_IN_PROC: [&str; 11] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/net/dev",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+pub(super) fn plan_mounts(
+    steps: &mut Steps,
+    config: &Config,
+    host: &HostFacts,
+    request: &PlanRequest<'_>,
+    namespaces: &NamespacePlan,
+) -> Result<(), PlanError> {
+    for (index, mount) in config.mounts.iter().enumerate() {
+        let pointer = format!("/mounts/{index}");
+        check_destination(mount, &pointer)?;
+        if mount.id_map.is_some() {
+            let message = "id-mapped mounts are not supported yet".to_owned();
+            return Err(PlanError { pointer: pointer.into(), message });
+        }
+        match &mount.kind {
+            MountKind::Filesystem { fstype, source } => {
+                steps.push(pointer, filesystem(mount, fstype, source.as_deref().unwrap_or("")));
+                if !mount.recursive_attributes.is_empty() {
+                    plan_recursive_attributes(steps, index, mount);
+                }
+            }
+            MountKind::Bind { source, recursive } => {
+                let slot = bind_mounts(config).position(|(other, _)| other == index).unwrap_or(0) as u32;
+                let slot = if namespaces.in_user_namespace { slot + FIRST_BIND_SLOT } else { 0 };
+                let source = rootfs::absolute(&request.bundle, source);
+                steps.push(pointer, bind(mount, &source.to_string_lossy(), *recursive, slot));
+            }
+            MountKind::Remount { bind } => plan_remount(steps, index, mount, *bind),
+            MountKind::Cgroup => {
+                cgroup_mount::plan_cgroup_mount(steps, pointer, mount, host, request, namespaces);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The root itself is no place to mount, and `/proc` may only be covered by itself.
+fn check_destination(mount: &Mount, pointer: &str) -> Result<(), PlanError> {
+    let destination = clean(&mount.destination);
+    let refuse =
+        |message: String| Err(PlanError { pointer: format!("{pointer}/destination").into(), message });
+    if destination == "/" && !matches!(mount.kind, MountKind::Remount { .. }) {
+        return refuse("the destination is the root itself".to_owned());
+    }
+    if !destination.starts_with("/proc") {
+        return Ok(());
+    }
+    let below = destination.starts_with("/proc/");
+    match &mount.kind {
+        MountKind::Bind { .. } if destination == "/proc" => Ok(()),
+        MountKind::Filesystem { fstype, .. } if destination == "/proc" => {
+            if &**fstype == "proc" {
+                Ok(())
+            } else {
+                refuse(format!("{destination} can only be a proc file system"))
+            }
+        }
+        MountKind::Remount { .. } => Ok(()),
+        _ if !below || ALLOWED_IN_PROC.contains(&&*destination) => Ok(()),
+        _ => refuse(format!("{destination} is inside the proc file system: nothing may be mounted there")),
+    }
+}
+
+/// The path without empty and `.` components, `..` applied to what is written.
+fn clean(path: &str) -> String {
+    let mut components = Vec::new();
+    for component in path.split('/') {
+        match component {
+            "" | "." => {}
+            ".." => drop(components.pop()),
+            name => components.push(name),
+        }
+    }
+    format!("/{}", components.join("/"))
+}
+
+/// `key`, `value` pairs for fsconfig.
+pub(super) fn options(data: &[MountOption]) -> Strs {
+    let pairs = data.iter().flat_map(|option| {
+        [Str::from(&*option.key), option.value.as_deref().map_or_else(Str::default, Str::from)]
+    });
+    Strs(pairs.collect())
+}
+
+/// Propagation types in the order listed.
+fn propagations(mount: &Mount) -> Propagations {
+    Propagations(mount.propagation.iter().copied().map(rootfs::propagation_flags).collect())
+}
+
+fn filesystem(mount: &Mount, fstype: &str, source: &str) -> Step {
+    Step::Mount {
+        fstype: fstype.into(),
+        source: source.into(),
+        target: (&**mount.destination).into(),
+        attributes: MountAttributes(mount.attributes.set),
+        options: options(&mount.data),
+        copy_up: mount.copy_up,
+        propagation: propagations(mount),
+    }
+}
+
+fn bind(mount: &Mount, source: &str, recursive: bool, slot: u32) -> Step {
+    let destination = clean(&mount.destination);
+    Step::Bind {
+        source: source.into(),
+        target: (&**mount.destination).into(),
+        recursive,
+        set: MountAttributes(mount.attributes.set),
+        clear: MountAttributes(mount.attributes.clear),
+        all_set: MountAttributes(mount.recursive_attributes.set),
+        all_clear: MountAttributes(mount.recursive_attributes.clear),
+        propagation: propagations(mount),
+        slot,
+        in_proc: destination == "/proc" || destination.starts_with("/proc/"),
+    }
+}
+
+fn plan_recursive_attributes(steps: &mut Steps, index: usize, mount: &Mount) {
+    let step = Step::SetAttributes {
+        target: (&**mount.destination).into(),
+        recursive: true,
+        set: MountAttributes(mount.recursive_attributes.set),
+        clear: MountAttributes(mount.recursive_attributes.clear),
+    };
+    steps.push(format!("/mounts/{index}/options"), step);
+}
+
+/// `remount`: attributes of the mount, and without `bind` the superblock's options too.
+fn plan_remount(steps: &mut Steps, index: usize, mount: &Mount, bind: bool) {
+    let target = || Str::from(&**mount.destination);
+    let pointer = format!("/mounts/{index}");
+    if !bind {
+        let mut data = options(&mount.data);
+        let flag =
+            match (mount.attributes.set & attribute::RDONLY, mount.attributes.clear & attribute::RDONLY) {
+                (0, 0) => None,
+                (0, _) => Some("rw"),
+                _ => Some("ro"),
+            };
+        if let Some(flag) = flag {
+            data.0.extend([Str::from(flag), Str::default()]);
+        }
+        if !data.0.is_empty() {
+            steps.push(pointer.clone(), Step::Reconfigure { target: target(), options: data });
+        }
+    }
+    if !mount.attributes.is_empty() {
+        let step = Step::SetAttributes {
+            target: target(),
+            recursive: false,
+            set: MountAttributes(mount.attributes.set),
+            clear: MountAttributes(mount.attributes.clear),
+        };
+        steps.push(pointer.clone(), step);
+    }
+    if !mount.recursive_attributes.is_empty() {
+        plan_recursive_attributes(steps, index, mount);
+    }
+    for propagation in &mount.propagation {
+        let propagation = rootfs::propagation_flags(*propagation);
+        steps.push(pointer.clone(), Step::SetMountPropagation { target: target(), propagation });
+    }
+}

@@ -1,0 +1,221 @@
+//! Namespaces: which come with the clone, which are joined, which init makes itself.
+//!
+//! Pure.
+
+use std::path::Path;
+
+use init::Step;
+use init::sys::flag;
+use init::wire::{Descriptor, Descriptors, NamespaceFlags};
+use spec::Config;
+use spec::config::{IdMapping, MountKind, NamespaceKind, TimeOffset, TimeOffsets};
+
+use super::{PlanRequest, Steps};
+use crate::host::HostFacts;
+
+/// A namespace that is joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// Its kind, which the file must have.
+    pub kind: NamespaceKind,
+    /// Its file on the host.
+    pub path: String,
+    /// Where it stands in `/linux/namespaces`.
+    pub index: usize,
+}
+
+/// `uid_map` and `gid_map`, as they are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdMaps {
+    /// Lines of `container host size`.
+    pub uid: String,
+    /// Likewise.
+    pub gid: String,
+}
+
+/// What the other planners need to know of the namespaces.
+#[derive(Debug, Default)]
+pub(super) struct NamespacePlan {
+    pub(super) clone_flags: u64,
+    pub(super) joins: Vec<Join>,
+    pub(super) id_maps: Option<IdMaps>,
+    /// In a user namespace of its own: no device nodes; host paths are opened before the identity changes.
+    pub(super) in_user_namespace: bool,
+    pub(super) new_user: bool,
+    pub(super) new_network: bool,
+    pub(super) new_pid: bool,
+    pub(super) cgroup_namespace: bool,
+    /// A mount namespace of its own, new or joined: mounts may be made.
+    pub(super) own_mounts: bool,
+    pub(super) new_mount: bool,
+}
+
+/// The flag of a kind.
+pub(crate) const fn clone_flag(kind: NamespaceKind) -> u64 {
+    match kind {
+        NamespaceKind::User => flag::CLONE_NEWUSER,
+        NamespaceKind::Pid => flag::CLONE_NEWPID,
+        NamespaceKind::Network => flag::CLONE_NEWNET,
+        NamespaceKind::Ipc => flag::CLONE_NEWIPC,
+        NamespaceKind::Uts => flag::CLONE_NEWUTS,
+        NamespaceKind::Cgroup => flag::CLONE_NEWCGROUP,
+        NamespaceKind::Time => flag::CLONE_NEWTIME,
+        NamespaceKind::Mount => flag::CLONE_NEWNS,
+    }
+}
+
+pub(super) fn plan_namespaces(
+    steps: &mut Steps,
+    config: &Config,
+    host: &HostFacts,
+    request: &PlanRequest<'_>,
+    rootfs: &Path,
+) -> NamespacePlan {
+    let namespaces = &config.linux.namespaces;
+    let new = |kind| namespaces.get(kind).is_some_and(|namespace| namespace.path.is_none());
+    let joins: Vec<Join> = NamespaceKind::ALL
+        .into_iter()
+        .filter_map(|kind| {
+            let namespace = namespaces.get(kind)?;
+            let path = namespace.path.as_ref()?.to_string();
+            Some(Join { kind, path, index: namespace.index })
+        })
+        .collect();
+    let joined = |kind| joins.iter().any(|join| join.kind == kind);
+
+    // The cgroup namespace's root is the maker's cgroup: it can't come with the clone, which is made by the runtime.
+    // The time namespace can't be given together with CLONE_VM.
+    let new_flags = NamespaceKind::ALL
+        .into_iter()
+        .filter(|kind| new(*kind) && !matches!(kind, NamespaceKind::Cgroup | NamespaceKind::Time))
+        .fold(0, |flags, kind| flags | clone_flag(kind));
+    // A joined pid namespace holds only later children; namespaces that a joined user namespace shall own can be made
+    // only from inside it.
+    let joins_user = joined(NamespaceKind::User);
+    let fork = joined(NamespaceKind::Pid) || joins_user && new(NamespaceKind::Pid);
+
+    steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
+    if let Some(cgroup) = &request.cgroup {
+        let count = super::entered_by_writing(cgroup);
+        if count > 0 {
+            let procs = Descriptors((0..count as u16).map(Descriptor::CgroupProcs).collect());
+            steps.push("/linux/cgroupsPath", Step::JoinCgroups { procs });
+        }
+    }
+    plan_joins(steps, &joins);
+    let after_clone = NamespaceFlags(new_flags);
+    if fork {
+        steps.push("/linux/namespaces", Step::Fork { namespaces: after_clone });
+    } else if joins_user && new_flags != 0 {
+        steps.push("/linux/namespaces", Step::Unshare { namespaces: after_clone });
+    }
+    steps.push("", Step::NewSession {});
+
+    let plan = NamespacePlan {
+        clone_flags: if fork || joins_user { 0 } else { new_flags },
+        id_maps: new(NamespaceKind::User).then(|| IdMaps {
+            uid: id_map(&config.linux.uid_mappings),
+            gid: id_map(&config.linux.gid_mappings),
+        }),
+        in_user_namespace: namespaces.user.is_some(),
+        new_user: new(NamespaceKind::User),
+        new_network: new(NamespaceKind::Network),
+        new_pid: new(NamespaceKind::Pid),
+        cgroup_namespace: namespaces.cgroup.is_some(),
+        own_mounts: namespaces.mount.is_some(),
+        new_mount: new(NamespaceKind::Mount),
+        joins,
+    };
+    if plan.in_user_namespace {
+        plan_user_namespace(steps, config, request, &plan, rootfs);
+    }
+    if new(NamespaceKind::Cgroup) {
+        let namespaces = NamespaceFlags(flag::CLONE_NEWCGROUP);
+        steps.push(pointer(namespaces_index(config, NamespaceKind::Cgroup)), Step::Unshare { namespaces });
+    }
+    if new(NamespaceKind::Time) {
+        let offsets = time_offsets(&config.linux.time_offsets);
+        steps.push("/linux/timeOffsets", Step::NewTimeNamespace { offsets: offsets.as_str().into() });
+    }
+    plan
+}
+
+fn namespaces_index(config: &Config, kind: NamespaceKind) -> usize {
+    config.linux.namespaces.get(kind).map_or(0, |namespace| namespace.index)
+}
+
+fn pointer(index: usize) -> String {
+    format!("/linux/namespaces/{index}")
+}
+
+fn plan_joins(steps: &mut Steps, joins: &[Join]) {
+    let descriptor = |kind| {
+        let index = joins.iter().find(|join| join.kind == kind).map(|join| join.index as u16);
+        index.map(Descriptor::Namespace)
+    };
+    let others = joins
+        .iter()
+        .filter(|join| !matches!(join.kind, NamespaceKind::User | NamespaceKind::Mount))
+        .map(|join| Descriptor::Namespace(join.index as u16))
+        .collect();
+    if !joins.is_empty() {
+        let absent = Descriptor::Namespace(u16::MAX);
+        steps.push(
+            "/linux/namespaces",
+            Step::JoinNamespaces {
+                namespaces: Descriptors(others),
+                user: descriptor(NamespaceKind::User).unwrap_or(absent),
+                mount: descriptor(NamespaceKind::Mount).unwrap_or(absent),
+            },
+        );
+    }
+}
+
+/// Host paths are opened with the runtime's identity, then the maps are awaited, then root of the namespace is who
+/// makes the rest.
+fn plan_user_namespace(
+    steps: &mut Steps,
+    config: &Config,
+    request: &PlanRequest<'_>,
+    plan: &NamespacePlan,
+    rootfs: &Path,
+) {
+    if plan.own_mounts {
+        let source = rootfs.to_string_lossy();
+        steps.push("/root/path", Step::OpenSource { slot: 0, source: (&*source).into(), recursive: true });
+        for (slot, (index, mount)) in bind_mounts(config).enumerate() {
+            let MountKind::Bind { source, recursive } = &mount.kind else { continue };
+            let source = super::rootfs::absolute(&request.bundle, source);
+            let step = Step::OpenSource {
+                slot: slot as u32 + FIRST_BIND_SLOT,
+                source: (&*source.to_string_lossy()).into(),
+                recursive: *recursive,
+            };
+            steps.push(format!("/mounts/{index}"), step);
+        }
+    }
+    if plan.new_user {
+        steps.push("/linux/uidMappings", Step::AwaitIdMaps {});
+    }
+    steps.push("/linux/namespaces", Step::BecomeRoot {});
+}
+
+/// Slots 0 and 1 hold the root and its place.
+pub(super) const FIRST_BIND_SLOT: u32 = 2;
+
+/// The bind mounts, each with its index in `/mounts`; their order numbers the slots.
+pub(super) fn bind_mounts(config: &Config) -> impl Iterator<Item = (usize, &spec::config::Mount)> {
+    config.mounts.iter().enumerate().filter(|(_, mount)| matches!(mount.kind, MountKind::Bind { .. }))
+}
+
+fn id_map(mappings: &[IdMapping]) -> String {
+    mappings.iter().map(|line| format!("{} {} {}\n", line.container_id, line.host_id, line.size)).collect()
+}
+
+fn time_offsets(offsets: &TimeOffsets) -> String {
+    let line = |clock: &str, offset: Option<TimeOffset>| {
+        offset
+            .map_or_else(String::new, |offset| format!("{clock} {} {}\n", offset.seconds, offset.nanoseconds))
+    };
+    line("monotonic", offsets.monotonic) + &line("boottime", offsets.boottime)
+}

@@ -1,0 +1,267 @@
+//! The process: terminal, hooks, limits, identity, rights, and the program.
+//!
+//! Pure. The order is the one that the kernel's rules force: what needs a right comes before the right is given up, and
+//! the seccomp filter is the last of all, so that it sees only the program.
+
+use init::Step;
+use init::wire::{Bytes, CapabilityMask, Descriptor, Str, Strs, Words};
+use spec::config::{Architecture, Capabilities, Capability, CapabilitySet, Process};
+use spec::{Config, Text};
+
+use super::namespaces::NamespacePlan;
+use super::{PlanError, PlanRequest, Purpose, Steps, devices};
+use crate::SessionKeyring;
+use crate::host::HostFacts;
+
+/// What this machine executes.
+const NATIVE: Architecture =
+    if cfg!(target_arch = "aarch64") { Architecture::Aarch64 } else { Architecture::X86_64 };
+
+/// Where a command is looked for when the environment has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+pub(super) fn plan_terminal(steps: &mut Steps, config: &Config, namespaces: &NamespacePlan) {
+    let Some(process) = &config.process else { return };
+    let Some(terminal) = process.terminal else { return };
+    let step = Step::OpenTerminal {
+        console: Descriptor::Console,
+        rows: terminal.size.map_or(0, |size| size.height.into()),
+        columns: terminal.size.map_or(0, |size| size.width.into()),
+        uid: process.user.uid.get(),
+        bind: namespaces.own_mounts && !devices::host_dev(config),
+    };
+    steps.push("/process/terminal", step);
+}
+
+/// The runtime runs them; init waits.
+pub(super) fn plan_hooks(steps: &mut Steps, config: &Config) {
+    let hooks = &config.hooks;
+    if !(hooks.prestart.is_empty() && hooks.create_runtime.is_empty()) {
+        let points = Strs(vec!["prestart".into(), "createRuntime".into()]);
+        steps.push("/hooks", Step::AwaitHooks { points });
+    }
+    if !hooks.create_container.is_empty() {
+        steps.push(
+            "/hooks/createContainer",
+            Step::AwaitHooks { points: Strs(vec!["createContainer".into()]) },
+        );
+    }
+}
+
+/// What is set by name or through a procfs of our own, while there are rights to.
+pub(super) fn plan_kernel_settings(steps: &mut Steps, config: &Config, host: &HostFacts) {
+    if let Some(name) = &config.hostname {
+        steps.push("/hostname", Step::SetHostname { name: (&**name).into() });
+    }
+    if let Some(name) = &config.domainname {
+        steps.push("/domainname", Step::SetDomainname { name: (&**name).into() });
+    }
+    for sysctl in &config.linux.sysctl {
+        let path = format!("sys/{}", sysctl.path);
+        let step = Step::WriteProc { path: path.as_str().into(), value: (&*sysctl.value).into() };
+        steps.push(format!("/linux/sysctl/{}", sysctl.key.replace('~', "~0").replace('/', "~1")), step);
+    }
+    let Some(process) = &config.process else { return };
+    if let Some(adjustment) = process.oom_score_adj {
+        let value = adjustment.to_string();
+        let step = Step::WriteProc { path: "self/oom_score_adj".into(), value: value.as_str().into() };
+        steps.push("/process/oomScoreAdj", step);
+    }
+    plan_labels(steps, config, process, host);
+}
+
+fn plan_labels(steps: &mut Steps, config: &Config, process: &Process, host: &HostFacts) {
+    if let Some(profile) = &process.apparmor_profile {
+        if host.apparmor {
+            let value = format!("exec {profile}");
+            let step =
+                Step::WriteProc { path: "self/attr/apparmor/exec".into(), value: value.as_str().into() };
+            steps.push("/process/apparmorProfile", step);
+        } else {
+            steps.warn("/process/apparmorProfile", "ignored: the host's kernel has no AppArmor");
+        }
+    }
+    if let Some(label) = &process.selinux_label {
+        if host.selinux {
+            let step = Step::WriteProc { path: "self/attr/exec".into(), value: (&**label).into() };
+            steps.push("/process/selinuxLabel", step);
+        } else {
+            steps.warn("/process/selinuxLabel", "ignored: the host's kernel has no SELinux");
+        }
+    }
+    if config.linux.mount_label.is_some() && !host.selinux {
+        steps.warn("/linux/mountLabel", "ignored: the host's kernel has no SELinux");
+    }
+}
+
+pub(super) fn plan_process(
+    steps: &mut Steps,
+    config: &Config,
+    host: &HostFacts,
+    request: &PlanRequest<'_>,
+    namespaces: &NamespacePlan,
+) -> Result<(), PlanError> {
+    if request.session_keyring == SessionKeyring::New {
+        let name = format!("_ses.{}", request.id);
+        steps.push("", Step::NewKeyring { name: name.as_str().into() });
+    }
+    if let Some(personality) = config.linux.personality {
+        let step = Step::SetPersonality { domain: personality as u32 };
+        steps.push("/linux/personality", step);
+    }
+    plan_memory_policy(steps, config);
+    let Some(process) = &config.process else {
+        plan_wait(steps, config, request);
+        return Ok(());
+    };
+    plan_scheduling(steps, process);
+    for (index, limit) in process.rlimits.iter().enumerate() {
+        let step = Step::SetRlimit { resource: limit.resource.number(), soft: limit.soft, hard: limit.hard };
+        steps.push(format!("/process/rlimits/{index}"), step);
+    }
+    let filter = compile_filter(steps, config)?;
+    let filter_needs_admin = filter.is_some() && !process.no_new_privileges;
+    plan_credentials(steps, process, host, namespaces, filter_needs_admin);
+    steps.push("/process/user/umask", Step::SetUmask { mask: process.user.umask });
+    if process.no_new_privileges {
+        steps.push("/process/noNewPrivileges", Step::NoNewPrivileges {});
+    }
+    steps.push("/process/cwd", Step::ChangeDirectory { path: (&**process.cwd).into() });
+    plan_program(steps, process, request.purpose);
+    plan_wait(steps, config, request);
+    if let Some((flags, program)) = filter {
+        steps.push("/linux/seccomp", Step::InstallFilter { flags, program });
+    }
+    steps.push("/process/args", Step::Execute { args: texts(&process.args), env: texts(&process.env) });
+    Ok(())
+}
+
+fn texts(list: &[Text]) -> Strs {
+    Strs(list.iter().map(|text| Str::from(&**text)).collect())
+}
+
+fn plan_memory_policy(steps: &mut Steps, config: &Config) {
+    let Some(policy) = &config.linux.memory_policy else { return };
+    let words = policy.nodes.last().map_or(0, |last| *last as usize / 64 + 1);
+    let mut nodes = vec![0_u64; words];
+    for node in &policy.nodes {
+        nodes[*node as usize / 64] |= 1 << (node % 64);
+    }
+    let nodes = nodes.iter().flat_map(|word| [*word as u32, (*word >> 32) as u32]).collect();
+    let mode = policy.mode as u32 | policy.flags;
+    steps.push("/linux/memoryPolicy", Step::SetMemoryPolicy { mode, nodes: Words(nodes) });
+}
+
+fn plan_scheduling(steps: &mut Steps, process: &Process) {
+    if let Some(scheduler) = process.scheduler {
+        let step = Step::SetScheduler {
+            policy: scheduler.policy as u32,
+            flags: scheduler.flags,
+            nice: scheduler.nice,
+            priority: scheduler.priority,
+            runtime_ns: scheduler.runtime_ns,
+            deadline_ns: scheduler.deadline_ns,
+            period_ns: scheduler.period_ns,
+        };
+        steps.push("/process/scheduler", step);
+    }
+    if let Some(priority) = process.io_priority {
+        let step = Step::SetIoPriority { class: priority.class as u32, priority: priority.priority.into() };
+        steps.push("/process/ioPriority", step);
+    }
+}
+
+/// The seccomp program, with the bits of seccomp(2).
+fn compile_filter(steps: &mut Steps, config: &Config) -> Result<Option<(u32, Bytes)>, PlanError> {
+    let Some(profile) = &config.linux.seccomp else { return Ok(None) };
+    let pointer = "/linux/seccomp";
+    let compiled = crate::seccomp::compile(profile, NATIVE)
+        .map_err(|error| PlanError { pointer: pointer.into(), message: error.to_string() })?;
+    steps.warnings.extend(compiled.warnings);
+    let filter = compiled.value;
+    if filter.needs_listener() {
+        let message = "SCMP_ACT_NOTIFY is not supported yet".to_owned();
+        return Err(PlanError { pointer: pointer.into(), message });
+    }
+    Ok(Some((filter.flags(), Bytes(filter.as_bytes().to_vec()))))
+}
+
+/// keyring → bounding set → groups → gid → uid → capability sets → ambient set.
+fn plan_credentials(
+    steps: &mut Steps,
+    process: &Process,
+    host: &HostFacts,
+    namespaces: &NamespacePlan,
+    filter_needs_admin: bool,
+) {
+    let all = CapabilitySet::from_bits(u64::MAX);
+    // A user namespace's first processes have every capability in it.
+    let available = if namespaces.in_user_namespace { all } else { host.bounding };
+    let capabilities = grantable(steps, &process.capabilities, available);
+    let dropped = available.bits() & !capabilities.bounding.bits();
+    if dropped != 0 {
+        let step = Step::DropBounding { dropped: CapabilityMask(dropped) };
+        steps.push("/process/capabilities/bounding", step);
+    }
+    let user = &process.user;
+    let groups = Words(user.additional_gids.iter().map(|gid| gid.get()).collect());
+    steps.push("/process/user/additionalGids", Step::SetGroups { groups });
+    steps.push("/process/user/gid", Step::SetGid { gid: user.gid.get() });
+    steps.push("/process/user/uid", Step::SetUid { uid: user.uid.get() });
+    // Without noNewPrivileges only CAP_SYS_ADMIN may install a filter. It is kept until then; execve computes the
+    // program's sets anew from the inheritable, ambient and bounding sets, so that it never gets there.
+    let kept = match Capability::from_name("CAP_SYS_ADMIN") {
+        Some(admin) if filter_needs_admin => 1_u64 << admin.number(),
+        _ => 0,
+    };
+    let step = Step::SetCapabilities {
+        effective: CapabilityMask(capabilities.effective.bits() | kept),
+        permitted: CapabilityMask(capabilities.permitted.bits() | kept),
+        inheritable: CapabilityMask(capabilities.inheritable.bits()),
+    };
+    steps.push("/process/capabilities", step);
+    let ambient = CapabilityMask(capabilities.ambient.bits());
+    steps.push("/process/capabilities/ambient", Step::SetAmbient { ambient });
+}
+
+/// What can be had of what is asked; a warning for the rest.
+fn grantable(steps: &mut Steps, asked: &Capabilities, available: CapabilitySet) -> Capabilities {
+    let mut trim = |name: &str, set: CapabilitySet| {
+        let granted = set.intersection(available);
+        if granted != set {
+            let missing: Vec<_> =
+                set.iter().filter(|one| !granted.contains(*one)).map(Capability::name).collect();
+            let message = format!("not granted: the runtime itself has no {}", missing.join(", "));
+            steps.warn(&format!("/process/capabilities/{name}"), message);
+        }
+        granted
+    };
+    Capabilities {
+        effective: trim("effective", asked.effective),
+        bounding: trim("bounding", asked.bounding),
+        inheritable: trim("inheritable", asked.inheritable),
+        permitted: trim("permitted", asked.permitted),
+        ambient: trim("ambient", asked.ambient),
+    }
+}
+
+fn plan_program(steps: &mut Steps, process: &Process, purpose: Purpose) {
+    let Some(name) = process.args.first() else { return };
+    // A path is checked by execve itself, where that comes at once.
+    if purpose == Purpose::Run && name.contains('/') {
+        return;
+    }
+    let search =
+        process.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    steps.push("/process/args/0", Step::FindProgram { name: (&**name).into(), path: search.into() });
+}
+
+fn plan_wait(steps: &mut Steps, config: &Config, request: &PlanRequest<'_>) {
+    match request.purpose {
+        Purpose::Create => steps.push("", Step::AwaitStart { gate: Descriptor::Gate }),
+        Purpose::Run => steps.push("", Step::AwaitGo {}),
+    }
+    if !config.hooks.start_container.is_empty() {
+        steps.push("/hooks/startContainer", Step::AwaitHooks { points: Strs(vec!["startContainer".into()]) });
+    }
+}

@@ -1,0 +1,115 @@
+//! A plan as text, one line a step, and as JSON.
+//!
+//! Pure.
+
+use std::fmt;
+
+use init::wire::{NamespaceFlags, Value};
+use serde_json::{Map, json};
+
+use super::{Plan, PlannedStep};
+use init::wire::Field as _;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(cgroup) = &self.cgroup {
+            write!(f, "{cgroup}")?;
+        }
+        let flags = match NamespaceFlags(self.clone_flags).value() {
+            Value::Text(kinds) => kinds,
+            _ => "none".to_owned(),
+        };
+        writeln!(f, "clone new={flags}")?;
+        for join in &self.joins {
+            writeln!(
+                f,
+                "open-namespace kind={} path={:?}  # /linux/namespaces/{}",
+                join.kind.name(),
+                join.path,
+                join.index
+            )?;
+        }
+        if let Some(maps) = &self.id_maps {
+            writeln!(f, "write-id-maps uid={:?} gid={:?}  # /linux/uidMappings", maps.uid, maps.gid)?;
+        }
+        for step in &self.steps {
+            writeln!(f, "{step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for PlannedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.step.name())?;
+        for (name, value) in self.step.fields() {
+            match value {
+                Value::None => {}
+                Value::Flag(false) => {}
+                Value::Flag(true) => write!(f, " {name}")?,
+                Value::Number(number) if name == "mode" || name == "mask" => {
+                    write!(f, " {name}={number:04o}")?
+                }
+                Value::Number(number) => write!(f, " {name}={number}")?,
+                Value::Text(text) => write!(f, " {name}={}", quoted(&text))?,
+                Value::List(list) if list.is_empty() && name != "groups" => {}
+                Value::List(list) => {
+                    let items: Vec<_> = list.iter().map(|item| quoted(item)).collect();
+                    write!(f, " {name}=[{}]", items.join(" "))?;
+                }
+            }
+        }
+        if self.pointer.is_empty() { Ok(()) } else { write!(f, "  # {}", self.pointer) }
+    }
+}
+
+/// In quotes, where it would not be one word.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '#' | '[' | ']');
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("{text:?}") }
+}
+
+impl Plan {
+    /// The plan as JSON: an object with `clone`, `cgroup`, `joins`, `idMaps`, `steps` and `warnings`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let steps: Vec<_> = self.steps.iter().map(step_to_json).collect();
+        let joins: Vec<_> = self
+            .joins
+            .iter()
+            .map(|join| json!({"kind": join.kind.name(), "path": join.path, "pointer": format!("/linux/namespaces/{}", join.index)}))
+            .collect();
+        let warnings: Vec<_> = self
+            .warnings
+            .iter()
+            .map(|warning| json!({"pointer": warning.pointer, "message": warning.message}))
+            .collect();
+        json!({
+            "cgroup": self.cgroup,
+            "clone": value_to_json(NamespaceFlags(self.clone_flags).value()),
+            "joins": joins,
+            "idMaps": self.id_maps.as_ref().map(|maps| json!({"uid": maps.uid, "gid": maps.gid})),
+            "steps": steps,
+            "warnings": warnings,
+        })
+    }
+}
+
+fn step_to_json(planned: &PlannedStep) -> serde_json::Value {
+    let mut object = Map::new();
+    object.insert("step".into(), planned.step.name().into());
+    object.insert("pointer".into(), planned.pointer.as_ref().into());
+    for (name, value) in planned.step.fields() {
+        object.insert(name.into(), value_to_json(value));
+    }
+    object.into()
+}
+
+fn value_to_json(value: Value) -> serde_json::Value {
+    match value {
+        Value::None => serde_json::Value::Null,
+        Value::Flag(flag) => flag.into(),
+        Value::Number(number) => number.into(),
+        Value::Text(text) => text.into(),
+        Value::List(list) => list.into(),
+    }
+}

@@ -1,0 +1,90 @@
+//! The root: where it is, how it is entered, how it becomes `/`.
+//!
+//! Pure.
+
+use std::path::{Path, PathBuf};
+
+use init::Step;
+use init::sys::flag;
+use init::wire::PropagationFlags;
+use spec::Config;
+use spec::config::{Propagation, PropagationKind};
+
+use super::namespaces::NamespacePlan;
+use super::{PlanRequest, Steps};
+use crate::RootSwitch;
+
+/// A path of the host, relative to the bundle unless absolute.
+pub(super) fn absolute(bundle: &Path, path: &str) -> PathBuf {
+    let joined = bundle.join(path);
+    // `.` components would show in mount tables; `..` keeps its meaning, which only the kernel knows.
+    joined.components().collect()
+}
+
+pub(super) fn absolute_root(config: &Config, request: &PlanRequest<'_>) -> PathBuf {
+    absolute(&request.bundle, &config.root.path)
+}
+
+/// The kernel's flags of a propagation type.
+pub(super) const fn propagation_flags(propagation: Propagation) -> PropagationFlags {
+    let kind = match propagation.kind {
+        PropagationKind::Unbindable => 1 << 17,
+        PropagationKind::Private => 1 << 18,
+        PropagationKind::Slave => 1 << 19,
+        PropagationKind::Shared => 1 << 20,
+    };
+    PropagationFlags(if propagation.recursive { kind | flag::MS_REC } else { kind })
+}
+
+pub(super) fn plan_root(steps: &mut Steps, config: &Config, namespaces: &NamespacePlan, rootfs: &Path) {
+    let path = &*rootfs.to_string_lossy();
+    if !namespaces.own_mounts {
+        steps.push("/root/path", Step::OpenRootDirectory { path: path.into() });
+        return;
+    }
+    if namespaces.new_mount {
+        // Nothing done here may reach the host. What the host mounts later reaches the container, unless it asked for
+        // privacy: engines rely on it for volumes.
+        let private = config
+            .linux
+            .rootfs_propagation
+            .is_some_and(|propagation| propagation.kind == PropagationKind::Private);
+        let kind = if private { PropagationKind::Private } else { PropagationKind::Slave };
+        let propagation = propagation_flags(Propagation { kind, recursive: true });
+        steps.push("/linux/rootfsPropagation", Step::SetPropagation { propagation });
+    }
+    steps.push("/root/path", Step::OpenRoot { path: path.into(), opened: namespaces.in_user_namespace });
+}
+
+pub(super) fn plan_switch(
+    steps: &mut Steps,
+    config: &Config,
+    request: &PlanRequest<'_>,
+    namespaces: &NamespacePlan,
+) {
+    if namespaces.own_mounts {
+        for (index, path) in config.linux.masked_paths.iter().enumerate() {
+            steps.push(format!("/linux/maskedPaths/{index}"), Step::Mask { path: (&***path).into() });
+        }
+        for (index, path) in config.linux.readonly_paths.iter().enumerate() {
+            steps.push(format!("/linux/readonlyPaths/{index}"), Step::Readonly { path: (&***path).into() });
+        }
+    }
+    let switch = match (namespaces.new_mount, request.root_switch) {
+        (true, RootSwitch::Pivot) => Step::PivotRoot {},
+        (true, RootSwitch::Move) => Step::MoveRoot {},
+        // In a namespace that others live in, their root must stay.
+        (false, _) => Step::ChangeRoot {},
+    };
+    steps.push("/root/path", switch);
+    if !namespaces.own_mounts {
+        return;
+    }
+    if let Some(propagation) = config.linux.rootfs_propagation {
+        let propagation = propagation_flags(propagation);
+        steps.push("/linux/rootfsPropagation", Step::SetRootPropagation { propagation });
+    }
+    if config.root.readonly {
+        steps.push("/root/readonly", Step::ReadonlyRoot {});
+    }
+}

@@ -1,0 +1,315 @@
+//! Directories of containers: made, locked, read, removed, by descriptor.
+//!
+//! Runs in the runtime. Names below the root are ids, which are safe as names; nothing below a container's directory
+//! is reached by path.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{
+    AtFlags, Dir, FlockOperation, Mode, OFlags, fchmod, flock, fstat, mkdirat, open, openat, renameat,
+    statat, unlinkat,
+};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::record::SCHEMA;
+use super::{Phase, Record};
+use crate::ContainerId;
+use crate::error::{Error, Result};
+
+const RECORD: &str = "state.json";
+const NEW_RECORD: &str = ".state.json.new";
+const CONFIG: &str = "config.json";
+/// The gate's name in a container's directory.
+pub(crate) const GATE: &str = "start.sock";
+
+/// A record larger than this is not one of ours.
+const MOST_RECORD_BYTES: u64 = 64 << 20;
+
+/// How long another operation may hold a container's lock.
+const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The directory below which each container has one.
+#[derive(Debug)]
+pub struct StateRoot {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+/// A container's directory.
+#[derive(Debug)]
+pub struct Entry {
+    directory: OwnedFd,
+    id: ContainerId,
+}
+
+impl StateRoot {
+    /// Opens the directory, made 0700 where it is missing.
+    ///
+    /// # Errors
+    /// [`Error::StateRoot`] where it belongs to another user, others can write it, or it is no directory.
+    pub fn open(path: &Path) -> Result<Self> {
+        let refuse = |reason: String| Error::StateRoot { root: path.to_owned(), reason };
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::RDONLY;
+        let opened = match open(path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                make_directories(path).map_err(|error| refuse(crate::error::reason(&error)))?;
+                open(path, flags, Mode::empty())
+            }
+            result => result,
+        };
+        let directory = opened.map_err(|errno| match errno {
+            Errno::LOOP | Errno::NOTDIR => refuse("it is not a directory".to_owned()),
+            errno => refuse(crate::error::reason(&errno.into())),
+        })?;
+        let status = fstat(&directory).map_err(|errno| refuse(crate::error::reason(&errno.into())))?;
+        if status.st_uid != geteuid().as_raw() {
+            return Err(refuse(format!("it belongs to user {}", status.st_uid)));
+        }
+        if status.st_mode & 0o022 != 0 {
+            return Err(refuse(format!("others can write to it (mode {:04o})", status.st_mode & 0o7777)));
+        }
+        Ok(Self { directory, path: path.to_owned() })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the directory of a new container, locked.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]
+    pub fn create(&self, id: &ContainerId) -> Result<Entry> {
+        match mkdirat(&self.directory, &**id, Mode::RWXU) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(Error::Exists),
+            Err(errno) => return Err(Error::file("make the directory", self.path.join(&**id), errno.into())),
+        }
+        let entry = self.open_entry(id)?;
+        entry.lock(self)?;
+        Ok(entry)
+    }
+
+    /// A container's directory, without its lock: for reading.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]
+    pub fn open_entry(&self, id: &ContainerId) -> Result<Entry> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::RDONLY;
+        match openat(&self.directory, &**id, flags, Mode::empty()) {
+            Ok(directory) => Ok(Entry { directory, id: id.clone() }),
+            Err(Errno::NOENT) => Err(Error::NotFound),
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(Error::State {
+                reason: format!("{} is not a directory", self.path.join(&**id).display()),
+            }),
+            Err(errno) => Err(Error::file("open", self.path.join(&**id), errno.into())),
+        }
+    }
+
+    /// A container's directory, locked.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Busy`]
+    pub fn lock(&self, id: &ContainerId) -> Result<Entry> {
+        let entry = self.open_entry(id)?;
+        entry.lock(self)?;
+        Ok(entry)
+    }
+
+    /// The names below the root, sorted.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let read = || -> rustix::io::Result<Vec<String>> {
+            let mut names = Vec::new();
+            for entry in Dir::read_from(&self.directory)? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy();
+                if !matches!(&*name, "." | "..") {
+                    names.push(name.into_owned());
+                }
+            }
+            names.sort();
+            Ok(names)
+        };
+        read().map_err(|errno| Error::file("read", &self.path, errno.into()))
+    }
+
+    /// Removes an entry that is locked, with all that it holds.
+    ///
+    /// # Errors
+    /// Something can't be removed.
+    pub fn remove(&self, entry: &Entry) -> Result<()> {
+        let error = |errno: Errno| Error::file("remove", self.path.join(&*entry.id), errno.into());
+        let directory = Dir::read_from(&entry.directory).map_err(error)?;
+        for file in directory {
+            let file = file.map_err(error)?;
+            let name = file.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            match unlinkat(&entry.directory, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(error(errno)),
+            }
+        }
+        match unlinkat(&self.directory, &*entry.id, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(error(errno)),
+        }
+    }
+}
+
+/// The directory and its missing parents.
+fn make_directories(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
+impl Entry {
+    /// The container's id.
+    pub const fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    /// Takes the lock, which ends with the descriptor.
+    ///
+    /// The kernel has no lock that is waited for until a deadline; the pauses here are between attempts, and only
+    /// where another operation is at work.
+    fn lock(&self, root: &StateRoot) -> Result<()> {
+        let deadline = Instant::now() + LOCK_DEADLINE;
+        let mut pause = Duration::from_micros(200);
+        loop {
+            match flock(&self.directory, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < deadline => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(20));
+                }
+                Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(Error::Busy),
+                Err(errno) => return Err(Error::host("flock", errno.into())),
+            }
+        }
+        // Whoever had the lock may have removed the directory, and another of this name may be there now.
+        let ours = fstat(&self.directory).map_err(|errno| Error::host("fstat", errno.into()))?;
+        match statat(&root.directory, &*self.id, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(now) if (now.st_dev, now.st_ino) == (ours.st_dev, ours.st_ino) => Ok(()),
+            _ => Err(Error::NotFound),
+        }
+    }
+
+    /// What is recorded; `None` where nothing was yet.
+    ///
+    /// # Errors
+    /// [`Error::State`] where it is not readable.
+    pub fn read(&self) -> Result<Option<Record>> {
+        let Some(bytes) = self.read_file(RECORD)? else { return Ok(None) };
+        let record: Record = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::State { reason: format!("{RECORD}: {error}") })?;
+        if record.schema != SCHEMA {
+            return Err(Error::State { reason: format!("{RECORD}: unknown schema {}", record.schema) });
+        }
+        if record.id != **self.id() {
+            return Err(Error::State { reason: format!("{RECORD}: it is of container {:?}", record.id) });
+        }
+        Ok(Some(record))
+    }
+
+    /// The copy of the config.
+    ///
+    /// # Errors
+    /// [`Error::State`] where it is missing or not readable.
+    pub fn read_config(&self) -> Result<Vec<u8>> {
+        self.read_file(CONFIG)?.ok_or_else(|| Error::State { reason: format!("{CONFIG} is missing") })
+    }
+
+    fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let error =
+            |source: io::Error| Error::State { reason: format!("{name}: {}", crate::error::reason(&source)) };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match openat(&self.directory, name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(error(errno.into())),
+        };
+        let status = file.metadata().map_err(error)?;
+        if !status.is_file() || status.len() > MOST_RECORD_BYTES {
+            return Err(Error::State { reason: format!("{name} is not a file of ours") });
+        }
+        let mut bytes = Vec::with_capacity(status.len() as usize + 1);
+        file.take(MOST_RECORD_BYTES).read_to_end(&mut bytes).map_err(error)?;
+        Ok(Some(bytes))
+    }
+
+    /// Records, by atomic replacement.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write(&self, record: &Record) -> Result<()> {
+        let json = serde_json::to_vec(record)
+            .map_err(|error| Error::State { reason: format!("encode {RECORD}: {error}") })?;
+        // The first record has nothing to replace: what is not there whole is not read as JSON, and the container
+        // is as if it had not been recorded.
+        self.write_file(NEW_RECORD, &json)?;
+        renameat(&self.directory, NEW_RECORD, &self.directory, RECORD)
+            .map_err(|errno| Error::file("rename", RECORD, errno.into()))
+    }
+
+    /// Keeps the config that counts from now on.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write_config(&self, bytes: &[u8]) -> Result<()> {
+        self.write_file(CONFIG, bytes)
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let error = |source: io::Error| Error::file("write", name, source);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = openat(&self.directory, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|errno| error(errno.into()))?;
+        File::from(file).write_all(bytes).map_err(error)
+    }
+
+    /// A path of the gate that any process of this user namespace can use, however long the root's path is.
+    pub fn gate_path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{GATE}", self.directory.as_raw_fd()))
+    }
+
+    /// Nobody but the owner may connect.
+    ///
+    /// # Errors
+    /// fchmod does not succeed.
+    pub fn protect(&self) -> io::Result<()> {
+        fchmod(&self.directory, Mode::RWXU).map_err(Into::into)
+    }
+
+    /// Removes the gate, where there is one.
+    pub fn remove_gate(&self) {
+        let _ = unlinkat(&self.directory, GATE, AtFlags::empty());
+    }
+
+    /// Whether the record says that init was made.
+    pub fn phase(&self) -> Result<Option<Phase>> {
+        Ok(self.read()?.map(|record| record.phase))
+    }
+}
+
+impl AsFd for Entry {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}

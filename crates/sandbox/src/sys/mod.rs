@@ -1,0 +1,38 @@
+//! The system calls that no library offers in the form needed here.
+//!
+//! Runs in the runtime. The only place of this crate, besides `cgroup::sys`, where code is unsafe.
+
+#![allow(unsafe_code)]
+
+mod spawn;
+
+pub use spawn::{Spawn, spawn};
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// The kind of a namespace file: its `CLONE_NEW*` flag.
+///
+/// `ioctl(fd, NS_GET_NSTYPE)`
+///
+/// # Errors
+/// ENOTTY where the file is no namespace.
+pub fn namespace_kind(namespace: BorrowedFd<'_>) -> io::Result<u64> {
+    const NS_GET_NSTYPE: usize = 0xb703;
+    init::sys::ioctl_number(namespace.as_raw_fd(), NS_GET_NSTYPE, 0)
+        .map(|kind| kind as u64)
+        .map_err(|failure| io::Error::from_raw_os_error(failure.errno as i32))
+}
+
+/// Sends a signal by number; 0 only looks whether the process is there.
+///
+/// `pidfd_send_signal(pidfd, signal, NULL, 0)`
+///
+/// # Errors
+/// ESRCH where the process has ended, EPERM, EINVAL.
+pub fn send_signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let arguments = [process.as_raw_fd() as usize, signal as usize, 0, 0, 0, 0];
+    // SAFETY: numbers and a null pointer, which the call allows.
+    let result = unsafe { init::sys::syscall6(init::sys::common::PIDFD_SEND_SIGNAL, arguments) };
+    if result < 0 { Err(io::Error::from_raw_os_error(-result as i32)) } else { Ok(()) }
+}

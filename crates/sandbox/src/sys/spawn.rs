@@ -1,0 +1,176 @@
+//! The clone that makes a container's init.
+//!
+//! Runs in the runtime. The child shares the caller's memory and the caller waits (`CLONE_VM | CLONE_VFORK`), so that
+//! the cost does not grow with the caller's size. All that the child does is mark descriptors and execute a file that
+//! is open: no allocation, no lock, no library.
+
+use std::arch::asm;
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use init::sys::{CLOSE_RANGE_CLOEXEC, CloneArgs, PointerTable, common, flag};
+
+/// What is to be started.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// `CLONE_NEW*` flags.
+    pub namespaces: u64,
+    /// The v2 cgroup to start in.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// The executable file.
+    pub program: BorrowedFd<'a>,
+    /// Its arguments.
+    pub args: &'a [&'a CStr],
+    /// Descriptors that the program inherits, besides those below `first_own_fd`.
+    pub inherited: &'a [RawFd],
+    /// Descriptors from here on are closed, unless inherited.
+    pub first_own_fd: u32,
+}
+
+/// A stack for the few calls that the child makes.
+#[repr(C, align(64))]
+struct Stack([u8; 16 * 1024]);
+
+/// What the child reads and writes, in memory that both have.
+struct Shared<'a> {
+    program: RawFd,
+    args: PointerTable<'a>,
+    env: PointerTable<'a>,
+    inherited: &'a [RawFd],
+    first_own_fd: u32,
+    /// Why it was not executed.
+    errno: i32,
+}
+
+/// Starts the program; its pid in the caller's pid namespace and its pidfd.
+///
+/// `clone3(CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND | CLONE_PIDFD | namespaces, CLONE_INTO_CGROUP cgroup)`
+///
+/// # Errors
+/// What clone3, close_range, fcntl or execveat say.
+pub fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
+    let mut arg_words = vec![0; spawn.args.len() + 1];
+    let mut env_words = [0];
+    let table_error = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let mut shared = Shared {
+        program: spawn.program.as_raw_fd(),
+        args: PointerTable::new(&mut arg_words, spawn.args.iter().copied()).map_err(table_error)?,
+        env: PointerTable::new(&mut env_words, std::iter::empty()).map_err(table_error)?,
+        inherited: spawn.inherited,
+        first_own_fd: spawn.first_own_fd,
+        errno: 0,
+    };
+    let mut stack = Box::new(Stack([0; 16 * 1024]));
+    let mut pidfd: RawFd = -1;
+    let sharing = flag::CLONE_VM | flag::CLONE_VFORK | flag::CLONE_CLEAR_SIGHAND | flag::CLONE_PIDFD;
+    let mut args = CloneArgs {
+        flags: sharing | spawn.namespaces,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: 17, // SIGCHLD
+        stack: (&raw mut *stack) as u64,
+        stack_size: size_of::<Stack>() as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = spawn.cgroup {
+        args.flags |= flag::CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: `args` is a valid clone_args with a stack of its own for the child; `child` never returns and reads only
+    // `shared`, which outlives it: the caller is suspended until the child has executed or ended.
+    let result = unsafe { clone3(&args, child, (&raw mut shared).cast()) };
+    if result < 0 {
+        return Err(io::Error::from_raw_os_error(-result as i32));
+    }
+    // SAFETY: CLONE_PIDFD made this descriptor for us alone.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    if shared.errno != 0 {
+        let _ = rustix::process::waitid(
+            rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&pidfd)),
+            rustix::process::WaitIdOptions::EXITED,
+        );
+        return Err(io::Error::from_raw_os_error(shared.errno));
+    }
+    Ok((result as i32, pidfd))
+}
+
+/// Runs in the child, on its own stack, in the caller's memory.
+extern "C" fn child(shared: *mut Shared<'_>) -> ! {
+    // SAFETY: `spawn` passes a valid pointer and does not touch what it points to until this process is gone.
+    let shared = unsafe { &mut *shared };
+    let marked = init::sys::close_range(shared.first_own_fd, CLOSE_RANGE_CLOEXEC)
+        .and_then(|()| shared.inherited.iter().try_for_each(|fd| init::sys::keep_on_exec(*fd)));
+    let failure = match marked {
+        Ok(()) => init::sys::execveat(shared.program, &shared.args, &shared.env),
+        Err(failure) => failure,
+    };
+    shared.errno = failure.errno as i32;
+    init::sys::exit(127)
+}
+
+/// `clone3(args, sizeof args)`; in the child `entry(argument)`.
+///
+/// # Safety
+/// `args` must name a stack for the child; `entry` must not return.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone3(
+    args: &CloneArgs,
+    entry: for<'a> extern "C" fn(*mut Shared<'a>) -> !,
+    argument: *mut core::ffi::c_void,
+) -> isize {
+    let result: isize;
+    // SAFETY: the caller's condition. In the parent the kernel changes rax, rcx and r11 alone; the child has the same
+    // registers but for rax and rsp, its stack is aligned, and it leaves through `entry`.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, {argument}",
+            "call {entry}",
+            "ud2",
+            "2:",
+            entry = in(reg) entry,
+            argument = in(reg) argument,
+            inlateout("rax") common::CLONE3 as isize => result,
+            in("rdi") args,
+            in("rsi") size_of::<CloneArgs>(),
+            out("rcx") _,
+            out("r11") _,
+        );
+    }
+    result
+}
+
+/// `clone3(args, sizeof args)`; in the child `entry(argument)`.
+///
+/// # Safety
+/// `args` must name a stack for the child; `entry` must not return.
+#[cfg(target_arch = "aarch64")]
+unsafe fn clone3(
+    args: &CloneArgs,
+    entry: for<'a> extern "C" fn(*mut Shared<'a>) -> !,
+    argument: *mut core::ffi::c_void,
+) -> isize {
+    let result: isize;
+    // SAFETY: the caller's condition. In the parent the kernel changes x0 alone; the child has the same registers but
+    // for x0 and sp, its stack is aligned, and it leaves through `entry`.
+    unsafe {
+        asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, {argument}",
+            "blr {entry}",
+            "brk 1",
+            "2:",
+            entry = in(reg) entry,
+            argument = in(reg) argument,
+            in("x8") common::CLONE3,
+            inlateout("x0") args => result,
+            in("x1") size_of::<CloneArgs>(),
+        );
+    }
+    result
+}
