@@ -218,7 +218,11 @@ fn spawn_and_wait(command: &mut Command) -> Result<()> {
     }
     let output = capture(command.stderr(Stdio::piped()))?;
     let text = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::new(format!("{}: {}", rendered(command), text.lines().next().unwrap_or("no message"))))
+    Err(Failure::new(format!(
+        "{}: {}",
+        rendered(command),
+        text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message")
+    )))
 }
 
 /// The last word of the first line of `--version`.
