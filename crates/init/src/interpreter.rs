@@ -43,6 +43,13 @@ pub struct Init {
     pub program: PathBuffer,
 }
 
+/// Closes what is not needed any more, unless execve will: a call less for each of the first descriptors.
+pub fn discard(descriptor: i32) {
+    if descriptor >= CLOSED_AT_ONCE {
+        sys::close(descriptor);
+    }
+}
+
 /// The descriptors of a list in an encoded plan.
 pub fn descriptors(list: &[u8]) -> impl Iterator<Item = i32> {
     let mut reader = Reader::new(list);
@@ -68,9 +75,7 @@ impl Init {
 
     /// Closes what is not needed any more, unless execve will.
     pub fn discard(&self, descriptor: i32) {
-        if descriptor >= CLOSED_AT_ONCE {
-            sys::close(descriptor);
-        }
+        discard(descriptor);
     }
 
     /// All descriptors were closed.

@@ -35,7 +35,7 @@ impl Init {
         sys::fsconfig_create(context)?;
         let attributes = attribute::RDONLY | attribute::NOSUID | attribute::NODEV | attribute::NOEXEC;
         let mount = sys::fsmount(context, attributes)?;
-        sys::close(context);
+        self.discard(context);
         Ok(mount)
     }
 

@@ -55,7 +55,7 @@ pub fn new_instance(fstype: &CStr, source: &CStr, mut options: StrsRef<'_>, attr
     }
     sys::fsconfig_create(context)?;
     let mount = sys::fsmount(context, attributes)?;
-    sys::close(context);
+    crate::interpreter::discard(context);
     Ok(mount)
 }
 

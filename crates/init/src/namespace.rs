@@ -97,6 +97,6 @@ pub fn loopback_up() -> sys::Result<()> {
     request[4] = IFF_UP_RUNNING;
     let socket = sys::inet_socket()?;
     sys::ioctl_buffer(socket, SIOCSIFFLAGS, &mut request)?;
-    sys::close(socket);
+    crate::interpreter::discard(socket);
     Ok(())
 }

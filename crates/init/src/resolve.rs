@@ -38,13 +38,46 @@ pub fn open_existing(root: i32, path: &CStr) -> sys::Result<Option<i32>> {
 
 /// A path of the root, made with its parents (0755, 0644) where it is missing.
 pub fn open_or_make(root: i32, path: &CStr, make: Make) -> sys::Result<i32> {
-    match open_existing(root, path)? {
-        Some(file) => Ok(file),
-        None => {
-            let real = make_missing(root, path, make)?;
-            open(root, real.as_c_str())
-        }
+    if let Some(file) = open_existing(root, path)? {
+        return Ok(file);
     }
+    if let Some(file) = make_last(root, path, make)? {
+        return Ok(file);
+    }
+    let real = make_missing(root, path, make)?;
+    open(root, real.as_c_str())
+}
+
+/// Makes a path of which only the last component is missing; `None` where it is not as simple.
+fn make_last(root: i32, path: &CStr, make: Make) -> sys::Result<Option<i32>> {
+    let bytes = path.to_bytes();
+    let Some(slash) = bytes.iter().rposition(|byte| *byte == b'/').filter(|slash| *slash > 0) else {
+        return Ok(None);
+    };
+    let Ok(name) = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[slash + 1..]) else { return Ok(None) };
+    if matches!(name.to_bytes(), b"" | b"." | b"..") {
+        return Ok(None);
+    }
+    let mut parent_path = PathBuffer::new();
+    parent_path.push(&bytes[..slash])?;
+    let flags = flag::O_PATH | flag::O_DIRECTORY;
+    let Ok(parent) = sys::openat2(root, parent_path.as_c_str(), flags, 0, INSIDE) else { return Ok(None) };
+    let made = match make {
+        Make::Directory => sys::mkdirat(parent, name, 0o755),
+        Make::File => {
+            let flags = flag::O_WRONLY | flag::O_CREAT | flag::O_EXCL | flag::O_NOFOLLOW;
+            sys::openat(parent, name, flags, 0o644).map(sys::close)
+        }
+    };
+    let result = match made {
+        // Nobody else's: what is opened is what was made, or a race that O_NOFOLLOW shows.
+        Ok(()) => sys::openat(parent, name, flag::O_PATH | flag::O_NOFOLLOW, 0).map(Some),
+        // A link to nowhere.
+        Err(Failure { errno: flag::EEXIST, .. }) => Ok(None),
+        Err(failure) => Err(failure),
+    };
+    sys::close(parent);
+    result
 }
 
 /// A directory of the root that is reached without any symbolic link: where `/proc` and `/sys` go.

@@ -3,6 +3,7 @@
 //! Reads the host. The result is plain data, constructible in tests.
 
 use std::fs;
+use std::io::{self, Read as _};
 
 use spec::Config;
 use spec::config::CapabilitySet;
@@ -34,9 +35,7 @@ impl HostFacts {
     /// # Errors
     /// `/proc/self/status` can't be read, or the cgroup mounts can't.
     pub fn probe(config: &Config, own_paths: Option<OwnPaths>) -> Result<Self> {
-        let status = fs::read_to_string("/proc/self/status")
-            .map_err(|source| Error::host("read /proc/self/status", source))?;
-        let mut facts = Self::parse_status(&status);
+        let mut facts = Self::probe_self()?;
         if let Some(own_paths) = own_paths {
             facts.cgroups = Some(cgroup::probe_hierarchies(own_paths)?);
         }
@@ -53,6 +52,16 @@ impl HostFacts {
         Ok(facts)
     }
 
+    /// What only the runtime's own process decides.
+    ///
+    /// # Errors
+    /// `/proc/self/status` can't be read.
+    pub fn probe_self() -> Result<Self> {
+        let status = read_small_file("/proc/self/status")
+            .map_err(|source| Error::host("read /proc/self/status", source))?;
+        Ok(Self::parse_status(&status))
+    }
+
     /// What `/proc/self/status` says (proc_pid_status(5)).
     pub fn parse_status(status: &str) -> Self {
         let field = |name: &str| {
@@ -66,6 +75,13 @@ impl HostFacts {
             ..Self::default()
         }
     }
+}
+
+/// A file of the kernel that fits a page, in one read.
+pub(crate) fn read_small_file(path: &str) -> io::Result<String> {
+    let mut buffer = [0; 4096];
+    let length = fs::File::open(path)?.read(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
 #[cfg(test)]

@@ -39,18 +39,13 @@ pub struct Running {
     pub pidfd: OwnedFd,
 }
 
-pub(super) fn create(state: &StateRoot, request: &CreateRequest) -> Result<Outcome<Container>> {
-    let outcome = launch(state, request, Purpose::Create)?;
-    Ok(Outcome { value: outcome.value.container, warnings: outcome.warnings })
-}
-
-pub(super) fn run(state: &StateRoot, request: &CreateRequest) -> Result<Outcome<Running>> {
-    launch(state, request, Purpose::Run)
-}
-
 /// Makes a container and takes it to where the purpose wants it.
-fn launch(state: &StateRoot, request: &CreateRequest, purpose: Purpose) -> Result<Outcome<Running>> {
-    let prepared = Prepared::new(request, purpose)?;
+pub(super) fn launch(
+    state: &StateRoot,
+    request: &CreateRequest,
+    prepared: Prepared,
+) -> Result<Outcome<Running>> {
+    let purpose = prepared.purpose;
     check_console(request, &prepared)?;
     let entry = state.create(&request.id)?;
     let mut undo = Undo { state, entry: &entry, cgroup: None, process: None, armed: true };

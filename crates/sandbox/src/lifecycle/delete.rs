@@ -55,13 +55,11 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
     let deadline = Instant::now() + DEFAULT_DEADLINE;
     let cgroup = record.cgroup.clone().filter(|cgroup| !cgroup.directories.is_empty());
     let cgroup = cgroup.map(Cgroup::open).transpose()?;
-    if deletion == Deletion::Force {
+    if now != Status::Stopped {
         kill_all(&record, cgroup.as_ref(), deadline)?;
     }
     if let Some(cgroup) = &cgroup {
-        // What init left behind without a pid namespace is the container's, and goes with it.
-        cgroup.kill_all()?;
-        cgroup.remove(deadline)?;
+        end_cgroup(cgroup, deadline)?;
     }
     let warnings = poststop(&entry, &record)?;
     state.remove(&entry)?;
@@ -80,6 +78,16 @@ fn kill_all(record: &Record, cgroup: Option<&Cgroup>, deadline: Instant) -> Resu
     }
     if let Some(pidfd) = &init {
         wait_readable(&[pidfd.as_fd()], deadline).map_err(|_| Error::Deadline("the end of init"))?;
+    }
+    Ok(())
+}
+
+/// Removes the cgroup. What init left behind in it without a pid namespace is the container's, and is ended first; most
+/// often there is nothing.
+fn end_cgroup(cgroup: &Cgroup, deadline: Instant) -> Result<()> {
+    if cgroup.remove(Instant::now()).is_err() {
+        cgroup.kill_all()?;
+        cgroup.remove(deadline)?;
     }
     Ok(())
 }

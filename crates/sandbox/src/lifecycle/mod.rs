@@ -13,6 +13,7 @@ mod start;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::plan::Purpose;
 use crate::state::StateRoot;
 use crate::{ContainerId, CreateRequest, Outcome};
 
@@ -85,7 +86,8 @@ impl Runtime {
     /// # Errors
     /// Nothing is left behind.
     pub fn create(&self, request: &CreateRequest) -> Result<Outcome<Container>> {
-        create::create(&self.state, request)
+        let outcome = self.launch(request, Prepared::new(request, Purpose::Create)?)?;
+        Ok(Outcome { value: outcome.value.container, warnings: outcome.warnings })
     }
 
     /// `create` and `start` as one. The caller is the parent of init: it can wait for it with waitid on the pidfd.
@@ -93,7 +95,15 @@ impl Runtime {
     /// # Errors
     /// Nothing is left behind.
     pub fn run(&self, request: &CreateRequest) -> Result<Outcome<Running>> {
-        create::run(&self.state, request)
+        self.launch(request, Prepared::new(request, Purpose::Run)?)
+    }
+
+    /// Carries out what was prepared from the same request (its descriptors may have been added since).
+    ///
+    /// # Errors
+    /// Nothing is left behind.
+    pub fn launch(&self, request: &CreateRequest, prepared: Prepared) -> Result<Outcome<Running>> {
+        create::launch(&self.state, request, prepared)
     }
 
     /// Starts the process of a created container.

@@ -30,6 +30,8 @@ pub struct Prepared {
     pub host: HostFacts,
     /// The bundle, absolute.
     pub bundle: PathBuf,
+    /// What follows the set-up.
+    pub purpose: Purpose,
     /// What would be done.
     pub plan: Plan,
     /// What the caller should know.
@@ -69,7 +71,7 @@ impl Prepared {
         let mut plan = plan(&config, &host, plan_request)?;
         warnings.append(&mut plan.warnings);
         plan.warnings.clone_from(&warnings);
-        Ok(Self { config_bytes, config, host, bundle, plan, warnings })
+        Ok(Self { config_bytes, config, host, bundle, purpose, plan, warnings })
     }
 
     /// Whether the config asks for a terminal.

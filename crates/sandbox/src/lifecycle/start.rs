@@ -146,7 +146,5 @@ impl Starting<'_> {
 
 /// Signals that this process ignores.
 pub(super) fn ignored_signals() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")
-        .map_err(|error| Error::host("read /proc/self/status", error))?;
-    Ok(HostFacts::parse_status(&status).ignored_signals)
+    Ok(HostFacts::probe_self()?.ignored_signals)
 }

@@ -126,7 +126,10 @@ pub(super) fn plan_process(
     if process.no_new_privileges {
         steps.push("/process/noNewPrivileges", Step::NoNewPrivileges {});
     }
-    steps.push("/process/cwd", Step::ChangeDirectory { path: (&**process.cwd).into() });
+    // The switch of the root left it there.
+    if &**process.cwd.as_text() != "/" {
+        steps.push("/process/cwd", Step::ChangeDirectory { path: (&**process.cwd).into() });
+    }
     plan_program(steps, process, request.purpose);
     plan_wait(steps, config, request);
     if let Some((flags, program)) = filter {
@@ -220,8 +223,11 @@ fn plan_credentials(
         inheritable: CapabilityMask(capabilities.inheritable.bits()),
     };
     steps.push("/process/capabilities", step);
-    let ambient = CapabilityMask(capabilities.ambient.bits());
-    steps.push("/process/capabilities/ambient", Step::SetAmbient { ambient });
+    // What is not inheritable leaves the ambient set by itself (capabilities(7)).
+    if capabilities.inheritable.bits() != 0 {
+        let ambient = CapabilityMask(capabilities.ambient.bits());
+        steps.push("/process/capabilities/ambient", Step::SetAmbient { ambient });
+    }
 }
 
 /// What can be had of what is asked; a warning for the rest.

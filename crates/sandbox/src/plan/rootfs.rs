@@ -70,6 +70,12 @@ pub(super) fn plan_switch(
             steps.push(format!("/linux/readonlyPaths/{index}"), Step::Readonly { path: (&***path).into() });
         }
     }
+    if let Some(process) = &config.process
+        && namespaces.own_mounts
+        && &**process.cwd.as_text() != "/"
+    {
+        steps.push("/process/cwd", Step::MakeDirectory { path: (&**process.cwd).into() });
+    }
     let switch = match (namespaces.new_mount, request.root_switch) {
         (true, RootSwitch::Pivot) => Step::PivotRoot {},
         (true, RootSwitch::Move) => Step::MoveRoot {},

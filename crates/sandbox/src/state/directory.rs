@@ -148,6 +148,18 @@ impl StateRoot {
     /// Something can't be removed.
     pub fn remove(&self, entry: &Entry) -> Result<()> {
         let error = |errno: Errno| Error::file("remove", self.path.join(&*entry.id), errno.into());
+        // The record goes last: as long as something is left, so is what tells of it.
+        for name in [CONFIG, RECORD] {
+            match unlinkat(&entry.directory, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(error(errno)),
+            }
+        }
+        match unlinkat(&self.directory, &*entry.id, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            Err(errno) => return Err(error(errno)),
+        }
         let directory = Dir::read_from(&entry.directory).map_err(error)?;
         for file in directory {
             let file = file.map_err(error)?;

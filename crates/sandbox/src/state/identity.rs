@@ -2,7 +2,6 @@
 //!
 //! Runs in the runtime.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -12,6 +11,8 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+
+use crate::host::read_small_file;
 
 /// A process, recognisable for as long as the machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +72,7 @@ fn pidfs_inode(pidfd: BorrowedFd<'_>) -> io::Result<u64> {
 
 /// Field 22 of `/proc/PID/stat`; the second may contain anything but ends with the last parenthesis.
 fn start_time(pid: i32) -> io::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let stat = read_small_file(&format!("/proc/{pid}/stat"))?;
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let field = after_name.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
     field.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no start time in /proc/PID/stat"))
@@ -79,5 +80,5 @@ fn start_time(pid: i32) -> io::Result<u64> {
 
 /// This boot's id.
 pub fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
+    Ok(read_small_file("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
 }

@@ -6,7 +6,7 @@
 
 mod spawn;
 
-pub use spawn::{Spawn, spawn};
+pub(crate) use spawn::{Spawn, spawn};
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 ///
 /// # Errors
 /// ENOTTY where the file is no namespace.
-pub fn namespace_kind(namespace: BorrowedFd<'_>) -> io::Result<u64> {
+pub(crate) fn namespace_kind(namespace: BorrowedFd<'_>) -> io::Result<u64> {
     const NS_GET_NSTYPE: usize = 0xb703;
     init::sys::ioctl_number(namespace.as_raw_fd(), NS_GET_NSTYPE, 0)
         .map(|kind| kind as u64)
@@ -30,7 +30,7 @@ pub fn namespace_kind(namespace: BorrowedFd<'_>) -> io::Result<u64> {
 ///
 /// # Errors
 /// ESRCH where the process has ended, EPERM, EINVAL.
-pub fn send_signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+pub(crate) fn send_signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     let arguments = [process.as_raw_fd() as usize, signal as usize, 0, 0, 0, 0];
     // SAFETY: numbers and a null pointer, which the call allows.
     let result = unsafe { init::sys::syscall6(init::sys::common::PIDFD_SEND_SIGNAL, arguments) };

@@ -13,19 +13,19 @@ use init::sys::{CLOSE_RANGE_CLOEXEC, CloneArgs, PointerTable, common, flag};
 
 /// What is to be started.
 #[derive(Debug)]
-pub struct Spawn<'a> {
+pub(crate) struct Spawn<'a> {
     /// `CLONE_NEW*` flags.
-    pub namespaces: u64,
+    pub(crate) namespaces: u64,
     /// The v2 cgroup to start in.
-    pub cgroup: Option<BorrowedFd<'a>>,
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
     /// The executable file.
-    pub program: BorrowedFd<'a>,
+    pub(crate) program: BorrowedFd<'a>,
     /// Its arguments.
-    pub args: &'a [&'a CStr],
+    pub(crate) args: &'a [&'a CStr],
     /// Descriptors that the program inherits, besides those below `first_own_fd`.
-    pub inherited: &'a [RawFd],
+    pub(crate) inherited: &'a [RawFd],
     /// Descriptors from here on are closed, unless inherited.
-    pub first_own_fd: u32,
+    pub(crate) first_own_fd: u32,
 }
 
 /// A stack for the few calls that the child makes.
@@ -49,7 +49,7 @@ struct Shared<'a> {
 ///
 /// # Errors
 /// What clone3, close_range, fcntl or execveat say.
-pub fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
+pub(crate) fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
     let mut arg_words = vec![0; spawn.args.len() + 1];
     let mut env_words = [0];
     let table_error = |_| io::Error::from(io::ErrorKind::InvalidInput);
