@@ -186,6 +186,23 @@ impl<'v, 'p> Field<'v, 'p> {
         items.unwrap_or_default().iter().enumerate().map(item)
     }
 
+    /// What the items of an array are, if all of them are something. All are checked; nothing is kept once one failed.
+    pub(crate) fn checked<T>(
+        self,
+        report: &mut Report,
+        check: impl Fn(Field<'v, '_>, &mut Report) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let mut checked = Some(Vec::new());
+        for item in self.items(report) {
+            match (check(item, report), &mut checked) {
+                (Some(item), Some(items)) => items.push(item),
+                (None, _) => checked = None,
+                (Some(_), None) => {}
+            }
+        }
+        checked
+    }
+
     /// All strings of an array.
     pub(crate) fn texts(self, report: &mut Report) -> Vec<Text> {
         self.items(report).filter_map(|item| item.text(report)).collect()

@@ -26,8 +26,7 @@ pub(super) fn check_hooks(field: Field<'_, '_>, report: &mut Report) -> Option<H
 }
 
 fn check_point(field: Field<'_, '_>, report: &mut Report) -> Option<Vec<Hook>> {
-    let hooks: Vec<Option<Hook>> = field.items(report).map(|item| check_hook(item, report)).collect();
-    hooks.into_iter().collect()
+    field.checked(report, check_hook)
 }
 
 fn check_hook(field: Field<'_, '_>, report: &mut Report) -> Option<Hook> {

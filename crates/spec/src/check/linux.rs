@@ -1,5 +1,7 @@
 //! `linux`.
 
+use std::collections::BTreeMap;
+
 use super::network::check_net_devices;
 use super::options::propagation_by_name;
 use super::process::check_list;
@@ -13,7 +15,7 @@ use crate::config::{
     NamespaceKind, Namespaces, Personality, Propagation, TimeOffset, TimeOffsets,
 };
 use crate::field::{Field, Object};
-use crate::report::Report;
+use crate::report::{Report, quote};
 use crate::{AbsolutePath, Text};
 
 const CLAUSE: &str = "config-linux.md";
@@ -113,8 +115,7 @@ pub(super) fn check_mappings(field: Field<'_, '_>, report: &mut Report) -> Optio
         report.violate(field.at, items.len(), "must have at most 340 entries (user_namespaces(7))", MAPPINGS);
         return None;
     }
-    let mappings: Vec<Option<IdMapping>> = items.map(|item| check_mapping(item, report)).collect();
-    let mappings: Vec<IdMapping> = mappings.into_iter().collect::<Option<_>>()?;
+    let mappings = field.checked(report, check_mapping)?;
     let container: Vec<(u32, u32)> = mappings.iter().map(|it| (it.container_id, it.size)).collect();
     let host: Vec<(u32, u32)> = mappings.iter().map(|it| (it.host_id, it.size)).collect();
     for (side, mut ranges) in [("in the container", container), ("on the host", host)] {
@@ -159,9 +160,7 @@ fn check_time_offsets(field: Field<'_, '_>, report: &mut Report) -> TimeOffsets 
         match clock {
             "monotonic" => offsets.monotonic = offset,
             "boottime" => offsets.boottime = offset,
-            _ => {
-                report.violate(value.at, crate::report::quote(clock), "must be monotonic or boottime", CLAUSE)
-            }
+            _ => report.violate(value.at, quote(clock), "must be monotonic or boottime", CLAUSE),
         }
     }
     offsets
@@ -169,18 +168,19 @@ fn check_time_offsets(field: Field<'_, '_>, report: &mut Report) -> TimeOffsets 
 
 fn check_devices(field: Field<'_, '_>, report: &mut Report) -> Vec<Device> {
     let mut devices: Vec<Device> = Vec::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut earlier: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
     for item in field.items(report) {
         let Some(device) = check_device(item, report) else { continue };
-        if !seen.insert(device.path.clone()) {
-            if devices.contains(&device) {
-                report.warn(item.at, format!("{} is listed before: ignored", device.path));
-            } else {
-                report.violate(item.at, &device.path, "must not be another device at the same path", DEVICES);
+        match earlier.get(&device.path) {
+            None => {
+                earlier.insert(device.path.clone(), devices.len());
+                devices.push(device);
             }
-            continue;
+            Some(index) if devices[*index] == device => {
+                report.warn(item.at, format!("{} is listed before: ignored", quote(&device.path)));
+            }
+            Some(_) => item.violate(report, "must not be another device at the same path"),
         }
-        devices.push(device);
     }
     devices
 }

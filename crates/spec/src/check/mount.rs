@@ -12,9 +12,7 @@ const OPTIONS: &str = "config.md#linux-mount-options";
 const POSIX: &str = "config.md#posix-platform-mounts";
 
 pub(super) fn check_mounts(field: Field<'_, '_>, report: &mut Report) -> Option<Vec<Mount>> {
-    let field = field.of(CLAUSE);
-    let mounts: Vec<Option<Mount>> = field.items(report).map(|item| check_mount(item, report)).collect();
-    mounts.into_iter().collect()
+    field.of(CLAUSE).checked(report, check_mount)
 }
 
 fn check_mount(field: Field<'_, '_>, report: &mut Report) -> Option<Mount> {

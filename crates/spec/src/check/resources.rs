@@ -5,7 +5,7 @@ mod cpu;
 mod devices;
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::network;
 use crate::Text;
@@ -59,7 +59,8 @@ fn check_pids(field: Field<'_, '_>, report: &mut Report) -> Option<Limit> {
 
 fn check_hugepage_limits(field: Field<'_, '_>, report: &mut Report) -> Vec<HugepageLimit> {
     const CLAUSE: &str = "config-linux.md#huge-page-limits";
-    let mut limits: Vec<HugepageLimit> = Vec::new();
+    let mut limits = Vec::new();
+    let mut seen = BTreeSet::new();
     for item in field.of(CLAUSE).items(report) {
         let Some(entry) = item.object(report, CLAUSE, &["pageSize", "limit"]) else { continue };
         let size_field = entry.field("pageSize").required(report);
@@ -68,7 +69,7 @@ fn check_hugepage_limits(field: Field<'_, '_>, report: &mut Report) -> Vec<Hugep
         if !is_page_size(&page_size) {
             size_field.violate(report, "must be a size such as 64KB, 2MB or 1GB");
         }
-        if limits.iter().any(|earlier| earlier.page_size == page_size) {
+        if !seen.insert(page_size.clone()) {
             size_field.violate(report, "must be there once");
         }
         if let Some(limit_bytes) = limit_bytes {

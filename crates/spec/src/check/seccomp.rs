@@ -52,9 +52,7 @@ pub(super) fn check_seccomp(field: Field<'_, '_>, report: &mut Report) -> Option
         }
     }
     let rules_field = seccomp.field("syscalls");
-    let rules: Vec<Option<SyscallRule>> =
-        rules_field.items(report).map(|item| check_rule(item, report)).collect();
-    let rules: Option<Vec<SyscallRule>> = rules.into_iter().collect();
+    let rules = rules_field.checked(report, check_rule);
     let notifies = rules.as_ref().is_some_and(|rules| rules.iter().any(|rule| rule.action == Action::Notify));
     let listener = check_listener(&seccomp, notifies, report);
     if flags.wait_killable_recv && !notifies {
@@ -107,9 +105,8 @@ fn check_rule(field: Field<'_, '_>, report: &mut Report) -> Option<SyscallRule> 
     let names = names_field.items(report).filter_map(|item| item.filled_text(report)).collect();
     let action = check_action(rule.field("action").required(report), rule.field("errnoRet"), report);
     let args_field = rule.field("args");
-    let args: Vec<Option<ArgumentCondition>> =
-        args_field.items(report).map(|item| check_argument(item, report)).collect();
-    Some(SyscallRule { names, action: action?, args: args.into_iter().collect::<Option<_>>()? })
+    let args = args_field.checked(report, check_argument);
+    Some(SyscallRule { names, action: action?, args: args? })
 }
 
 fn check_argument(field: Field<'_, '_>, report: &mut Report) -> Option<ArgumentCondition> {
