@@ -2,7 +2,7 @@
 //!
 //! Runs in init, last before the program: what is given up here is gone.
 
-use crate::sys;
+use crate::sys::{self, Failure, flag};
 
 /// `prctl(2)` options.
 mod option {
@@ -20,7 +20,11 @@ fn members(mask: u64) -> impl Iterator<Item = usize> {
 
 /// Needs CAP_SETPCAP: before the sets are changed.
 pub fn drop_bounding(dropped: u64) -> sys::Result<()> {
-    members(dropped).try_for_each(|number| sys::prctl(option::CAPBSET_DROP, number, 0).map(drop))
+    members(dropped).try_for_each(|number| match sys::prctl(option::CAPBSET_DROP, number, 0) {
+        // The kernel doesn't know it: nobody can have it.
+        Err(Failure { errno: flag::EINVAL, .. }) => Ok(()),
+        result => result.map(drop),
+    })
 }
 
 /// Changes the user and keeps the permitted set, which the change would clear; execve resets the flag.

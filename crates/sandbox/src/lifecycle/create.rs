@@ -127,6 +127,7 @@ fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
         executable: None,
         cgroup: None,
         poststop: !prepared.config.hooks.poststop.is_empty(),
+        own_pids: has_own_pids(prepared),
         gate_step: gate.map(|gate| gate as u32),
     })
 }
@@ -290,7 +291,9 @@ impl Making<'_> {
         ];
         let Some(point) = points.into_iter().find(|known| known.name() == point) else { return Ok(()) };
         let inside = matches!(point, HookPoint::CreateContainer | HookPoint::StartContainer);
-        let status = if point == HookPoint::StartContainer { Status::Created } else { Status::Creating };
+        // Callers of prestart hooks have always been told that the container is created.
+        let created = matches!(point, HookPoint::Prestart | HookPoint::StartContainer);
+        let status = if created { Status::Created } else { Status::Creating };
         let container = Container::with_status(self.entry.id(), self.record, status, true);
         let state = state_document(&container, inside && has_own_pids(self.prepared));
         let run = HookRun {

@@ -59,7 +59,9 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
         kill_all(&record, cgroup.as_ref(), deadline)?;
     }
     if let Some(cgroup) = &cgroup {
-        end_cgroup(cgroup, deadline)?;
+        // Without a pid namespace of its own nobody has ended what init left behind.
+        let kill = deletion == Deletion::Force || !record.own_pids;
+        end_cgroup(cgroup, kill, deadline)?;
     }
     let warnings = poststop(&entry, &record)?;
     state.remove(&entry)?;
@@ -82,14 +84,12 @@ fn kill_all(record: &Record, cgroup: Option<&Cgroup>, deadline: Instant) -> Resu
     Ok(())
 }
 
-/// Removes the cgroup. What init left behind in it without a pid namespace is the container's, and is ended first; most
-/// often there is nothing.
-fn end_cgroup(cgroup: &Cgroup, deadline: Instant) -> Result<()> {
-    if cgroup.remove(Instant::now()).is_err() {
+/// Removes the cgroup. Most often nobody is in it; whoever is, is ended only where it can be the container's.
+fn end_cgroup(cgroup: &Cgroup, kill: bool, deadline: Instant) -> Result<()> {
+    if kill && cgroup.remove(Instant::now()).is_err() {
         cgroup.kill_all()?;
-        cgroup.remove(deadline)?;
     }
-    Ok(())
+    Ok(cgroup.remove(deadline)?)
 }
 
 fn poststop(entry: &Entry, record: &Record) -> Result<Vec<Warning>> {

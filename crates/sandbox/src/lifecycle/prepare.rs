@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use spec::Config;
 
-use crate::cgroup::{CgroupPath, CgroupPlan, Hierarchies, default_device_rules, plan_cgroup};
+use crate::cgroup::{CgroupPath, CgroupPlan, Hierarchies, plan_cgroup};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
@@ -80,7 +80,7 @@ impl Prepared {
     }
 }
 
-/// The container's cgroups. Where it restricts devices, those that every container has stay usable.
+/// The container's cgroups.
 fn plan_own_cgroup(
     request: &CreateRequest,
     config: &Config,
@@ -89,14 +89,7 @@ fn plan_own_cgroup(
 ) -> Result<(Option<CgroupPlan>, Vec<Warning>)> {
     let none = Hierarchies::default();
     let hierarchies = host.cgroups.as_ref().unwrap_or(&none);
-    let resources = &config.linux.resources;
-    let outcome = if resources.devices.is_empty() {
-        plan_cgroup(request.cgroup_manager, resources, path, hierarchies)?
-    } else {
-        let mut resources = resources.clone();
-        resources.devices.extend(default_device_rules());
-        plan_cgroup(request.cgroup_manager, &resources, path, hierarchies)?
-    };
+    let outcome = plan_cgroup(request.cgroup_manager, &config.linux.resources, path, hierarchies)?;
     let plan = Some(outcome.value).filter(|plan| !plan.directories.is_empty());
     Ok((plan, outcome.warnings))
 }

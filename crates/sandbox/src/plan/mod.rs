@@ -150,7 +150,6 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
 /// Without a mount namespace of its own a container must not mount anything: it would be the host's.
 fn warn_without_mount_namespace(steps: &mut Steps, config: &Config) {
     let ignored = [
-        ("/mounts", !config.mounts.is_empty()),
         ("/linux/devices", !config.linux.devices.is_empty()),
         ("/linux/maskedPaths", !config.linux.masked_paths.is_empty()),
         ("/linux/readonlyPaths", !config.linux.readonly_paths.is_empty()),

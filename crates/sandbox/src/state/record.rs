@@ -55,6 +55,8 @@ pub struct Record {
     pub cgroup: Option<CgroupRecord>,
     /// Whether there are poststop hooks: the config is read for them at `delete` alone.
     pub poststop: bool,
+    /// Whether it has a pid namespace of its own: the end of init is the end of all.
+    pub own_pids: bool,
     /// Index of the step at the gate: what fails after it is reported to `start`.
     pub gate_step: Option<u32>,
 }

@@ -39,6 +39,7 @@ struct Shared<'a> {
     env: PointerTable<'a>,
     inherited: &'a [RawFd],
     first_own_fd: u32,
+    keep_capabilities: bool,
     /// Why it was not executed.
     errno: i32,
 }
@@ -59,6 +60,7 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
         env: PointerTable::new(&mut env_words, std::iter::empty()).map_err(table_error)?,
         inherited: spawn.inherited,
         first_own_fd: spawn.first_own_fd,
+        keep_capabilities: spawn.namespaces & flag::CLONE_NEWUSER != 0,
         errno: 0,
     };
     let mut stack = Box::new(Stack([0; 16 * 1024]));
@@ -98,14 +100,31 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
 extern "C" fn child(shared: *mut Shared<'_>) -> ! {
     // SAFETY: `spawn` passes a valid pointer and does not touch what it points to until this process is gone.
     let shared = unsafe { &mut *shared };
-    let marked = init::sys::close_range(shared.first_own_fd, CLOSE_RANGE_CLOEXEC)
-        .and_then(|()| shared.inherited.iter().try_for_each(|fd| init::sys::keep_on_exec(*fd)));
-    let failure = match marked {
+    let prepared = init::sys::close_range(shared.first_own_fd, CLOSE_RANGE_CLOEXEC)
+        .and_then(|()| shared.inherited.iter().try_for_each(|fd| init::sys::keep_on_exec(*fd)))
+        .and_then(|()| if shared.keep_capabilities { keep_capabilities() } else { Ok(()) });
+    let failure = match prepared {
         Ok(()) => init::sys::execveat(shared.program, &shared.args, &shared.env),
         Err(failure) => failure,
     };
     shared.errno = failure.errno as i32;
     init::sys::exit(127)
+}
+
+/// Carries the capabilities over the execve: the first process of a new user namespace has them all, but its user is
+/// not mapped yet, and execve would take them from who isn't root (capabilities(7)).
+fn keep_capabilities() -> init::sys::Result<()> {
+    const PR_CAP_AMBIENT: usize = 47;
+    const PR_CAP_AMBIENT_RAISE: usize = 2;
+    let all = u64::MAX;
+    init::sys::set_capabilities(all, all, all)?;
+    // Ends at the last that the kernel knows.
+    for number in 0..64 {
+        if init::sys::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// `clone3(args, sizeof args)`; in the child `entry(argument)`.

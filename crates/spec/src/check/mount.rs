@@ -45,17 +45,22 @@ fn check_mount(field: Field<'_, '_>, report: &mut Report) -> Option<Mount> {
         for item in options_field.items(report) {
             let mut option = Options::default();
             item.str(report).into_iter().for_each(|text| option.add(text));
-            if !option.data.is_empty() {
-                item.violate(
+            match option.data.first() {
+                Some(data) if data.value.is_some() => {
+                    report.warn(item.at, format!("{} is ignored for a bind mount", data.key));
+                }
+                Some(_) => item.violate(
                     report,
                     "must be one of the spec's options: a bind mount takes none of a file system",
-                );
+                ),
+                None => {}
             }
         }
         if let Some(option) = options.superblock.first() {
             report.warn(options_field.at, format!("{} is ignored for a bind mount", option.key));
             options.superblock.clear();
         }
+        options.data.clear();
     }
     let mut data = options.superblock;
     data.append(&mut options.data);

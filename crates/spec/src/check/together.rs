@@ -49,13 +49,18 @@ fn check_host(parts: &Parts<'_>, linux: &Linux, report: &mut Report) {
     let (mount, uts) = (&linux.namespaces.mount, &linux.namespaces.uts);
     needs(parts.hostname.is_some(), uts, below(&root, "hostname"), "uts");
     needs(parts.domainname.is_some(), uts, below(&root, "domainname"), "uts");
-    needs(parts.mounts.is_some_and(|mounts| !mounts.is_empty()), mount, below(&root, "mounts"), "mount");
     needs(parts.root.is_some_and(|root| root.readonly), mount, below(&root_at, "readonly"), "mount");
     needs(!linux.masked_paths.is_empty(), mount, below(&linux_at, "maskedPaths"), "mount");
     needs(!linux.readonly_paths.is_empty(), mount, below(&linux_at, "readonlyPaths"), "mount");
     needs(linux.rootfs_propagation.is_some(), mount, below(&linux_at, "rootfsPropagation"), "mount");
     let network = &linux.namespaces.network;
     needs(!linux.net_devices.is_empty(), network, below(&linux_at, "netDevices"), "network");
+    if linux.namespaces.mount.is_none() && parts.mounts.is_some_and(|mounts| !mounts.is_empty()) {
+        report.warn(
+            below(&root, "mounts"),
+            "ignored: there is no entry of type mount in /linux/namespaces, and they would change the host",
+        );
+    }
 }
 
 fn check_time(linux: &Linux, linux_at: &Pointer<'_>, report: &mut Report) {
