@@ -120,7 +120,7 @@ fn measure_lane(lane: Lane, rounds: usize, also: &[String]) -> Result<Value> {
     });
     let rows: Vec<Value> = rows.collect();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    arena.remove();
+    arena.remove()?;
     Ok(json!({
         "cgroup": lane.to_string(), "kernel": kernel.trim(), "rounds": rounds, "results": rows, "absent": absent,
     }))

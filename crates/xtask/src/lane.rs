@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
 
@@ -114,6 +115,13 @@ pub(crate) fn enter(lane: Lane) -> Result<()> {
     mount(Some("/mnt/cgroup"), CGROUP_ROOT, nothing, MsFlags::MS_MOVE, nothing)
         .context("move the v2 hierarchy")?;
     umount2("/mnt", MntFlags::MNT_DETACH).context("unmount /mnt")
+}
+
+/// Mount points in a directory, itself included, in the order of mountinfo.
+pub(crate) fn mounts_below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context("read mountinfo")?;
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
+    Ok(points.filter(|point| point.starts_with(directory)).collect())
 }
 
 /// Entry of the task: enters the lane and becomes the command.

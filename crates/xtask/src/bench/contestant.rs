@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::error::{Context, Failure, Result};
-use crate::lane::Lane;
+use crate::lane::{Lane, mounts_below};
 use crate::process::{capture, find_program, rendered};
 use crate::{bundle, project};
 
@@ -35,14 +35,12 @@ impl Arena {
         Ok(Self { bundle, state, floor, lane })
     }
 
-    pub(super) fn remove(&self) {
-        // Not recursively: each runtime removes what it made, or it shows here.
-        for entry in std::fs::read_dir(&self.state).into_iter().flatten().flatten() {
-            let _ = std::fs::remove_dir(entry.path());
+    /// Removes the state directories, unless something is mounted there.
+    pub(super) fn remove(&self) -> Result<()> {
+        if let Some(point) = mounts_below(&self.state)?.first() {
+            return Err(Failure::new(format!("{} is mounted: nothing is removed", point.display())));
         }
-        if let Err(error) = std::fs::remove_dir(&self.state) {
-            eprintln!("{}: {error}", self.state.display());
-        }
+        std::fs::remove_dir_all(&self.state).context(self.state.display())
     }
 }
 

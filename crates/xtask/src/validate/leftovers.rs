@@ -1,10 +1,11 @@
 //! What the suite leaves behind: mounts, directories, cgroups of fixed names.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::error::{Context, Result};
+use crate::lane::mounts_below;
 
 /// Names that the suite gives as `cgroupsPath`, the deepest first.
 const CGROUPS: [&str; 4] = ["testdir/cgrouptest/container", "testdir/cgrouptest", "testdir", "cgrouptest"];
@@ -56,10 +57,4 @@ fn remount_root(flags: MsFlags) -> Result<()> {
     let nothing = None::<&str>;
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | flags;
     mount(nothing, "/", nothing, flags, nothing).context("remount /")
-}
-
-fn mounts_below(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context("read mountinfo")?;
-    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
-    Ok(points.filter(|point| point.starts_with(directory)).collect())
 }

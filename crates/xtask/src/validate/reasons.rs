@@ -18,12 +18,22 @@ enum Fault {
     Machine,
 }
 
-/// A text that a file of the suite has.
+/// A text that a file of the suite has, or lacks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Source {
     file: String,
-    text: String,
+    text: Option<String>,
+    lacks: Option<String>,
+}
+
+/// A cgroup file that takes a value and forgets it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inert {
+    hierarchy: String,
+    file: String,
+    value: String,
 }
 
 /// One reason, for some lanes (all of them where none is named).
@@ -43,6 +53,11 @@ struct Reason {
     missing: Vec<String>,
     /// A capability outside the bounding set, as its number; where it is inside the reason doesn't apply.
     lacks_capability: Option<u32>,
+    /// A cgroup file without effect; where it has one the reason doesn't apply.
+    inert: Option<Inert>,
+    /// Whether it is a race that the test may also win.
+    #[serde(default)]
+    race: bool,
     /// The only descriptions that may be `not ok`.
     #[serde(default)]
     not_ok: Vec<String>,
@@ -60,6 +75,11 @@ impl Reasons {
         serde_json::from_slice(&text).map(Self).context(file.display())
     }
 
+    /// Whether a test may lose a race of its own making.
+    pub(super) fn has_race(&self, test: &str) -> bool {
+        self.0.iter().any(|reason| reason.test == test && reason.race)
+    }
+
     /// Why a test doesn't pass; nothing for one that does.
     ///
     /// # Errors
@@ -75,6 +95,7 @@ impl Reasons {
         match (self.0.iter().find(applies), verdict.passed()) {
             (None, true) => Ok(""),
             (None, false) => Err(format!("doesn't pass, and no reason is given: {}", summary(verdict))),
+            (Some(reason), true) if reason.race => Ok(""),
             (Some(_), true) => Err("passes, and a reason is given why it can't".into()),
             (Some(reason), false) => {
                 reason
@@ -91,16 +112,20 @@ impl Reason {
     fn applies(&self, lane: Lane) -> bool {
         let in_lane = self.lanes.is_empty() || self.lanes.contains(&lane.to_string());
         let all_missing = self.missing.iter().all(|file| !Path::new(file).exists());
-        in_lane && all_missing && self.lacks_capability.is_none_or(|number| !is_bounding(number))
+        let is_inert = self.inert.as_ref().is_none_or(Inert::holds);
+        in_lane && all_missing && is_inert && self.lacks_capability.is_none_or(|number| !is_bounding(number))
     }
 
     /// Checks the proof against the suite's source and what the test said.
     fn check(&self, suite: &Path, verdict: &Verdict) -> Result<(), String> {
-        for Source { file, text } in &self.source {
+        for Source { file, text, lacks } in &self.source {
             let source =
                 std::fs::read_to_string(suite.join(file)).map_err(|error| format!("{file}: {error}"))?;
-            if !source.contains(text.as_str()) {
+            if let Some(text) = text.as_ref().filter(|text| !source.contains(text.as_str())) {
                 return Err(format!("{file} doesn't say {text:?}"));
+            }
+            if let Some(text) = lacks.as_ref().filter(|text| source.contains(text.as_str())) {
+                return Err(format!("{file} says {text:?}"));
             }
         }
         if let Some(other) = verdict.not_ok.iter().find(|description| !self.not_ok.contains(description)) {
@@ -109,10 +134,29 @@ impl Reason {
         if let Some(expected) = self.stderr.as_ref().filter(|text| !verdict.stderr.contains(text.as_str())) {
             return Err(format!("standard error doesn't say {expected:?}: {}", summary(verdict)));
         }
-        let has_proof =
-            !self.source.is_empty() || !self.missing.is_empty() || self.lacks_capability.is_some();
-        let is_whole = has_proof && (self.fault == Fault::Machine || !self.source.is_empty());
-        if is_whole { Ok(()) } else { Err("no proof".into()) }
+        let of_machine = !self.missing.is_empty() || self.lacks_capability.is_some() || self.inert.is_some();
+        let has_proof = match self.fault {
+            Fault::Suite => !self.source.is_empty(),
+            Fault::Machine => of_machine,
+        };
+        if has_proof { Ok(()) } else { Err("no proof".into()) }
+    }
+}
+
+impl Inert {
+    /// Tries it, in a cgroup of its own.
+    fn holds(&self) -> bool {
+        let name = format!("/sys/fs/cgroup/{}/xtask-probe-{}", self.hierarchy, std::process::id());
+        let cgroup = Path::new(&name);
+        if std::fs::create_dir(cgroup).is_err() {
+            return false;
+        }
+        let file = cgroup.join(&self.file);
+        // Whether the kernel refuses the value or ignores it, it doesn't read back.
+        let _ = std::fs::write(&file, &self.value);
+        let read = std::fs::read_to_string(&file).unwrap_or_default();
+        let removed = std::fs::remove_dir(cgroup);
+        removed.is_ok() && read.trim() != self.value
     }
 }
 
@@ -124,6 +168,7 @@ fn is_bounding(number: u32) -> bool {
     bits >> number & 1 == 1
 }
 
+/// How a test ended, in a line.
 fn summary(verdict: &Verdict) -> String {
     let status = verdict.status.map_or("killed at the deadline".into(), |status| status.to_string());
     let plan = if verdict.has_plan { "" } else { ", no plan" };
