@@ -5,7 +5,8 @@
 //! narrower bound, then the profile's order. Arguments of 64 bits count as two halves, the upper one first. Rules that
 //! begin with the same conditions form one branch, which is left for the next only where none of it holds. Of two rules
 //! where one has all conditions of the other and more, the shorter decides alone if it came first; if it comes second,
-//! with another action, it is an error, as for two rules with equal conditions.
+//! with another action, it is an error, as for two rules with equal conditions. Of two rules with the same action where
+//! the conditions of one are the last of the other's, the longer is none.
 //! Pure; runs in the runtime.
 
 use std::cmp::Ordering;
@@ -84,30 +85,13 @@ impl Case {
     }
 }
 
-/// How two conditions are told apart before their values are looked at.
+/// How two numbers of 32 bits are compared; the other comparisons are these, negated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Operator {
     Greater,
     GreaterOrEqual,
-    /// The upper half of both.
-    UpperOfGreater,
-    Less,
-    LessOrEqual,
-    /// The upper half of both.
-    UpperOfLess,
     Equal,
-    NotEqual,
     MaskedEqual,
-}
-
-impl Kind {
-    const fn priority(self) -> u8 {
-        match self {
-            Self::Greater | Self::GreaterOrEqual | Self::UpperOfGreater => 1,
-            Self::Less | Self::LessOrEqual | Self::UpperOfLess => 2,
-            Self::Equal | Self::NotEqual | Self::MaskedEqual => 3,
-        }
-    }
 }
 
 /// What is compared at once: an argument, or half of one.
@@ -115,50 +99,62 @@ impl Kind {
 struct Step {
     argument: u8,
     upper: bool,
-    kind: Kind,
+    operator: Operator,
     value: u32,
     mask: u32,
+    /// Whether the comparison must not hold. An upper half alone decides neither: it is the same for both.
+    negated: bool,
 }
 
 impl Step {
-    /// Whether a new step goes before this one.
-    fn yields_to(&self, new: &Self) -> bool {
-        let key = |step: &Self| (step.argument, step.upper, step.kind.priority());
-        let values = match self.kind.priority() {
-            2 => new.value.cmp(&self.value),
-            _ => self.value.cmp(&new.value),
+    /// Whether both compare the same, so that at most one of them can be the case.
+    fn compares_as(&self, other: &Self) -> bool {
+        Self { negated: other.negated, ..*self } == *other
+    }
+
+    fn yields_to(&self, new: &Self, class: Class, new_class: Class) -> bool {
+        let values = match class {
+            Class::Below => new.value.cmp(&self.value),
+            Class::Above | Class::Equal => self.value.cmp(&new.value),
         };
-        key(self).cmp(&key(new)).then(values) == Ordering::Less
+        let key = |step: &Self, class| (step.argument, step.upper, class);
+        key(self, class).cmp(&key(new, new_class)).then(values) == Ordering::Less
     }
 }
 
-fn steps(case: &Case) -> Vec<Step> {
+/// The kinds of conditions, the last first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Above,
+    Below,
+    Equal,
+}
+
+/// The steps to look at for a case, each with the class of the condition that it is of.
+fn steps(case: &Case) -> Vec<(Step, Class)> {
     let mut steps = Vec::with_capacity(2 * case.conditions.len());
     for condition in &case.conditions {
-        let (lower, upper) = match condition.comparison {
-            Comparison::Greater => (Kind::Greater, Kind::UpperOfGreater),
-            Comparison::GreaterOrEqual => (Kind::GreaterOrEqual, Kind::UpperOfGreater),
-            Comparison::Less => (Kind::Less, Kind::UpperOfLess),
-            Comparison::LessOrEqual => (Kind::LessOrEqual, Kind::UpperOfLess),
-            Comparison::Equal => (Kind::Equal, Kind::Equal),
-            Comparison::NotEqual => (Kind::NotEqual, Kind::NotEqual),
-            Comparison::MaskedEqual { .. } => (Kind::MaskedEqual, Kind::MaskedEqual),
+        let (operator, negated, class) = match condition.comparison {
+            Comparison::Greater => (Operator::Greater, false, Class::Above),
+            Comparison::GreaterOrEqual => (Operator::GreaterOrEqual, false, Class::Above),
+            Comparison::Less => (Operator::GreaterOrEqual, true, Class::Below),
+            Comparison::LessOrEqual => (Operator::Greater, true, Class::Below),
+            Comparison::Equal => (Operator::Equal, false, Class::Equal),
+            Comparison::NotEqual => (Operator::Equal, true, Class::Equal),
+            Comparison::MaskedEqual { .. } => (Operator::MaskedEqual, false, Class::Equal),
         };
         let mask = match condition.comparison {
             Comparison::MaskedEqual { mask } => mask,
             _ => u64::MAX,
         };
-        let half = |upper, kind, shift: u32| Step {
-            argument: condition.index,
-            upper,
-            kind,
-            value: (condition.value >> shift) as u32,
-            mask: (mask >> shift) as u32,
-        };
+        let (argument, value) = (condition.index, condition.value);
         if case.width == Width::Bits64 {
-            steps.push(half(true, upper, 32));
+            let operator = if class == Class::Equal { operator } else { Operator::Greater };
+            let (value, mask) = ((value >> 32) as u32, (mask >> 32) as u32);
+            steps.push((Step { argument, upper: true, operator, value, mask, negated: false }, class));
         }
-        steps.push(half(false, lower, 0));
+        let (value, mask) = (value as u32, mask as u32);
+        steps.push((Step { argument, upper: false, operator, value, mask, negated }, class));
     }
     steps
 }
@@ -172,6 +168,7 @@ pub(super) struct Alternatives {
 #[derive(Debug)]
 struct Branch {
     step: Step,
+    class: Class,
     next: Next,
 }
 
@@ -188,6 +185,9 @@ impl Alternatives {
     ///
     /// The rule of a case that contradicts it.
     pub(super) fn add(&mut self, case: Case) -> Result<(), usize> {
+        if settle(&mut self.branches, &case) {
+            return Ok(());
+        }
         add(&mut self.branches, &steps(&case), case)
     }
 
@@ -208,26 +208,36 @@ fn flatten(branches: Vec<Branch>, cases: &mut Vec<Case>) {
     }
 }
 
-fn add(branches: &mut Vec<Branch>, steps: &[Step], case: Case) -> Result<(), usize> {
-    let Some((first, rest)) = steps.split_first() else { return Ok(()) };
+/// Removes the cases of the same value that end in the conditions of the new one, and says whether the new one itself
+/// ends in those of one there is.
+fn settle(branches: &mut Vec<Branch>, new: &Case) -> bool {
+    let mut settled = false;
+    branches.retain_mut(|branch| match &mut branch.next {
+        Next::Decided(case) if case.value == new.value => {
+            settled |= new.conditions.ends_with(&case.conditions);
+            settled || !case.conditions.ends_with(&new.conditions)
+        }
+        Next::Decided(_) => true,
+        Next::Branches(branches) => {
+            settled |= settle(branches, new);
+            !branches.is_empty()
+        }
+    });
+    settled
+}
+
+fn add(branches: &mut Vec<Branch>, steps: &[(Step, Class)], case: Case) -> Result<(), usize> {
+    let Some((&(step, class), rest)) = steps.split_first() else { return Ok(()) };
     let mut position = branches.len();
     for (index, branch) in branches.iter_mut().enumerate() {
-        if branch.step == *first {
-            return match &mut branch.next {
-                Next::Decided(other) if rest.is_empty() && other.value != case.value => Err(other.rule),
-                Next::Decided(_) => Ok(()),
-                Next::Branches(branches) if rest.is_empty() => {
-                    if let Some(other) = contradiction(branches, case.value) {
-                        return Err(other);
-                    }
-                    branch.next = Next::Decided(case);
-                    Ok(())
-                }
-                Next::Branches(branches) => add(branches, rest, case),
-            };
+        if branch.step == step {
+            return extend(branch, rest, case);
         }
-        if branch.step.yields_to(first) {
-            position = index;
+        if branch.step.compares_as(&step) {
+            // The opposite: beside it, on whichever side.
+            position = index + 1;
+        } else if branch.step.yields_to(&step, branch.class, class) {
+            position = position.min(index);
             break;
         }
     }
@@ -239,8 +249,24 @@ fn add(branches: &mut Vec<Branch>, steps: &[Step], case: Case) -> Result<(), usi
             Next::Branches(branches)
         }
     };
-    branches.insert(position, Branch { step: *first, next });
+    branches.insert(position, Branch { step, class, next });
     Ok(())
+}
+
+/// Adds a case to a branch that begins as the case does.
+fn extend(branch: &mut Branch, rest: &[(Step, Class)], case: Case) -> Result<(), usize> {
+    match &mut branch.next {
+        Next::Decided(other) if rest.is_empty() && other.value != case.value => Err(other.rule),
+        Next::Decided(_) => Ok(()),
+        Next::Branches(branches) if rest.is_empty() => match contradiction(branches, case.value) {
+            Some(other) => Err(other),
+            None => {
+                branch.next = Next::Decided(case);
+                Ok(())
+            }
+        },
+        Next::Branches(branches) => add(branches, rest, case),
+    }
 }
 
 /// The rule of a case that returns something else than `value`.

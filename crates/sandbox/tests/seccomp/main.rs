@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests as well as tests.
 
+mod headers;
 mod interpreter;
+mod kernel;
+mod oracle;
 mod profile;
 mod semantics;
+mod sys;

@@ -1,5 +1,7 @@
 //! What a program decides, call by call.
 
+use std::time::Instant;
+
 use sandbox::seccomp::{self, Error, compile};
 use spec::config::Comparison::{
     self, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, MaskedEqual, NotEqual,
@@ -365,7 +367,10 @@ fn empty_profiles_return_the_default() {
 
 #[test]
 fn engine_profile_is_small_and_its_paths_short() {
-    let outcome = compile(&engine_default(), Architecture::X86_64).unwrap();
+    let config = engine_default();
+    let begin = Instant::now();
+    let outcome = compile(&config, Architecture::X86_64).unwrap();
+    let first = begin.elapsed();
     assert_eq!(outcome.warnings, []);
     let program = Program::of(&outcome.value);
     assert!(program.len() < 1000, "{} instructions", program.len());
@@ -375,6 +380,12 @@ fn engine_profile_is_small_and_its_paths_short() {
         longest = longest.max(steps);
         sum += steps;
     }
+    let timed = (0..20).map(|_| {
+        let begin = Instant::now();
+        drop(compile(&config, Architecture::X86_64));
+        begin.elapsed()
+    });
+    println!("compiled in {:?} at first, {:?} at best", first, timed.min().unwrap());
     println!("{} instructions; a path takes {} at most, {} on average", program.len(), longest, sum / 470);
     // mkdir, clone with and without CLONE_NEWUSER, clone3, mount, personality, a call of the future.
     for (number, argument, expected) in [
