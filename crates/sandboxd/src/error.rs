@@ -56,7 +56,7 @@ pub(crate) enum Error {
     #[error("not supported yet")]
     NotSupportedYet,
     /// A system call of the binary itself.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", reason(.source))]
     Io {
         /// The call and its object.
         what: String,
@@ -86,11 +86,34 @@ impl<T, E: Into<io::Error>> Context<T> for std::result::Result<T, E> {
 impl Error {
     /// What a program may want to know: the log has these as keys of their own.
     pub(crate) fn more(&self) -> Vec<(&'static str, Value)> {
-        let errno = match self {
-            Self::Io { source, .. } => source.raw_os_error(),
-            _ => None,
-        };
-        errno.map(|errno| ("errno", errno.into())).into_iter().collect()
+        let mut more = Vec::new();
+        match self {
+            Self::Sandbox(error) => {
+                more.extend(error.pointer().map(|pointer| ("pointer", pointer.into())));
+                more.extend(error.step().map(|step| ("step", step.into())));
+                more.extend(error.syscall().map(|call| ("syscall", call.into())));
+                more.extend(error.errno().map(|errno| ("errno", errno.into())));
+            }
+            Self::Io { source, .. } => {
+                more.extend(source.raw_os_error().map(|errno| ("errno", errno.into())))
+            }
+            _ => {}
+        }
+        more
+    }
+}
+
+/// The reason alone, in lower case: `no such file or directory`.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        // Not the start of a name: `I/O error`.
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -133,7 +156,9 @@ impl fmt::Display for Failure {
             }
             f.write_str(": ")?;
         }
-        write!(f, "{}", OneLine(&self.error.to_string()))
+        // Several violations of a config are lines.
+        let error = self.error.to_string().trim_end().replace('\n', "; ");
+        write!(f, "{}", OneLine(&error))
     }
 }
 

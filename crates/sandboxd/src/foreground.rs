@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
 use sandbox::Runtime;
-use sandbox::lifecycle::{KillScope, Running};
+use sandbox::{KillScope, Running};
 
 use crate::error::{Context as _, Result};
 use crate::terminal::Relay;

@@ -249,12 +249,15 @@ fn completion_names_commands_and_flags() {
     }
 }
 
+/// What `spec` writes.
+const STARTER: &str = include_str!("../../spec/src/default_config.json");
+
 #[test]
 fn terminal_and_console_socket_must_fit_together() {
     let directory = Directory::new("terminal-rules");
     let bundle = directory.path("");
     let config = |terminal| {
-        let text = format!(r#"{{"ociVersion":"1.0.2","process":{{"terminal":{terminal}}}}}"#);
+        let text = STARTER.replace("\"terminal\": true", &format!("\"terminal\": {terminal}"));
         fs::write(directory.path("config.json"), text).unwrap();
     };
     let cannot_allocate = "cannot allocate tty if runc will detach without setting console socket";
@@ -273,4 +276,36 @@ fn terminal_and_console_socket_must_fit_together() {
         let (code, _, stderr) = run(&[command, "a", "-b", &bundle, "--console-socket", "/dev/null/socket"]);
         assert!(code == 1 && stderr.contains(cannot_use), "{command}: {stderr}");
     }
+}
+
+#[test]
+fn violations_of_the_config_are_one_line() {
+    let directory = Directory::new("violations");
+    fs::write(directory.path("config.json"), r#"{"ociVersion":"1.0.2","process":{"args":[]}}"#).unwrap();
+    let (code, stdout, stderr) = run(&["create", "a", "-b", &directory.path("")]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.starts_with("sandboxd: create a: invalid configuration: "), "{stderr}");
+    assert!(stderr.contains("/root: ") && stderr.contains("; /process/"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn plan_is_printed_and_nothing_is_done() {
+    let directory = Directory::new("plan");
+    let bundle = directory.path("");
+    assert_eq!(run(&["spec", "-b", &bundle]).0, 0);
+    let (code, text, _) = run(&["plan", "-b", &bundle, "--root", "/dev/null/root"]);
+    assert_eq!(code, 0);
+    assert!(text.lines().any(|line| line.starts_with("execute ")), "{text}");
+    let (code, json, stderr) = run(&["plan", "-b", &bundle, "--format", "json", "a"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["steps"].is_array());
+}
+
+#[test]
+fn features_are_a_document() {
+    let (code, stdout, stderr) = run(&["features"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(document["ociVersionMax"], "1.3.0");
 }

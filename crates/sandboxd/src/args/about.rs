@@ -32,6 +32,10 @@ pub(crate) struct Plan {
     /// Form of the plan
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: PlanFormat,
+
+    /// Name that the container would have [default: the bundle directory's]
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<String>,
 }
 
 /// `--format` of `plan`.

@@ -77,7 +77,7 @@ verbs! {
     "restore"    Restore(later::Restore)       1..=1, Some(0), Anywhere;
     "mounts"     Mounts(later::Mounts)         3..=3, Some(1), Anywhere;
     "spec"       Spec(about::Spec)             0..=0, None, Anywhere;
-    "plan"       Plan(about::Plan)             0..=0, None, Anywhere;
+    "plan"       Plan(about::Plan)             0..=1, Some(0), Anywhere;
     "features"   Features(about::Features)     0..=0, None, Anywhere;
     "info"       Info(about::Info)             0..=0, None, Anywhere;
     "completion" Completion(about::Completion) 1..=1, None, Anywhere;

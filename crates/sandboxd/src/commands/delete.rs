@@ -1,6 +1,6 @@
 //! `delete`
 
-use sandbox::lifecycle::Deletion;
+use sandbox::Deletion;
 
 use super::Session;
 use super::select::for_each;

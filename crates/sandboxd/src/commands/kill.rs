@@ -1,6 +1,6 @@
 //! `kill`
 
-use sandbox::lifecycle::KillScope;
+use sandbox::KillScope;
 
 use super::Session;
 use super::select::for_each;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::state::{Document, created, status};
+use super::state::{Document, created};
 use super::{Session, owner};
 use crate::args::lifecycle::{List, TableFormat};
 use crate::error::Result;
@@ -35,7 +35,7 @@ pub(crate) fn list(session: &Session<'_>, arguments: &List) -> Result<u8> {
                 [
                     container.id.to_string(),
                     container.pid.to_string(),
-                    status(container.status).to_owned(),
+                    container.status.to_string(),
                     container.bundle.display().to_string(),
                     created(container),
                     owner::name(container.owner_uid),

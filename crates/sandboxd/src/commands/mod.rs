@@ -3,9 +3,11 @@
 mod completion;
 mod create;
 mod delete;
+mod features;
 mod kill;
 mod list;
 mod owner;
+mod plan;
 mod ps;
 mod request;
 mod run;
@@ -37,9 +39,9 @@ pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
         Verb::Delete(delete) => delete::delete(session, &delete),
         Verb::Spec(spec) => spec::spec(&spec),
         Verb::Completion(completion) => completion::completion(&completion),
-        Verb::Plan(_)
-        | Verb::Features(_)
-        | Verb::Exec(_)
+        Verb::Plan(plan) => plan::plan(session, &plan),
+        Verb::Features(_) => features::features(),
+        Verb::Exec(_)
         | Verb::Pause(_)
         | Verb::Resume(_)
         | Verb::Update(_)

@@ -1,12 +1,12 @@
 //! From the flags of `create` and `run` to the library's request.
 
 use std::env;
-use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use sandbox::{CgroupManager, ContainerId, CreateRequest, RootSwitch, SessionKeyring};
+use sandbox::plan::Purpose;
+use sandbox::{CgroupManager, ContainerId, CreateRequest, Prepared, RootSwitch, SessionKeyring};
 
 use super::Session;
 use crate::args::creation::Creation;
@@ -20,19 +20,17 @@ pub(crate) enum Stay {
     Foreground,
 }
 
-/// A request, and whether its container's terminal is for this process to serve.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) request: CreateRequest,
-    /// The container has a terminal, and nobody else takes its master.
-    pub(crate) own_terminal: bool,
-}
-
-/// Makes the request: reads nothing but what decides about the terminal, connects the sockets.
+/// Makes the request and the plan, and connects the sockets.
 ///
 /// # Errors
-/// The id is none; terminal and console socket don't fit together; a socket can't be reached.
-pub(crate) fn prepare(session: &Session<'_>, creation: &Creation, stay: Stay) -> Result<Prepared> {
+/// The id is none; the bundle's configuration can't be used; terminal and console socket don't fit together; a socket
+/// can't be reached.
+pub(crate) fn prepare(
+    session: &Session<'_>,
+    creation: &Creation,
+    purpose: Purpose,
+    stay: Stay,
+) -> Result<(CreateRequest, Prepared)> {
     let mut request = CreateRequest::new(ContainerId::new(&creation.id)?, &creation.bundle);
     request.config.clone_from(&creation.config);
     request.pid_file.clone_from(&creation.pid_file);
@@ -41,10 +39,10 @@ pub(crate) fn prepare(session: &Session<'_>, creation: &Creation, stay: Stay) ->
         if creation.no_new_keyring { SessionKeyring::Inherit } else { SessionKeyring::New };
     request.cgroup_manager = cgroup_manager(session);
     request.preserve_fds = creation.preserve_fds.saturating_add(listen_fds());
+    let prepared = Prepared::new(&request, purpose)?;
 
-    let terminal = wants_terminal(creation)?;
     let socket = creation.console_socket.as_deref().filter(|path| !path.as_os_str().is_empty());
-    match (stay, terminal, socket) {
+    match (stay, prepared.terminal(), socket) {
         (Stay::Detached, true, None) => return Err(Error::TerminalWithoutSocket),
         (Stay::Foreground, _, Some(_)) | (_, false, Some(_)) => return Err(Error::SocketWithoutTerminal),
         (Stay::Detached, true, Some(path)) => request.console = Some(connect("console socket", path)?),
@@ -53,10 +51,11 @@ pub(crate) fn prepare(session: &Session<'_>, creation: &Creation, stay: Stay) ->
     if let Some(path) = &creation.pidfd_socket {
         request.pidfd_socket = Some(connect("pidfd socket", path)?);
     }
-    Ok(Prepared { request, own_terminal: stay == Stay::Foreground && terminal })
+    Ok((request, prepared))
 }
 
-fn cgroup_manager(session: &Session<'_>) -> CgroupManager {
+/// Who makes the cgroup, as the global flags say.
+pub(crate) fn cgroup_manager(session: &Session<'_>) -> CgroupManager {
     match session.global.cgroup_manager {
         Some(global::CgroupManager::Cgroupfs) => CgroupManager::Cgroupfs,
         Some(global::CgroupManager::Systemd) => CgroupManager::Systemd,
@@ -70,25 +69,6 @@ fn cgroup_manager(session: &Session<'_>) -> CgroupManager {
 fn listen_fds() -> u32 {
     let number = |name| env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
     if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
-}
-
-/// Whether the configuration asks for a terminal.
-///
-/// Only this is read here, and nothing is decided about the rest: the library reads the file as it should be.
-fn wants_terminal(creation: &Creation) -> Result<bool> {
-    #[derive(serde::Deserialize)]
-    struct Config {
-        process: Option<Process>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Process {
-        terminal: Option<bool>,
-    }
-    let path = creation.config.clone().unwrap_or_else(|| creation.bundle.join("config.json"));
-    let bytes = fs::read(&path).context(|| format!("open {}", path.display()))?;
-    // What is wrong with it, and where, is the library's to say.
-    let config: Option<Config> = serde_json::from_slice(&bytes).ok();
-    Ok(config.and_then(|config| config.process?.terminal).unwrap_or(false))
 }
 
 /// Connects to a unix socket. The address of one has at most 107 bytes: a longer path is reached by descriptor.
@@ -108,6 +88,7 @@ fn connect(what: &str, path: &Path) -> Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::net::UnixListener;
 
     use super::*;

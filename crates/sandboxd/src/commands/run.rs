@@ -2,7 +2,8 @@
 
 use std::os::unix::net::UnixStream;
 
-use sandbox::lifecycle::Deletion;
+use sandbox::Deletion;
+use sandbox::plan::Purpose;
 
 use super::Session;
 use super::request::{Stay, prepare};
@@ -13,30 +14,30 @@ use crate::terminal::Relay;
 
 pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
     if arguments.detach {
-        let prepared = prepare(session, &arguments.creation, Stay::Detached)?;
-        session.accept(session.runtime()?.run(&prepared.request)?);
+        let (request, prepared) = prepare(session, &arguments.creation, Purpose::Run, Stay::Detached)?;
+        session.accept(session.runtime()?.launch(&request, prepared)?);
         return Ok(0);
     }
 
-    let mut prepared = prepare(session, &arguments.creation, Stay::Foreground)?;
+    let (mut request, prepared) = prepare(session, &arguments.creation, Purpose::Run, Stay::Foreground)?;
     let runtime = session.runtime()?;
     // Before the container exists: from its first moment on every signal reaches it.
     let signals = Signals::block()?;
     let orphans = if arguments.no_subreaper { Orphans::Leave } else { Orphans::adopt()? };
     let mut console = None;
-    if prepared.own_terminal {
+    if prepared.terminal() {
         let (ours, theirs) = UnixStream::pair().context(|| "socketpair".to_owned())?;
-        prepared.request.console = Some(theirs.into());
+        request.console = Some(theirs.into());
         console = Some(ours);
     }
-    let running = session.accept(runtime.run(&prepared.request)?);
+    let running = session.accept(runtime.launch(&request, prepared)?);
 
     let followed = console
         .map(|console| Relay::receive(&console))
         .transpose()
         .and_then(|relay| foreground::follow(&runtime, &running, &signals, relay, orphans));
     if !arguments.keep {
-        match runtime.delete(&prepared.request.id, Deletion::Force) {
+        match runtime.delete(&request.id, Deletion::Force) {
             Ok(outcome) => session.accept(outcome),
             // The container's status is what the caller waits for.
             Err(error) => session.warn_about(error),

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sandbox::ContainerId;
-use sandbox::lifecycle::{Container, Status};
+use sandbox::{Container, ContainerId};
 use serde::Serialize;
 
 use super::{Session, owner};
@@ -42,24 +41,13 @@ impl<'a> Document<'a> {
             oci_version: &container.oci_version,
             id: &container.id,
             pid: container.pid,
-            status: status(container.status),
+            status: container.status.name(),
             bundle: &container.bundle,
             rootfs: &container.rootfs,
             created: created(container),
             annotations: &container.annotations,
             owner: owner::name(container.owner_uid),
         }
-    }
-}
-
-/// The specification's word.
-pub(crate) fn status(status: Status) -> &'static str {
-    match status {
-        Status::Creating => "creating",
-        Status::Created => "created",
-        Status::Running => "running",
-        Status::Paused => "paused",
-        Status::Stopped => "stopped",
     }
 }
 
@@ -71,6 +59,8 @@ pub(crate) fn created(container: &Container) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
+
+    use sandbox::Status;
 
     use super::*;
 
