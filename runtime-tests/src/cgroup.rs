@@ -38,10 +38,10 @@ impl Hierarchies {
         self.v1.iter().map(|(_, root)| root.as_path()).chain(self.v2.as_deref())
     }
 
-    /// Whether limits of this controller can be set: v1 has it, or the v2 root does.
+    /// Whether limits of this controller can be set: v1 has it, or there is v2 alone and its root does.
     #[must_use]
     pub fn has(&self, controller: &str) -> bool {
-        self.v1_root(controller).is_some() || self.v2_has(controller)
+        self.v1_root(controller).is_some() || self.uses_v2(controller)
     }
 
     /// Mount point of a controller's v1 hierarchy.
@@ -69,7 +69,7 @@ impl Hierarchies {
     /// Whether a controller is used through v2 here.
     #[must_use]
     pub fn uses_v2(&self, controller: &str) -> bool {
-        self.v1_root(controller).is_none() && self.v2_has(controller)
+        self.v1.is_empty() && self.v2_has(controller)
     }
 
     /// The directory of a process in a controller's hierarchy (v2's when there is no v1 hierarchy of it).

@@ -101,10 +101,13 @@ impl Lane {
 /// File systems whose files are the kernel's: they stay writable.
 const KERNEL_KINDS: [&str; 7] = ["proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "devpts", "mqueue"];
 
-/// Makes every file system with files of the machine read-only in this mount namespace, and `/run` a fresh one.
+/// Makes every file system with files of the machine read-only in this mount namespace, `/run` a fresh one; `/tmp`
+/// stays (runc copies through it).
 fn protect_files() -> rustix::io::Result<()> {
+    mount_bind("/tmp", "/tmp")?;
     for mount in own_mounts() {
         let stays = KERNEL_KINDS.contains(&mount.kind.as_str())
+            || mount.point == "/tmp"
             || mount.point.starts_with("/dev/")
             || mount.point.starts_with("/sys/")
             || mount.point.starts_with("/proc/");

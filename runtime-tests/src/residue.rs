@@ -16,8 +16,8 @@ use crate::wait::{DEADLINE, Process};
 
 /// Deletes the test's containers, as a caller would, and waits for the ends of their processes.
 pub fn delete_containers(test: &Test) {
-    for id in test.ids() {
-        let _ = test.call(&["delete", "--force", &id]).output();
+    for id in test.ids().iter().rev() {
+        let _ = test.call(&["delete", "--force", id]).output();
     }
     let _ = processes_of(test).iter().all(|process| process.wait_exit(DEADLINE));
 }
@@ -53,6 +53,10 @@ pub fn find(test: &Test) -> Vec<String> {
 
 /// Removes by force what is left, so that the machine is as before.
 pub fn scrub(test: &Test) {
+    for directory in Hierarchies::mounted().directories_named(&test.token) {
+        let _ = fs::write(directory.join("freezer.state"), "THAWED");
+        let _ = fs::write(directory.join("cgroup.freeze"), "0");
+    }
     for process in processes_of(test) {
         process.signal(Signal::KILL);
         let _ = process.wait_exit(DEADLINE);
@@ -62,7 +66,6 @@ pub fn scrub(test: &Test) {
         let members: Vec<_> =
             processes(&directory).into_iter().filter_map(|pid| Process::open(pid).ok()).collect();
         for process in &members {
-            let _ = fs::write(directory.join("freezer.state"), "THAWED");
             process.signal(Signal::KILL);
         }
         let _ = members.iter().all(|process| process.wait_exit(DEADLINE));

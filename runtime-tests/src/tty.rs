@@ -107,6 +107,14 @@ impl Master {
         write!(self.file, "{line}\r").expect("write to the pty");
     }
 
+    /// Types what is given, as it is.
+    ///
+    /// # Panics
+    /// When the other end is gone.
+    pub fn type_text(&mut self, text: &str) {
+        write!(self.file, "{text}").expect("write to the pty");
+    }
+
     /// Reads until `text` has appeared: all that was read so far.
     ///
     /// # Panics

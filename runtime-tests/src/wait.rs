@@ -65,11 +65,11 @@ impl Process {
     }
 
     /// Reaps it, when it became a child of this process (the test process is a subreaper): its exit status as a
-    /// shell has it, 128 + signal when it was killed.
+    /// shell has it, 128 + signal when it was killed; none when it is not a child, or has not exited.
     #[must_use]
     pub fn reap(&self) -> Option<i32> {
         let id = Pid::from_raw(self.pid)?;
-        let (_, status) = waitpid(Some(id), WaitOptions::empty()).ok()??;
+        let (_, status) = waitpid(Some(id), WaitOptions::NOHANG).ok()??;
         status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal))
     }
 }

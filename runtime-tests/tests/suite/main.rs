@@ -1,11 +1,31 @@
 //! Every suite: `RUNTIME=/path cargo test -p runtime-tests [NAME]`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cgroup;
+mod cli;
+mod devices;
+mod hooks;
 mod lifecycle;
+mod mounts;
+mod namespaces;
+mod process;
+mod seccomp;
+mod tty;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let suites = [lifecycle::cases()];
+    let suites = [
+        lifecycle::cases(),
+        process::cases(),
+        mounts::cases(),
+        namespaces::cases(),
+        cgroup::cases(),
+        devices::cases(),
+        hooks::cases(),
+        seccomp::cases(),
+        tty::cases(),
+        cli::cases(),
+    ];
     runtime_tests::suite::main(suites.into_iter().flatten().collect())
 }

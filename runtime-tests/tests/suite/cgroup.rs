@@ -1,0 +1,662 @@
+//! cgroups: where they are, limits in place before the process runs, device rules, removal.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use runtime_tests::cgroup::{processes, read};
+use runtime_tests::{Bundle, Case, Container, Lane, Test, Verdict, cases};
+use serde_json::{Value, json};
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases!["cgroup":
+        path_absolute_is_below_the_root,
+        path_relative_is_used,
+        path_absent_is_made_up,
+        path_leading_out_stays_below_the_root,
+        path_shared_with_a_sibling_container,
+        every_hierarchy_has_the_process,
+        processes_are_inside_before_start,
+        removed_after_run,
+        removed_after_delete,
+        removed_when_create_fails,
+        removed_with_sub_cgroups,
+        removed_with_processes_in_sub_cgroups,
+        parents_of_the_path_stay,
+        memory_limit_is_set,
+        memory_reservation_is_set,
+        memory_swap_is_set,
+        memory_unlimited_is_set,
+        memory_limit_kills_what_exceeds_it,
+        memory_swappiness_is_set,
+        memory_oom_killer_is_disabled,
+        cpu_shares_quota_and_period_are_set,
+        cpu_quota_unlimited_is_set,
+        cpu_idle_is_accepted_or_refused,
+        cpuset_is_set,
+        cpuset_of_nested_path_is_set,
+        cpuset_processor_that_is_not_there_fails,
+        pids_limit_is_set,
+        pids_limit_stops_forks,
+        pids_unlimited_is_set,
+        pids_limit_absent_is_no_limit,
+        blkio_weight_and_throttling_are_set,
+        hugetlb_limit_is_set,
+        network_class_and_priorities_are_set,
+        unified_values_are_written,
+        resources_absent_is_no_limit,
+        limit_of_a_missing_controller_fails,
+        devices_default_are_usable_when_all_is_denied,
+        devices_denied_cannot_be_used,
+        devices_allowed_can_be_used,
+        devices_read_only_rule_is_enforced,
+        devices_wildcard_rules_in_order,
+        devices_all_allowed,
+        devices_list_shows_the_rules,
+        namespace_mount_shows_only_its_own,
+        host_namespace_mount_shows_the_container_cgroup,
+        mount_writable_lets_make_sub_cgroups,
+        limits_are_there_before_start,
+        existing_cgroup_of_another_is_not_removed,
+    ]
+}
+
+/// A container that is created in a cgroup of this path.
+fn created<'t>(t: &'t Test, b: &Bundle, path: &str) -> Container<'t> {
+    b.stays().set("/linux/cgroupsPath", path);
+    t.create(b)
+}
+
+fn with_resources(t: &Test, resources: &Value) -> Bundle {
+    let b = t.bundle();
+    b.set("/linux/resources", resources.clone()).stays();
+    b
+}
+
+/// The directory of the controller that matters for a path test: one that every machine has.
+fn any_directory(t: &Test, pid: i32) -> PathBuf {
+    let cgroups = t.cgroups();
+    let controller =
+        ["pids", "memory", "hugetlb"].into_iter().find(|name| cgroups.has(name)).unwrap_or("pids");
+    cgroups.directory_of(pid, controller).expect("a cgroup")
+}
+
+fn path_absolute_is_below_the_root(t: &Test) -> Verdict {
+    let name = t.fresh_name();
+    let c = created(t, &t.bundle(), &format!("/{name}/sub"));
+    let directory = any_directory(t, c.pid());
+    assert!(directory.ends_with(format!("{name}/sub")), "{}", directory.display());
+    // config-linux.md: an absolute path is relative to the mount point of the hierarchy.
+    let root = t.cgroups().roots().find(|root| directory.starts_with(root)).unwrap().to_owned();
+    assert_eq!(directory, root.join(&name).join("sub"));
+    remove_parents(t, &c, &name);
+    Ok(())
+}
+
+/// Removes what a test had made above a container's cgroup: the runtime keeps the parents.
+fn remove_parents(t: &Test, c: &Container<'_>, name: &str) {
+    c.delete_force().ok();
+    for directory in t.cgroups().directories_named(name) {
+        let _ = fs::remove_dir(directory);
+    }
+}
+
+fn path_relative_is_used(t: &Test) -> Verdict {
+    let name = t.fresh_name();
+    let c = created(t, &t.bundle(), &name);
+    assert!(any_directory(t, c.pid()).ends_with(&name));
+    Ok(())
+}
+
+fn path_absent_is_made_up(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let c = t.create(&b);
+    let directory = any_directory(t, c.pid());
+    assert!(directory.to_string_lossy().contains(&c.id), "{}", directory.display());
+    Ok(())
+}
+
+fn path_leading_out_stays_below_the_root(t: &Test) -> Verdict {
+    for path in ["/../../../{}", "../../{}", "/a/../../{}"] {
+        let name = t.fresh_name();
+        let b = t.bundle();
+        b.stays().set("/linux/cgroupsPath", path.replace("{}", &name));
+        let (call, id) = t.bundle_call("create", &b, &[]);
+        let output = call.output();
+        if output.status.success() {
+            let c = Container::open(t, &id);
+            let directory = any_directory(t, c.pid());
+            assert!(!directory.to_string_lossy().contains(".."), "{}", directory.display());
+            remove_parents(t, &c, &name);
+        } else {
+            let _ = output.fails();
+        }
+    }
+    Ok(())
+}
+
+fn path_shared_with_a_sibling_container(t: &Test) -> Verdict {
+    let name = t.fresh_name();
+    let one = created(t, &t.bundle(), &format!("/{name}/one"));
+    let two = created(t, &t.bundle(), &format!("/{name}/two"));
+    one.delete_force().ok();
+    assert!(!two.process.has_exited());
+    assert_eq!(processes(&any_directory(t, two.pid())), [two.pid()]);
+    remove_parents(t, &two, &name);
+    Ok(())
+}
+
+fn every_hierarchy_has_the_process(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let c = t.create(&b);
+    for line in c.proc("cgroup").lines() {
+        let fields: Vec<_> = line.splitn(3, ':').collect();
+        // Named hierarchies and a v2 without controllers are the runtime's to leave alone; controllers are not.
+        let controller = !fields[1].is_empty() && !fields[1].starts_with("name=");
+        if controller && t.cgroups().v1_root(fields[1].split(',').next().unwrap()).is_some() {
+            assert!(fields[2].contains(&t.token), "{line}");
+        }
+    }
+    Ok(())
+}
+
+fn processes_are_inside_before_start(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let c = t.create(&b);
+    let directory = any_directory(t, c.pid());
+    assert_eq!(processes(&directory), [c.pid()]);
+    c.start();
+    assert_eq!(processes(&directory), [c.pid()]);
+    Ok(())
+}
+
+fn removed_after_run(t: &Test) -> Verdict {
+    let _ = t.output_of(&t.bundle(), "true");
+    assert_eq!(t.cgroups().directories_named(&t.token), Vec::<PathBuf>::new());
+    Ok(())
+}
+
+fn removed_after_delete(t: &Test) -> Verdict {
+    let name = t.fresh_name();
+    let c = created(t, &t.bundle(), &format!("/{name}"));
+    c.stop();
+    c.delete().ok();
+    assert_eq!(t.cgroups().directories_named(&t.token), Vec::<PathBuf>::new());
+    Ok(())
+}
+
+fn removed_when_create_fails(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.mount("/mnt", "bind", "/no/such/source", &["bind"]);
+    t.create_fails(&b);
+    assert_eq!(t.cgroups().directories_named(&t.token), Vec::<PathBuf>::new());
+    Ok(())
+}
+
+fn removed_with_sub_cgroups(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let c = t.start(&b);
+    for directory in t.cgroups().directories_named(&c.id) {
+        fs::create_dir_all(directory.join("sub/sub")).unwrap();
+    }
+    c.stop();
+    c.delete().ok();
+    assert_eq!(t.cgroups().directories_named(&t.token), Vec::<PathBuf>::new());
+    Ok(())
+}
+
+fn removed_with_processes_in_sub_cgroups(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.without_namespace("pid").sh("sleep 1000 & echo $! >/fifo; exec sleep 1000");
+    let mut fifo = b.fifo("/fifo");
+    let c = t.start(&b);
+    let child: i32 = fifo.line().parse().unwrap();
+    for directory in t.cgroups().directories_named(&c.id) {
+        let sub = directory.join("sub");
+        fs::create_dir(&sub).unwrap();
+        if directory.join("cpuset.cpus").exists() {
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                fs::write(sub.join(file), read(&directory, file)).unwrap();
+            }
+        }
+        fs::write(sub.join("cgroup.procs"), child.to_string()).unwrap();
+    }
+    c.delete_force().ok();
+    assert_eq!(runtime_tests::residue::find(t), Vec::<String>::new());
+    Ok(())
+}
+
+fn parents_of_the_path_stay(t: &Test) -> Verdict {
+    let name = t.fresh_name();
+    let parents: Vec<_> = t.cgroups().roots().map(|root| root.join(&name)).collect();
+    for parent in &parents {
+        fs::create_dir(parent).unwrap();
+    }
+    let c = created(t, &t.bundle(), &format!("/{name}/sub"));
+    c.delete_force().ok();
+    let left: Vec<_> = parents.iter().filter(|parent| parent.exists()).cloned().collect();
+    for parent in &parents {
+        let _ = fs::remove_dir(parent);
+    }
+    assert_eq!(left, parents);
+    Ok(())
+}
+
+/// A limit in the file of the hierarchy in use.
+struct Limit {
+    controller: &'static str,
+    v1: (&'static str, &'static str),
+    v2: (&'static str, &'static str),
+}
+
+const fn limit(
+    controller: &'static str,
+    v1: (&'static str, &'static str),
+    v2: (&'static str, &'static str),
+) -> Limit {
+    Limit { controller, v1, v2 }
+}
+
+fn limits_are(t: &Test, resources: &Value, limits: &[Limit]) -> Verdict {
+    for limit in limits {
+        t.needs_controller(limit.controller)?;
+    }
+    let b = with_resources(t, resources);
+    let c = t.create(&b);
+    for limit in limits {
+        let directory = t.cgroups().directory_of(c.pid(), limit.controller).unwrap();
+        let (file, value) = if t.cgroups().uses_v2(limit.controller) { limit.v2 } else { limit.v1 };
+        if !file.is_empty() && directory.join(file).exists() {
+            assert_eq!(read(&directory, file), value, "{file}");
+        }
+    }
+    Ok(())
+}
+
+fn memory_limit_is_set(t: &Test) -> Verdict {
+    let limits = [limit("memory", ("memory.limit_in_bytes", "52428800"), ("memory.max", "52428800"))];
+    limits_are(t, &json!({"memory": {"limit": 52_428_800}}), &limits)
+}
+
+fn memory_reservation_is_set(t: &Test) -> Verdict {
+    let limits = [limit("memory", ("memory.soft_limit_in_bytes", "26214400"), ("memory.low", "26214400"))];
+    limits_are(t, &json!({"memory": {"limit": 52_428_800, "reservation": 26_214_400}}), &limits)
+}
+
+fn memory_swap_is_set(t: &Test) -> Verdict {
+    let limits =
+        [limit("memory", ("memory.memsw.limit_in_bytes", "104857600"), ("memory.swap.max", "52428800"))];
+    limits_are(t, &json!({"memory": {"limit": 52_428_800, "swap": 104_857_600}}), &limits)
+}
+
+fn memory_unlimited_is_set(t: &Test) -> Verdict {
+    let limits = [limit("memory", ("memory.limit_in_bytes", "9223372036854771712"), ("memory.max", "max"))];
+    limits_are(t, &json!({"memory": {"limit": -1}}), &limits)
+}
+
+fn memory_swappiness_is_set(t: &Test) -> Verdict {
+    if t.cgroups().uses_v2("memory") {
+        return Err(runtime_tests::Skip::new("v2 has no swappiness"));
+    }
+    let limits = [limit("memory", ("memory.swappiness", "33"), ("", ""))];
+    limits_are(t, &json!({"memory": {"limit": 52_428_800, "swappiness": 33}}), &limits)
+}
+
+fn memory_oom_killer_is_disabled(t: &Test) -> Verdict {
+    t.needs_controller("memory")?;
+    if t.cgroups().uses_v2("memory") {
+        return Err(runtime_tests::Skip::new("v2 cannot disable the OOM killer"));
+    }
+    let c = t.create(&with_resources(t, &json!({"memory": {"limit": 52_428_800, "disableOOMKiller": true}})));
+    let directory = t.cgroups().directory_of(c.pid(), "memory").unwrap();
+    assert!(read(&directory, "memory.oom_control").contains("oom_kill_disable 1"));
+    Ok(())
+}
+
+fn memory_limit_kills_what_exceeds_it(t: &Test) -> Verdict {
+    t.needs_controller("memory")?;
+    let b = with_resources(t, &json!({"memory": {"limit": 20_971_520, "swap": 20_971_520}}));
+    b.sh("exec dd if=/dev/zero of=/dev/null bs=64M count=1");
+    let _ = t.run(&b).output().exits(137);
+    Ok(())
+}
+
+fn cpu_shares_quota_and_period_are_set(t: &Test) -> Verdict {
+    let limits = [
+        limit("cpu", ("cpu.shares", "512"), ("cpu.weight", "20")),
+        limit("cpu", ("cpu.cfs_quota_us", "40000"), ("cpu.max", "40000 50000")),
+        limit("cpu", ("cpu.cfs_period_us", "50000"), ("", "")),
+    ];
+    limits_are(t, &json!({"cpu": {"shares": 512, "quota": 40_000, "period": 50_000}}), &limits)
+}
+
+fn cpu_quota_unlimited_is_set(t: &Test) -> Verdict {
+    let limits = [limit("cpu", ("cpu.cfs_quota_us", "-1"), ("cpu.max", "max 50000"))];
+    limits_are(t, &json!({"cpu": {"quota": -1, "period": 50_000}}), &limits)
+}
+
+fn cpu_idle_is_accepted_or_refused(t: &Test) -> Verdict {
+    t.needs_controller("cpu")?;
+    let b = with_resources(t, &json!({"cpu": {"idle": 1}}));
+    let (call, id) = t.bundle_call("create", &b, &[]);
+    let output = call.output();
+    if output.status.success() {
+        let c = Container::open(t, &id);
+        let directory = t.cgroups().directory_of(c.pid(), "cpu").unwrap();
+        assert_eq!(read(&directory, "cpu.idle"), "1");
+    } else {
+        let _ = output.fails();
+    }
+    Ok(())
+}
+
+fn cpuset_is_set(t: &Test) -> Verdict {
+    let limits = [
+        limit("cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0")),
+        limit("cpuset", ("cpuset.mems", "0"), ("cpuset.mems", "0")),
+    ];
+    limits_are(t, &json!({"cpu": {"cpus": "0", "mems": "0"}}), &limits)
+}
+
+fn cpuset_of_nested_path_is_set(t: &Test) -> Verdict {
+    t.needs_controller("cpuset")?;
+    let name = t.fresh_name();
+    let b = with_resources(t, &json!({"cpu": {"cpus": "0", "mems": "0"}}));
+    let c = created(t, &b, &format!("/{name}/a/b"));
+    let directory = t.cgroups().directory_of(c.pid(), "cpuset").unwrap();
+    assert_eq!(read(&directory, "cpuset.cpus"), "0");
+    remove_parents(t, &c, &name);
+    for part in ["a", &name] {
+        for directory in t.cgroups().directories_named(&name) {
+            let _ = fs::remove_dir(directory.join(part));
+            let _ = fs::remove_dir(directory);
+        }
+    }
+    Ok(())
+}
+
+fn cpuset_processor_that_is_not_there_fails(t: &Test) -> Verdict {
+    t.needs_controller("cpuset")?;
+    t.create_fails(&with_resources(t, &json!({"cpu": {"cpus": "4000"}})));
+    Ok(())
+}
+
+fn pids_limit_is_set(t: &Test) -> Verdict {
+    limits_are(
+        t,
+        &json!({"pids": {"limit": 1000}}),
+        &[limit("pids", ("pids.max", "1000"), ("pids.max", "1000"))],
+    )
+}
+
+fn pids_unlimited_is_set(t: &Test) -> Verdict {
+    limits_are(t, &json!({"pids": {"limit": -1}}), &[limit("pids", ("pids.max", "max"), ("pids.max", "max"))])
+}
+
+fn pids_limit_absent_is_no_limit(t: &Test) -> Verdict {
+    limits_are(t, &json!({}), &[limit("pids", ("pids.max", "max"), ("pids.max", "max"))])
+}
+
+fn pids_limit_stops_forks(t: &Test) -> Verdict {
+    t.needs_controller("pids")?;
+    let b = with_resources(t, &json!({"pids": {"limit": 8}}));
+    b.sh("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1000 & done; echo all");
+    let output = t.run(&b).output();
+    assert!(!output.stdout.contains("all"), "{output}");
+    assert!(output.stderr.contains("fork"), "{output}");
+    Ok(())
+}
+
+fn blkio_weight_and_throttling_are_set(t: &Test) -> Verdict {
+    if t.cgroups().v1_root("blkio").is_none() {
+        t.needs_controller("io")?;
+    }
+    let b = with_resources(
+        t,
+        &json!({"blockIO": {"throttleReadBpsDevice": [{"major": 254, "minor": 0, "rate": 1_048_576}]}}),
+    );
+    if !Path::new("/sys/dev/block/254:0").exists() {
+        return Err(runtime_tests::Skip::new("no block device 254:0"));
+    }
+    let c = t.create(&b);
+    let v1 = t.cgroups().v1_root("blkio").is_some();
+    let directory = t.cgroups().directory_of(c.pid(), if v1 { "blkio" } else { "io" }).unwrap();
+    if v1 {
+        assert_eq!(read(&directory, "blkio.throttle.read_bps_device"), "254:0 1048576");
+    } else {
+        assert!(read(&directory, "io.max").contains("rbps=1048576"));
+    }
+    Ok(())
+}
+
+fn hugetlb_limit_is_set(t: &Test) -> Verdict {
+    let limits =
+        [limit("hugetlb", ("hugetlb.2MB.limit_in_bytes", "4194304"), ("hugetlb.2MB.max", "4194304"))];
+    limits_are(t, &json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 4_194_304}]}), &limits)
+}
+
+fn network_class_and_priorities_are_set(t: &Test) -> Verdict {
+    let limits = [limit("net_cls", ("net_cls.classid", "1048577"), ("", ""))];
+    limits_are(t, &json!({"network": {"classID": 1_048_577}}), &limits)
+}
+
+fn unified_values_are_written(t: &Test) -> Verdict {
+    if t.lane != Lane::V2 {
+        return Err(runtime_tests::Skip::new("only with v2 alone"));
+    }
+    t.needs_controller("hugetlb")?;
+    let c = t.create(&with_resources(t, &json!({"unified": {"hugetlb.2MB.max": "2097152"}})));
+    let directory = t.cgroups().directory_of(c.pid(), "hugetlb").unwrap();
+    assert_eq!(read(&directory, "hugetlb.2MB.max"), "2097152");
+    Ok(())
+}
+
+fn resources_absent_is_no_limit(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.unset("/linux/resources");
+    assert_eq!(t.output_of(&b, "echo hi").text(), "hi");
+    Ok(())
+}
+
+fn limit_of_a_missing_controller_fails(t: &Test) -> Verdict {
+    for (controller, resources) in [
+        ("memory", json!({"memory": {"limit": 52_428_800}})),
+        ("pids", json!({"pids": {"limit": 10}})),
+        ("cpu", json!({"cpu": {"quota": 10_000, "period": 20_000}})),
+        ("cpuset", json!({"cpu": {"cpus": "0"}})),
+    ] {
+        if !t.cgroups().has(controller) {
+            t.create_fails(&with_resources(t, &resources));
+            return Ok(());
+        }
+    }
+    Err(runtime_tests::Skip::new("every controller is there"))
+}
+
+fn device_bundle(t: &Test, rules: &Value) -> Bundle {
+    let b = t.bundle();
+    b.set("/linux/resources/devices", rules.clone());
+    b.capabilities(&["CAP_MKNOD", "CAP_DAC_OVERRIDE", "CAP_SYSLOG"])
+        .set("/mounts/1/options", json!(["mode=755"]));
+    b
+}
+
+fn devices_default_are_usable_when_all_is_denied(t: &Test) -> Verdict {
+    let script = "for d in null zero full random urandom; do head -c1 </dev/$d >/dev/null || echo $d; done; \
+                  echo x >/dev/null; echo x 2>/dev/null >/dev/full || echo full; [ -c /dev/tty ] && [ -e /dev/ptmx ] && echo tty";
+    assert_eq!(t.output_of(&t.bundle(), script).lines(), ["full", "tty"]);
+    Ok(())
+}
+
+/// `/dev/kmsg` is 1:11 and no default device. Reading needs no privilege that a device rule would not give.
+const KMSG: &str = "mknod /dev/k c 1 11 || exit 3; head -c0 </dev/k";
+
+fn devices_denied_cannot_be_used(t: &Test) -> Verdict {
+    let b = device_bundle(t, &json!([{"allow": false, "access": "rwm"}]));
+    b.sh(KMSG);
+    t.run(&b).fails().says("Operation not permitted");
+    let b = device_bundle(
+        t,
+        &json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "m"}]),
+    );
+    b.sh(KMSG);
+    t.run(&b).fails().says("Operation not permitted");
+    Ok(())
+}
+
+fn devices_allowed_can_be_used(t: &Test) -> Verdict {
+    let b = device_bundle(
+        t,
+        &json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "rwm"}]),
+    );
+    let _ = t.output_of(&b, KMSG);
+    Ok(())
+}
+
+fn devices_read_only_rule_is_enforced(t: &Test) -> Verdict {
+    let b = device_bundle(
+        t,
+        &json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rm"}]),
+    );
+    let script = "mknod /dev/f c 10 229 || exit 3; head -c0 </dev/f || exit 4; true >/dev/f && exit 5; true";
+    b.sh(script);
+    if !Path::new("/sys/dev/char/10:229").exists() {
+        return Err(runtime_tests::Skip::new("no device 10:229 (fuse)"));
+    }
+    t.run(&b).ok();
+    Ok(())
+}
+
+fn devices_wildcard_rules_in_order(t: &Test) -> Verdict {
+    if t.cgroups().v1_root("devices").is_some() {
+        return Err(runtime_tests::Skip::new("v1 cannot except a device from a wildcard"));
+    }
+    let b = device_bundle(
+        t,
+        &json!([{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "access": "rwm"},
+                {"allow": false, "type": "c", "major": 1, "minor": 11, "access": "r"}]),
+    );
+    b.sh(KMSG);
+    t.run(&b).fails().says("Operation not permitted");
+    Ok(())
+}
+
+fn devices_all_allowed(t: &Test) -> Verdict {
+    let b = device_bundle(t, &json!([{"allow": true, "access": "rwm"}]));
+    let _ = t.output_of(&b, KMSG);
+    Ok(())
+}
+
+fn devices_list_shows_the_rules(t: &Test) -> Verdict {
+    if t.cgroups().v1_root("devices").is_none() {
+        return Err(runtime_tests::Skip::new("v2 has no list of device rules"));
+    }
+    let b = t.bundle();
+    b.stays().push(
+        "/linux/resources/devices",
+        json!({"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"}),
+    );
+    b.push(
+        "/linux/resources/devices",
+        json!({"allow": true, "type": "b", "major": 8, "minor": 20, "access": "r"}),
+    );
+    let c = t.create(&b);
+    let list = read(&t.cgroups().directory_of(c.pid(), "devices").unwrap(), "devices.list");
+    assert!(list.lines().any(|line| line == "c 10:229 rw"), "{list}");
+    assert!(list.lines().any(|line| line == "b 8:20 r"), "{list}");
+    assert!(!list.lines().any(|line| line.starts_with("a ")), "{list}");
+    Ok(())
+}
+
+fn namespace_mount_shows_only_its_own(t: &Test) -> Verdict {
+    let v1 = t.lane != Lane::V2;
+    let file = if v1 { "/sys/fs/cgroup/pids/cgroup.procs" } else { "/sys/fs/cgroup/cgroup.procs" };
+    let output = t.output_of(
+        &t.bundle(),
+        &format!(
+            "cat {file} | head -1; ls -d {}/*rt* 2>/dev/null; :",
+            Path::new(file).parent().unwrap().display()
+        ),
+    );
+    assert_eq!(output.lines(), ["1"], "{output}");
+    Ok(())
+}
+
+fn host_namespace_mount_shows_the_container_cgroup(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.without_namespace("cgroup");
+    let v1 = t.lane != Lane::V2;
+    let file = if v1 { "/sys/fs/cgroup/pids/cgroup.procs" } else { "/sys/fs/cgroup/cgroup.procs" };
+    // config-linux.md: the cgroup file system that is mounted is that of the container's own cgroup.
+    assert_eq!(t.output_of(&b, &format!("head -1 {file}")).text(), "1");
+    Ok(())
+}
+
+fn mount_writable_lets_make_sub_cgroups(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.patch(|config| {
+        for mount in config["mounts"].as_array_mut().unwrap() {
+            if mount["type"] == "cgroup" {
+                mount["options"] = json!(["nosuid", "noexec", "nodev", "relatime"]);
+            }
+        }
+    });
+    let directory = if t.lane == Lane::V2 { "/sys/fs/cgroup/sub" } else { "/sys/fs/cgroup/pids/sub" };
+    b.sh(&format!(
+        "mkdir {directory} && echo $$ >{directory}/cgroup.procs && echo moved >/fifo; exec sleep 1000"
+    ));
+    let mut fifo = b.fifo("/fifo");
+    let c = t.start(&b);
+    assert_eq!(fifo.line(), "moved");
+    c.delete_force().ok();
+    assert_eq!(t.cgroups().directories_named(&t.token), Vec::<PathBuf>::new());
+    Ok(())
+}
+
+fn limits_are_there_before_start(t: &Test) -> Verdict {
+    t.needs_controller("pids")?;
+    let b = with_resources(t, &json!({"pids": {"limit": 77}}));
+    let c = t.create(&b);
+    let directory = t.cgroups().directory_of(c.pid(), "pids").unwrap();
+    assert_eq!(read(&directory, "pids.max"), "77");
+    c.start();
+    assert_eq!(read(&directory, "pids.max"), "77");
+    Ok(())
+}
+
+fn existing_cgroup_of_another_is_not_removed(t: &Test) -> Verdict {
+    // A cgroup with somebody's process in it: joined, or refused; that process is left alone.
+    let name = t.fresh_name();
+    let mut bystander = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let pid = bystander.id();
+    let cgroups = t.cgroups();
+    for root in cgroups.roots() {
+        let directory = root.join(&name);
+        fs::create_dir(&directory).unwrap();
+        if directory.join("cpuset.cpus").exists() && cgroups.v1_root("cpuset") == Some(root) {
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                fs::write(directory.join(file), read(root, file)).unwrap();
+            }
+        }
+        fs::write(directory.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+    let b = t.bundle();
+    b.stays().set("/linux/cgroupsPath", format!("/{name}"));
+    let (call, id) = t.bundle_call("create", &b, &[]);
+    let output = call.output();
+    if !output.status.success() {
+        let _ = output.fails();
+    }
+    let _ = t.call(&["delete", "--force", &id]).output();
+    let alive = bystander.try_wait().unwrap().is_none();
+    let _ = bystander.kill();
+    let _ = bystander.wait();
+    for directory in cgroups.directories_named(&name) {
+        let _ = fs::remove_dir(directory);
+    }
+    assert!(alive, "delete --force killed a process that is not the container's");
+    Ok(())
+}

@@ -1,0 +1,384 @@
+//! The command line: Go's forms of flags, help, version, the log.
+
+use std::fs;
+
+use runtime_tests::{Case, Output, Test, Verdict, cases};
+use serde_json::Value;
+
+pub(crate) fn cases() -> Vec<Case> {
+    cases!["cli":
+        version_has_runcs_shape,
+        help_exits_0,
+        help_of_each_command_exits_0,
+        no_command_prints_help,
+        unknown_command_fails,
+        unknown_flag_fails,
+        flag_without_its_value_says_so,
+        checkpoint_help_exits_0,
+        restore_lsm_mount_context_says_flag_needs_an_argument,
+        flags_with_one_dash,
+        flags_with_equals_sign,
+        flags_short_with_equals_sign,
+        flags_boolean_with_value,
+        flags_after_the_id,
+        flags_create_detach_is_tolerated,
+        global_flags_of_the_shim_are_accepted,
+        global_flags_of_podman_are_accepted,
+        root_with_equals_sign,
+        root_directory_is_made,
+        log_json_has_one_object_on_failure,
+        log_json_is_appended,
+        log_json_time_is_rfc3339,
+        log_is_empty_on_success,
+        log_text_has_level_and_message,
+        log_directory_missing_fails,
+        error_is_one_line_on_stderr_and_in_the_log,
+        exit_code_of_an_error_is_1,
+        spec_writes_a_config_that_runs,
+        spec_does_not_overwrite,
+        spec_rootless_has_a_user_namespace,
+        features_is_a_document,
+        config_flag_is_another_file,
+        list_bad_format_fails,
+        ps_options_are_passed,
+    ]
+}
+
+fn version_has_runcs_shape(t: &Test) -> Verdict {
+    for flag in ["--version", "-v"] {
+        let output = t.bare_call(&[flag]).ok();
+        let lines = output.lines();
+        assert!(lines[0].starts_with(&format!("{} version ", t.runtime.name)), "{output}");
+        assert!(lines.iter().any(|line| line.starts_with("spec: 1.")), "{output}");
+        assert!(lines.iter().any(|line| line.starts_with("commit: ")), "{output}");
+    }
+    Ok(())
+}
+
+fn help_exits_0(t: &Test) -> Verdict {
+    for flag in ["--help", "-h"] {
+        let output = t.bare_call(&[flag]).ok();
+        for command in ["create", "start", "state", "kill", "delete", "run"] {
+            assert!(output.stdout.contains(command), "{output}");
+        }
+    }
+    Ok(())
+}
+
+fn help_of_each_command_exits_0(t: &Test) -> Verdict {
+    for command in
+        ["create", "start", "state", "kill", "delete", "run", "list", "ps", "spec", "exec", "pause", "resume"]
+    {
+        let output = t.bare_call(&[command, "--help"]).ok();
+        assert!(output.stdout.contains(command), "{output}");
+    }
+    Ok(())
+}
+
+fn checkpoint_help_exits_0(t: &Test) -> Verdict {
+    t.bare_call(&["checkpoint", "--help"]).ok();
+    Ok(())
+}
+
+fn no_command_prints_help(t: &Test) -> Verdict {
+    let output = t.bare_call::<&str>(&[]).output();
+    assert!(format!("{}{}", output.stdout, output.stderr).to_lowercase().contains("usage"), "{output}");
+    Ok(())
+}
+
+fn unknown_command_fails(t: &Test) -> Verdict {
+    t.bare_call(&["no-such-command"]).fails();
+    Ok(())
+}
+
+fn unknown_flag_fails(t: &Test) -> Verdict {
+    t.bare_call(&["create", "--no-such-flag"]).fails();
+    t.bare_call(&["--no-such-flag", "list"]).fails();
+    Ok(())
+}
+
+fn flag_without_its_value_says_so(t: &Test) -> Verdict {
+    t.call(&["create", "--bundle"]).fails().says("flag needs an argument");
+    t.bare_call(&["--root"]).fails().says("flag needs an argument");
+    Ok(())
+}
+
+fn restore_lsm_mount_context_says_flag_needs_an_argument(t: &Test) -> Verdict {
+    t.bare_call(&["restore", "--lsm-mount-context"]).fails().says("flag needs an argument");
+    Ok(())
+}
+
+/// Creates with these words, where `{bundle}` and `{id}` stand for them, and deletes again.
+fn create(t: &Test, words: &[&str]) {
+    let b = t.bundle();
+    b.stays().write();
+    let id = t.fresh_id();
+    let fill = |word: &&str| word.replace("{bundle}", b.path.to_str().unwrap()).replace("{id}", &id);
+    let words: Vec<_> = words.iter().map(fill).collect();
+    t.call(&words).ok();
+    assert_eq!(t.state(&id)["status"], "created", "{words:?}");
+    t.call(&["delete", "-force", &id]).ok();
+}
+
+fn flags_with_one_dash(t: &Test) -> Verdict {
+    create(t, &["create", "-bundle", "{bundle}", "{id}"]);
+    create(t, &["create", "-no-pivot", "-b", "{bundle}", "{id}"]);
+    Ok(())
+}
+
+fn flags_with_equals_sign(t: &Test) -> Verdict {
+    create(t, &["create", "--bundle={bundle}", "{id}"]);
+    create(t, &["create", "-bundle={bundle}", "{id}"]);
+    Ok(())
+}
+
+fn flags_short_with_equals_sign(t: &Test) -> Verdict {
+    create(t, &["create", "-b={bundle}", "{id}"]);
+    Ok(())
+}
+
+fn flags_boolean_with_value(t: &Test) -> Verdict {
+    create(t, &["create", "--no-pivot=false", "--bundle", "{bundle}", "{id}"]);
+    create(t, &["create", "--no-new-keyring=true", "--bundle", "{bundle}", "{id}"]);
+    let b = t.sh("exit 5");
+    let (call, _) = t.bundle_call("run", &b, &["--detach=false"]);
+    let _ = call.output().exits(5);
+    Ok(())
+}
+
+fn flags_after_the_id(t: &Test) -> Verdict {
+    create(t, &["create", "{id}", "--bundle", "{bundle}"]);
+    let b = t.bundle();
+    b.stays();
+    let c = t.create(&b);
+    c.call(&["delete"]).args(["--force"]).ok();
+    Ok(())
+}
+
+fn flags_create_detach_is_tolerated(t: &Test) -> Verdict {
+    create(t, &["create", "--detach", "--bundle", "{bundle}", "{id}"]);
+    Ok(())
+}
+
+fn global_flags_of_the_shim_are_accepted(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    let id = t.fresh_id();
+    let log = t.dir.join("log.json");
+    let globals = ["--debug", "--log", log.to_str().unwrap(), "--log-format", "json", "--rootless=false"];
+    let call = |args: &[&str]| t.call(&globals).args(args).ok();
+    call(&[
+        "create",
+        "--bundle",
+        b.path.to_str().unwrap(),
+        "--pid-file",
+        t.dir.join("pid").to_str().unwrap(),
+        &id,
+    ]);
+    call(&["start", &id]);
+    call(&["state", &id]);
+    call(&["kill", &id, "9"]);
+    call(&["delete", "--force", &id]);
+    for line in fs::read_to_string(log).unwrap().lines() {
+        let _: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    Ok(())
+}
+
+fn global_flags_of_podman_are_accepted(t: &Test) -> Verdict {
+    t.call(&["--cgroup-manager", "cgroupfs", "list"]).ok();
+    t.call(&["--log-format=json", "--log", t.dir.join("log").to_str().unwrap(), "list"]).ok();
+    Ok(())
+}
+
+fn root_with_equals_sign(t: &Test) -> Verdict {
+    let root = format!("--root={}", t.root().display());
+    t.bare_call(&[&root, "list"]).ok();
+    let root = format!("-root={}", t.root().display());
+    t.bare_call(&[&root, "list"]).ok();
+    Ok(())
+}
+
+fn root_directory_is_made(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    let root = t.dir.join("deep/er/root");
+    let id = t.fresh_id();
+    let call = |args: &[&str]| t.bare_call(&["--root", root.to_str().unwrap()]).args(args).ok();
+    call(&["create", "--bundle", b.path.to_str().unwrap(), &id]);
+    call(&["delete", "--force", &id]);
+    Ok(())
+}
+
+/// A failing call with a JSON log: its output and the log's lines.
+fn logged_failure(t: &Test) -> (Output, Vec<Value>) {
+    let log = t.dir.join("log.json");
+    let output = t
+        .call(&[
+            "--log",
+            log.to_str().unwrap(),
+            "--log-format",
+            "json",
+            "create",
+            "--bundle",
+            "/no/such",
+            &t.fresh_id(),
+        ])
+        .output();
+    assert!(!output.status.success());
+    let text = fs::read_to_string(log).unwrap();
+    let lines =
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    (output, lines.collect())
+}
+
+fn log_json_has_one_object_on_failure(t: &Test) -> Verdict {
+    let (output, lines) = logged_failure(t);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["level"], "error", "{lines:?}");
+    assert!(lines[0]["msg"].as_str().is_some_and(|text| !text.is_empty()), "{lines:?}");
+    assert_eq!(output.stdout, "");
+    Ok(())
+}
+
+fn log_json_is_appended(t: &Test) -> Verdict {
+    let _ = logged_failure(t);
+    let (_, lines) = logged_failure(t);
+    assert_eq!(lines.len(), 2);
+    Ok(())
+}
+
+fn log_json_time_is_rfc3339(t: &Test) -> Verdict {
+    let (_, lines) = logged_failure(t);
+    let time = lines[0]["time"].as_str().unwrap();
+    assert!(time.len() >= 20 && &time[4..5] == "-" && &time[10..11] == "T" && time.contains(':'), "{time}");
+    assert!(time.ends_with('Z') || time[19..].contains(['+', '-']), "{time}");
+    Ok(())
+}
+
+fn log_is_empty_on_success(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    let log = t.dir.join("log.json");
+    let id = t.fresh_id();
+    let call = |args: &[&str]| t.call(&["--log", log.to_str().unwrap(), "--log-format=json"]).args(args).ok();
+    call(&["create", "--bundle", b.path.to_str().unwrap(), &id]);
+    call(&["start", &id]);
+    call(&["delete", "--force", &id]);
+    assert_eq!(fs::read_to_string(log).unwrap_or_default(), "");
+    Ok(())
+}
+
+fn log_text_has_level_and_message(t: &Test) -> Verdict {
+    let log = t.dir.join("log");
+    t.call(&["--log", log.to_str().unwrap(), "state", &t.fresh_id()]).output().exits(1);
+    let text = fs::read_to_string(log).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("level=error") && text.contains("does not exist"), "{text}");
+    Ok(())
+}
+
+fn log_directory_missing_fails(t: &Test) -> Verdict {
+    let _ = t.call(&["--log", "/no/such/dir/log", "list"]).fails();
+    Ok(())
+}
+
+fn error_is_one_line_on_stderr_and_in_the_log(t: &Test) -> Verdict {
+    let (output, lines) = logged_failure(t);
+    assert_eq!(output.stderr.lines().count(), 1, "{output}");
+    let message = lines[0]["msg"].as_str().unwrap();
+    let words = message.rsplit(": ").next().unwrap();
+    assert!(output.stderr.contains(words), "{output}: {message}");
+    Ok(())
+}
+
+fn exit_code_of_an_error_is_1(t: &Test) -> Verdict {
+    for args in
+        [&["state", "missing"][..], &["start", "missing"], &["kill", "missing"], &["delete", "missing"]]
+    {
+        let _ = t.call(args).fails().exits(1);
+    }
+    Ok(())
+}
+
+fn spec_writes_a_config_that_runs(t: &Test) -> Verdict {
+    let b = t.bundle();
+    t.call(&["spec", "--bundle", b.path.to_str().unwrap()]).ok();
+    let text = fs::read_to_string(b.path.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(config["process"]["args"][0], "sh");
+    assert_eq!(config["process"]["terminal"], true);
+    assert_eq!(config["root"]["path"], "rootfs");
+    config["process"]["terminal"] = false.into();
+    config["process"]["args"] = serde_json::json!(["echo", "hi"]);
+    b.patch(|own| *own = config);
+    assert_eq!(t.run(&b).ok().text(), "hi");
+    Ok(())
+}
+
+fn spec_does_not_overwrite(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.write();
+    let before = fs::read_to_string(b.path.join("config.json")).unwrap();
+    t.call(&["spec"]).cwd(&b.path).fails().says("exists");
+    assert_eq!(fs::read_to_string(b.path.join("config.json")).unwrap(), before);
+    Ok(())
+}
+
+fn spec_rootless_has_a_user_namespace(t: &Test) -> Verdict {
+    let dir = t.dir.join("spec");
+    fs::create_dir(&dir).unwrap();
+    t.call(&["spec", "--rootless"]).cwd(&dir).ok();
+    let config: Value = serde_json::from_str(&fs::read_to_string(dir.join("config.json")).unwrap()).unwrap();
+    let namespaces = config["linux"]["namespaces"].as_array().unwrap();
+    assert!(namespaces.iter().any(|namespace| namespace["type"] == "user"));
+    assert_eq!(config["linux"]["uidMappings"][0]["containerID"], 0);
+    Ok(())
+}
+
+fn features_is_a_document(t: &Test) -> Verdict {
+    let features = t.bare_call(&["features"]).ok().json();
+    assert!(features["ociVersionMin"].is_string() && features["ociVersionMax"].is_string(), "{features}");
+    for hook in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"] {
+        assert!(features["hooks"].as_array().unwrap().contains(&hook.into()), "{hook}");
+    }
+    assert!(features["mountOptions"].as_array().unwrap().contains(&"rro".into()));
+    assert!(features["linux"]["namespaces"].as_array().unwrap().contains(&"user".into()));
+    assert!(features["linux"]["capabilities"].as_array().unwrap().contains(&"CAP_KILL".into()));
+    assert!(features["linux"]["seccomp"]["enabled"].as_bool().unwrap());
+    assert!(features["linux"]["mountExtensions"]["idmap"]["enabled"].is_boolean());
+    Ok(())
+}
+
+fn config_flag_is_another_file(t: &Test) -> Verdict {
+    let b = t.sh("echo other");
+    b.write();
+    fs::rename(b.path.join("config.json"), b.path.join("other.json")).unwrap();
+    let id = t.fresh_id();
+    let file = b.path.join("other.json");
+    let call =
+        t.call(&["run", "--config", file.to_str().unwrap(), "--bundle", b.path.to_str().unwrap(), &id]);
+    assert_eq!(call.ok().text(), "other");
+    Ok(())
+}
+
+fn list_bad_format_fails(t: &Test) -> Verdict {
+    t.call(&["list", "--format", "no-such"]).fails();
+    Ok(())
+}
+
+fn ps_options_are_passed(t: &Test) -> Verdict {
+    t.needs_program("ps")?;
+    let b = t.bundle();
+    b.stays();
+    let c = t.start(&b);
+    let output = c.call(&["ps"]).args(["-o", "pid,comm"]).ok();
+    let lines = output.lines();
+    assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["PID", "COMMAND"], "{output}");
+    assert_eq!(
+        lines[1].split_whitespace().collect::<Vec<_>>(),
+        [c.pid().to_string().as_str(), "sleep"],
+        "{output}"
+    );
+    Ok(())
+}
