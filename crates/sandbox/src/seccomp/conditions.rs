@@ -15,7 +15,7 @@ use seccompiler::{BpfProgram, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, 
 use spec::config::{ArgumentCondition, Comparison};
 
 use super::architecture::Width;
-use super::program::LOAD;
+use super::program::{JUMP, LOAD};
 use super::{Error, Instruction};
 
 /// A return value, and when.
@@ -68,12 +68,14 @@ impl Case {
             .collect::<Result<_, _>>()
             .and_then(SeccompRule::new)
             .map_err(|_| Error::NoSuchArgument { rule: self.rule })?;
-        // A rule begins with a jump over a jump to the next rule, by which seccompiler's own chains leave early.
         let mut instructions: Vec<_> = BpfProgram::from(rule)
             .into_iter()
-            .skip(2)
             .map(|filter| Instruction { code: filter.code, jt: filter.jt, jf: filter.jf, k: filter.k })
             .collect();
+        // A rule begins with a jump over a jump to the next rule's own, by which seccompiler's chains leave early.
+        if let [Instruction { code: JUMP, k: 1, .. }, Instruction { code: JUMP, .. }, ..] = instructions[..] {
+            instructions.drain(..2);
+        }
         if !little_endian {
             // The loads are of halves of arguments, little-endian: the other half is the one that is meant.
             for load in instructions.iter_mut().filter(|instruction| instruction.code == LOAD) {

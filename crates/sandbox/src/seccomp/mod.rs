@@ -188,8 +188,11 @@ pub fn compile(seccomp: &Seccomp, native: Architecture) -> Result<Outcome<Filter
     if instructions.len() > MAX_INSTRUCTIONS {
         return Err(Error::TooLong { instructions: instructions.len() });
     }
-    let program = instructions.into_iter().flat_map(Instruction::to_bytes).collect();
-    let value = Filter { program, flags: flags(seccomp, &mut warnings) };
+    let mut program = Vec::with_capacity(instructions.len() * Instruction::SIZE);
+    for instruction in instructions {
+        program.extend_from_slice(&instruction.to_bytes());
+    }
+    let value = Filter { program: program.into(), flags: flags(seccomp, &mut warnings) };
     Ok(Outcome { value, warnings })
 }
 

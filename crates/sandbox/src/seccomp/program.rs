@@ -22,7 +22,7 @@ use super::{Error, Instruction};
 /// `BPF_LD | BPF_W | BPF_ABS`
 pub(super) const LOAD: u16 = 0x20;
 /// `BPF_JMP | BPF_JA`
-const JUMP: u16 = 0x05;
+pub(super) const JUMP: u16 = 0x05;
 /// `BPF_JMP | BPF_JEQ | BPF_K`
 const IF_EQUAL: u16 = 0x15;
 /// `BPF_JMP | BPF_JGE | BPF_K`

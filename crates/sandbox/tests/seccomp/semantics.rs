@@ -366,6 +366,22 @@ fn empty_profiles_return_the_default() {
 }
 
 #[test]
+fn every_architecture_has_its_program() {
+    use Architecture::*;
+    let little =
+        [X86, X86_64, X32, Arm, Aarch64, Mipsel, Mipsel64, Mipsel64N32, Ppc64Le, Riscv64, Loongarch64, Sh];
+    let big = [Mips, Mips64, Mips64N32, Ppc, Ppc64, S390, S390x, Parisc, Parisc64, M68k, Sheb];
+    for (all, little_endian) in [(&little[..], true), (&big[..], false)] {
+        for native in all {
+            let config = seccomp(Action::Errno(1), all, engine_default().syscalls);
+            let filter = compile(&config, *native).unwrap().value;
+            let program = Program::check(filter.instructions().collect(), little_endian);
+            assert_eq!(run(&program, 0, 0, &[]), KILL_THREAD, "{native:?}");
+        }
+    }
+}
+
+#[test]
 fn engine_profile_is_small_and_its_paths_short() {
     let config = engine_default();
     let begin = Instant::now();
