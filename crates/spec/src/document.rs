@@ -109,10 +109,11 @@ pub(crate) fn parse_document(bytes: &[u8]) -> Result<Value<'_>, Violation> {
         return whole("a byte order mark".into(), "must begin with a JSON object");
     }
     let mut state = State::default();
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let parsed = Node { state: &mut state, depth: 0 }
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value));
+    // One look at the whole is faster than one at each string, which is left for the place of a mistake.
+    let parsed = match str::from_utf8(bytes) {
+        Ok(text) => parse_value(serde_json::Deserializer::from_str(text), &mut state),
+        Err(_) => parse_value(serde_json::Deserializer::from_slice(bytes), &mut state),
+    };
     parsed.map_err(|error| {
         let pointer = state.trail.iter().rev().fold(String::new(), |path, token| path + "/" + token);
         match state.broken {
@@ -125,6 +126,15 @@ pub(crate) fn parse_document(bytes: &[u8]) -> Result<Value<'_>, Violation> {
             },
         }
     })
+}
+
+fn parse_value<'b, R: serde_json::de::Read<'b>>(
+    mut deserializer: serde_json::Deserializer<R>,
+    state: &mut State,
+) -> serde_json::Result<Value<'b>> {
+    let value = Node { state, depth: 0 }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 /// What is counted over the whole document, and on the way out of an error where it was.
@@ -203,8 +213,8 @@ impl<'b> Visitor<'b> for Node<'_> {
         Ok(Value::Float(value))
     }
 
-    fn visit_borrowed_str<E: Error>(mut self, value: &'b str) -> Result<Value<'b>, E> {
-        self.check_string(value)?;
+    /// Without a check: a NUL has to be escaped, and what has escapes is not borrowed.
+    fn visit_borrowed_str<E: Error>(self, value: &'b str) -> Result<Value<'b>, E> {
         Ok(Value::String(Cow::Borrowed(value)))
     }
 
@@ -232,7 +242,9 @@ impl<'b> Visitor<'b> for Node<'_> {
         let depth = self.enter()?;
         let mut entries: Vec<(Cow<'b, str>, Value<'b>)> = Vec::new();
         while let Some(key) = access.next_key_seed(Key)? {
-            self.check_string(&key)?;
+            if let Cow::Owned(key) = &key {
+                self.check_string(key)?;
+            }
             match access.next_value_seed(Node { state: self.state, depth }) {
                 Ok(value) => entries.push((key, value)),
                 Err(error) => {

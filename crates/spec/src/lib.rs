@@ -3,6 +3,17 @@
 //! Runs anywhere; pure. Nothing here reads the host: bytes in, values out.
 //! Whatever a value can mean (0, −1, absent, duplicate, an option's opposite) is decided here, once;
 //! whoever receives a [`Config`] never asks again.
+//!
+//! ```
+//! let text = r#"{"ociVersion": "1.3.0", "root": {"path": "rootfs"}, "hostname": "web", "linux": {"maskedPaths": ["proc"]}}"#;
+//! let violations = spec::parse_config(text.as_bytes()).unwrap_err();
+//! assert_eq!(
+//!     violations.to_string(),
+//!     "/linux/maskedPaths/0: must be an absolute path, found \"proc\" (config-linux.md#masked-paths)\n\
+//!      /hostname: needs an entry of type uts in /linux/namespaces, or it would change the host, found none \
+//!      (config-linux.md#namespaces)"
+//! );
+//! ```
 
 mod check;
 pub mod config;
