@@ -3,22 +3,25 @@
 //! Thin: [`args`] says what the user said, [`commands`] what it means; the work is the library's. What goes wrong is
 //! one line on stderr and, where asked for, one in the log ([`log`]).
 
+#![no_main]
+
 mod args;
 mod commands;
 mod error;
 mod foreground;
 mod log;
+mod sys;
 mod terminal;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::process::ExitCode;
 
 use args::{CommandLine, Request};
 use error::{Context as _, Failure, Result};
 use log::Log;
 
-fn main() -> ExitCode {
+/// What the command line says; the exit code.
+fn run() -> u8 {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let CommandLine { global, name, subject, request } = args::parse(&words);
     let log = Log::new(&global);
@@ -32,11 +35,11 @@ fn main() -> ExitCode {
         Err(misuse) => Err(misuse.into()),
     };
     match result {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(error) => {
             let failure = Failure { command: name, subject, error };
             log.failure(&failure);
-            ExitCode::from(failure.exit_code())
+            failure.exit_code()
         }
     }
 }

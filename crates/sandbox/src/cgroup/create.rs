@@ -87,7 +87,8 @@ fn check_vacant(plan: &DirectoryPlan, path: &Path) -> Result<(), CgroupError> {
 }
 
 impl Cgroup {
-    /// Makes what was claimed, with its limits in place.
+    /// Makes what was claimed, with its limits in place. On v2 the filter of devices is not yet: see
+    /// [`Cgroup::restrict_devices`].
     ///
     /// # Errors
     /// [`CgroupError`]; nothing is left behind.
@@ -95,17 +96,32 @@ impl Cgroup {
         let Claim { plan, record } = claim;
         let mut making = Making { made: Vec::new() };
         let mut warnings = Vec::new();
-        let mut cgroup = Self { record, v2: None, procs: Vec::new() };
+        let mut cgroup = Self { record, v2: None, procs: Vec::new(), unattached: None };
         for (plan, record) in plan.directories.iter().zip(&mut cgroup.record.directories) {
             making.make_directories(record)?;
             let entrance = configure(plan, record, &mut warnings)?;
             match entrance {
-                Entrance::Clone(directory) => cgroup.v2 = Some(directory),
+                Entrance::Clone(directory) => {
+                    cgroup.v2 = Some(directory);
+                    cgroup.unattached = plan.devices.clone();
+                }
                 Entrance::Write(procs) => cgroup.procs.push(procs),
             }
         }
         making.made.clear();
         Ok(Outcome { value: cgroup, warnings })
+    }
+
+    /// Attaches the filter of devices on v2, to be done before the container's program runs. It takes the kernel a while
+    /// to check the program: init can be at work meanwhile.
+    ///
+    /// # Errors
+    /// [`CgroupError::DeviceFilter`]
+    pub fn restrict_devices(&mut self) -> Result<(), CgroupError> {
+        let (Some(filter), Some(directory)) = (self.unattached.take(), &self.v2) else { return Ok(()) };
+        let path =
+            self.record.directories.iter().find(|it| it.hierarchy == Hierarchy::V2).map(|it| &*it.path);
+        apply_device_filter(directory, path.unwrap_or(Path::new("")), &filter)
     }
 }
 
@@ -173,11 +189,11 @@ fn configure(
     if !bare {
         let directory = file::open_directory(path).map_err(|source| call("open", path.clone(), source))?;
         write_all(&directory, path, &plan.writes)?;
-        if let Some(filter) = &plan.devices {
-            apply_device_filter(&directory, path, filter)?;
-        }
         if plan.clone_into {
             return Ok(Entrance::Clone(directory));
+        }
+        if let Some(filter) = &plan.devices {
+            apply_device_filter(&directory, path, filter)?;
         }
     }
     file::open_write_path(&procs).map(Entrance::Write).map_err(|source| call("open", procs, source))

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::error::CgroupError;
 use super::file::{self, is_errno, is_gone};
+use super::plan::DeviceFilter;
 use super::record::{CgroupRecord, Hierarchy, RecordedDirectory};
 
 /// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC`, linux/magic.h.
@@ -22,6 +23,8 @@ pub struct Cgroup {
     pub(super) record: CgroupRecord,
     pub(super) v2: Option<OwnedFd>,
     pub(super) procs: Vec<OwnedFd>,
+    /// v2: what is still to be attached.
+    pub(super) unattached: Option<DeviceFilter>,
 }
 
 impl Cgroup {
@@ -42,7 +45,7 @@ impl Cgroup {
                 return Err(CgroupError::Record { path: path.clone(), mount_point: mount_point.clone() });
             }
         }
-        Ok(Self { record, v2: None, procs: Vec::new() })
+        Ok(Self { record, v2: None, procs: Vec::new(), unattached: None })
     }
 
     /// The cgroups of a record, and the descriptors for another process to enter by.

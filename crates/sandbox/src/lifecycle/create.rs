@@ -60,13 +60,17 @@ pub(super) fn launch(
             let made = Cgroup::create(claim)?;
             warnings.extend(made.warnings);
             record.cgroup = Some(made.value.record().clone());
-            Some(&*undo.cgroup.insert(made.value))
+            Some(undo.cgroup.insert(made.value))
         }
         None => None,
     };
-    let launched = spawn(request, &prepared, &entry, cgroup, purpose)?;
+    let launched = spawn(request, &prepared, &entry, cgroup.as_deref(), purpose)?;
     let Launched { pid, pidfd, conversation, executable } = launched;
     let process = undo.process.insert(Process { pid, pidfd });
+    if let Some(cgroup) = cgroup {
+        // While init is at work: it can't go on to the program before it is told to.
+        cgroup.restrict_devices()?;
+    }
     record.init = Some(identify(process)?);
     record.executable = Some(executable);
     record.phase = Phase::Created;

@@ -179,7 +179,7 @@ fn compile_filter(steps: &mut Steps, config: &Config) -> Result<Option<(u32, Byt
     let Some(profile) = &config.linux.seccomp else { return Ok(None) };
     let pointer = "/linux/seccomp";
     let compiled = crate::seccomp::compile(profile, NATIVE)
-        .map_err(|error| PlanError { pointer: pointer.into(), message: error.to_string() })?;
+        .map_err(|error| PlanError { pointer: error.pointer().into(), message: error.to_string() })?;
     steps.warnings.extend(compiled.warnings);
     let filter = compiled.value;
     if filter.needs_listener() {

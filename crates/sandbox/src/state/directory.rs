@@ -22,6 +22,8 @@ use crate::ContainerId;
 use crate::error::{Error, Result};
 
 const RECORD: &str = "state.json";
+/// What is recorded before init exists. A name of its own: replacing a file makes some file systems (ext4) write it out.
+const INTENT: &str = "intent.json";
 const NEW_RECORD: &str = ".state.json.new";
 const CONFIG: &str = "config.json";
 /// The gate's name in a container's directory.
@@ -149,7 +151,7 @@ impl StateRoot {
     pub fn remove(&self, entry: &Entry) -> Result<()> {
         let error = |errno: Errno| Error::file("remove", self.path.join(&*entry.id), errno.into());
         // The record goes last: as long as something is left, so is what tells of it.
-        for name in [CONFIG, RECORD] {
+        for name in [CONFIG, RECORD, INTENT] {
             match unlinkat(&entry.directory, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(error(errno)),
@@ -228,7 +230,17 @@ impl Entry {
     /// # Errors
     /// [`Error::State`] where it is not readable.
     pub fn read(&self) -> Result<Option<Record>> {
-        let Some(bytes) = self.read_file(RECORD)? else { return Ok(None) };
+        let bytes = match self.read_file(RECORD)? {
+            Some(bytes) => bytes,
+            None => match self.read_file(INTENT)? {
+                Some(bytes) => bytes,
+                // It may have become a record since.
+                None => match self.read_file(RECORD)? {
+                    Some(bytes) => bytes,
+                    None => return Ok(None),
+                },
+            },
+        };
         let record: Record = serde_json::from_slice(&bytes)
             .map_err(|error| Error::State { reason: format!("{RECORD}: {error}") })?;
         if record.schema != SCHEMA {
@@ -266,18 +278,17 @@ impl Entry {
         Ok(Some(bytes))
     }
 
-    /// Records, by atomic replacement.
+    /// Records: the file appears whole, or not at all.
     ///
     /// # Errors
     /// The file can't be written.
     pub fn write(&self, record: &Record) -> Result<()> {
         let json = serde_json::to_vec(record)
             .map_err(|error| Error::State { reason: format!("encode {RECORD}: {error}") })?;
-        // The first record has nothing to replace: what is not there whole is not read as JSON, and the container
-        // is as if it had not been recorded.
+        let name = if record.phase == Phase::Creating { INTENT } else { RECORD };
         self.write_file(NEW_RECORD, &json)?;
-        renameat(&self.directory, NEW_RECORD, &self.directory, RECORD)
-            .map_err(|errno| Error::file("rename", RECORD, errno.into()))
+        renameat(&self.directory, NEW_RECORD, &self.directory, name)
+            .map_err(|errno| Error::file("rename", name, errno.into()))
     }
 
     /// Keeps the config that counts from now on.
