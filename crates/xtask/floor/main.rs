@@ -1,11 +1,12 @@
 //! The floor: the least that the kernel can be asked for the container that the benchmark's config describes.
 //!
-//! `floor ROOTFS v2 CGROUP` or `floor ROOTFS v1 CGROUP…`: all six namespaces, the seven mounts, devices, masked and
+//! `floor ROOTFS v2 CGROUP` or `floor ROOTFS v1 CGROUP…`: all six namespaces, the seven mounts, devices and their filter, masked and
 //! read-only paths, pivot_root, rlimit, capabilities, no_new_privs, `/bin/true`, and wait. Nothing is read that need not
 //! be, nothing checked beyond the answer of each call, nothing recorded. A program of the benchmark, not of the runtime.
 #![no_std]
 #![no_main]
 
+mod devices;
 mod sys;
 
 use core::ffi::CStr;
@@ -32,7 +33,6 @@ const NOTHING: usize = NOSUID | NODEV | NOEXEC;
 
 const O_WRONLY: usize = 1;
 const O_DIRECTORY: usize = 0o200_000;
-const O_PATH: usize = 0o10_000_000;
 const O_CLOEXEC: usize = 0o2_000_000;
 
 /// A path put together on the stack.
@@ -108,6 +108,9 @@ fn main(arguments: sys::Arguments) -> ! {
         if !unified && directory.to_bytes().starts_with(b"/sys/fs/cgroup/cpuset/") {
             copy_cpuset(directory);
         }
+        if !unified && directory.to_bytes().starts_with(b"/sys/fs/cgroup/devices/") {
+            filter_devices(directory);
+        }
     }
     let mut ends = [0; 2];
     must(b"pipe", sys::pipe(&mut ends));
@@ -115,7 +118,9 @@ fn main(arguments: sys::Arguments) -> ! {
     let mut cgroup = 0;
     if unified {
         flags |= NEWCGROUP | INTO_CGROUP;
-        cgroup = must(b"open cgroup", sys::open(cgroups.directories[0], O_DIRECTORY | O_PATH | O_CLOEXEC));
+        cgroup = must(b"open cgroup", sys::open(cgroups.directories[0], O_DIRECTORY | O_CLOEXEC));
+        let filter = must(b"load filter", sys::bpf_load(&devices::PROGRAM));
+        must(b"attach filter", sys::bpf_attach(cgroup, filter));
     }
     let pid = must(b"clone3", sys::clone(flags, cgroup));
     if pid == 0 {
@@ -143,6 +148,22 @@ fn attach(cgroups: &Cgroups, pid: i32) {
         must(b"attach", sys::write(file, text));
         sys::close(file);
     }
+}
+
+/// The device filter of v1: one file that denies, one that allows a rule a write.
+fn filter_devices(directory: &CStr) {
+    let open = |name: &[u8]| {
+        let path = Path::of(&[directory.to_bytes(), name]);
+        must(b"open devices", sys::open(path.as_c(), O_WRONLY | O_CLOEXEC))
+    };
+    let deny = open(b"/devices.deny");
+    must(b"deny", sys::write(deny, b"a *:* rwm"));
+    sys::close(deny);
+    let allow = open(b"/devices.allow");
+    for rule in devices::RULES {
+        must(b"allow", sys::write(allow, rule));
+    }
+    sys::close(allow);
 }
 
 /// A v1 cpuset begins empty: it takes its parent's.

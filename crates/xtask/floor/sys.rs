@@ -18,6 +18,7 @@ mod number {
     pub(super) const UMOUNT2: usize = 166; pub(super) const UNSHARE: usize = 272; pub(super) const OPENAT: usize = 257;
     pub(super) const MKDIRAT: usize = 258; pub(super) const MKNODAT: usize = 259; pub(super) const UNLINKAT: usize = 263;
     pub(super) const SYMLINKAT: usize = 266; pub(super) const PIPE2: usize = 293; pub(super) const CLONE3: usize = 435;
+    pub(super) const BPF: usize = 321;
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -31,6 +32,7 @@ mod number {
     pub(super) const UMOUNT2: usize = 39; pub(super) const UNSHARE: usize = 97; pub(super) const OPENAT: usize = 56;
     pub(super) const MKDIRAT: usize = 34; pub(super) const MKNODAT: usize = 33; pub(super) const UNLINKAT: usize = 35;
     pub(super) const SYMLINKAT: usize = 36; pub(super) const PIPE2: usize = 59; pub(super) const CLONE3: usize = 435;
+    pub(super) const BPF: usize = 280;
 }
 
 const AT_FDCWD: usize = -100_isize as usize;
@@ -185,6 +187,24 @@ pub(crate) fn clone(flags: u64, cgroup: i32) -> Answer {
     const SIGCHLD: u64 = 17;
     let arguments: [u64; 11] = [flags, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, cgroup as u64];
     call(number::CLONE3, [arguments.as_ptr() as usize, size_of_val(&arguments), 0, 0, 0])
+}
+
+/// `bpf(2)`: loads a device filter for cgroups
+pub(crate) fn bpf_load(instructions: &[u64]) -> Answer {
+    const PROG_LOAD: usize = 5;
+    const CGROUP_DEVICE: u64 = 15;
+    let kind = CGROUP_DEVICE | (instructions.len() as u64) << 32;
+    let attributes = [kind, instructions.as_ptr() as u64, c"Apache-2.0".as_ptr() as u64, 0, 0, 0];
+    call(number::BPF, [PROG_LOAD, attributes.as_ptr() as usize, size_of_val(&attributes), 0, 0])
+}
+
+/// `bpf(2)`: attaches it to a cgroup
+pub(crate) fn bpf_attach(cgroup: i32, program: i32) -> Answer {
+    const PROG_ATTACH: usize = 8;
+    const CGROUP_DEVICE: u32 = 6;
+    const ALLOW_MULTI: u32 = 2;
+    let attributes = [cgroup as u32, program as u32, CGROUP_DEVICE, ALLOW_MULTI];
+    call(number::BPF, [PROG_ATTACH, attributes.as_ptr() as usize, size_of_val(&attributes), 0, 0])
 }
 
 /// `execve(2)` with one argument and one variable

@@ -78,6 +78,13 @@ pub(crate) fn read_current() -> Result<Lane> {
     lane_of(&parse_cgroup_mounts(&mountinfo)).ok_or_else(|| Failure::new("no cgroup file system is mounted"))
 }
 
+/// Mount points of the v1 hierarchies.
+pub(crate) fn v1_hierarchies() -> Result<Vec<PathBuf>> {
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").context("read mountinfo")?;
+    let mounts = parse_cgroup_mounts(&mountinfo);
+    Ok(mounts.iter().filter(|(_, kind)| *kind == "cgroup").map(|(point, _)| point.into()).collect())
+}
+
 /// The lanes that can be shown where `current` is mounted.
 pub(crate) fn reachable(current: Lane) -> Vec<Lane> {
     match current {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::error::{Context, Failure, Result};
-use crate::lane::{Lane, mounts_below};
+use crate::lane::{Lane, mounts_below, v1_hierarchies};
 use crate::process::{capture, find_program, rendered};
 use crate::{bundle, project};
 
@@ -107,7 +107,7 @@ pub(super) fn enter_all(arena: &Arena, also: &[String]) -> (Vec<Contestant>, Vec
         Ok(contestant) => contestants.push(contestant),
         Err(failure) => absent.push(failure.to_string()),
     };
-    consider(Ok(Contestant::floor(arena)));
+    consider(Contestant::floor(arena));
     consider(Contestant::runtime(arena, "sandboxd", Some(project::binary())));
     for name in ["crun", "runc"].into_iter().chain(also.iter().map(String::as_str)) {
         consider(Contestant::runtime(arena, name, find_program(name)));
@@ -116,30 +116,25 @@ pub(super) fn enter_all(arena: &Arena, also: &[String]) -> (Vec<Contestant>, Vec
 }
 
 impl Contestant {
-    fn floor(arena: &Arena) -> Self {
+    fn floor(arena: &Arena) -> Result<Self> {
         let rootfs = arena.bundle.join("rootfs").to_string_lossy().into_owned();
         let mut arguments = vec![rootfs];
         if arena.lane == Lane::V2 {
             arguments.extend(["v2".to_owned(), format!("/sys/fs/cgroup/{ID}")]);
         } else {
             arguments.push("v1".into());
-            let entries = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-            let hierarchies = entries.filter(|entry| {
-                entry.file_type().is_ok_and(|kind| kind.is_dir())
-                    && entry.path().join("cgroup.procs").exists()
-                    && !entry.path().join("cgroup.controllers").exists()
-            });
-            arguments.extend(hierarchies.map(|entry| entry.path().join(ID).to_string_lossy().into_owned()));
+            let hierarchies = v1_hierarchies()?;
+            arguments.extend(hierarchies.iter().map(|point| point.join(ID).to_string_lossy().into_owned()));
         }
         let program = arena.floor.clone();
-        Self {
+        Ok(Self {
             name: "floor".into(),
             version: String::new(),
             program,
             arguments,
             bundle: String::new(),
             is_floor: true,
-        }
+        })
     }
 
     fn runtime(arena: &Arena, name: &str, program: Option<PathBuf>) -> Result<Self> {
