@@ -363,6 +363,8 @@ pub enum Descriptor {
     Process,
     /// An executable opened beforehand.
     Program,
+    /// There is none.
+    Absent,
     /// What a hook reads.
     Input,
     /// Where a hook writes.
@@ -380,6 +382,7 @@ impl std::fmt::Display for Descriptor {
             Self::Namespace(index) => write!(f, "namespace-{index}"),
             Self::Process => f.write_str("process"),
             Self::Program => f.write_str("program"),
+            Self::Absent => f.write_str("none"),
             Self::Input => f.write_str("input"),
             Self::Output => f.write_str("output"),
         }
@@ -398,7 +401,7 @@ impl Field for Descriptor {
     }
     #[cfg(feature = "std")]
     fn value(&self) -> Value {
-        Value::Text(self.to_string())
+        if *self == Self::Absent { Value::None } else { Value::Text(self.to_string()) }
     }
 }
 

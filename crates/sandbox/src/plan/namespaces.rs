@@ -157,13 +157,12 @@ fn plan_joins(steps: &mut Steps, joins: &[Join]) {
         .map(|join| Descriptor::Namespace(join.index as u16))
         .collect();
     if !joins.is_empty() {
-        let absent = Descriptor::Namespace(u16::MAX);
         steps.push(
             "/linux/namespaces",
             Step::JoinNamespaces {
                 namespaces: Descriptors(others),
-                user: descriptor(NamespaceKind::User).unwrap_or(absent),
-                mount: descriptor(NamespaceKind::Mount).unwrap_or(absent),
+                user: descriptor(NamespaceKind::User).unwrap_or(Descriptor::Absent),
+                mount: descriptor(NamespaceKind::Mount).unwrap_or(Descriptor::Absent),
             },
         );
     }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use init::Step;
 use init::wire::{NamespaceFlags, Value};
 use serde_json::{Map, json};
 
@@ -46,6 +47,7 @@ impl fmt::Display for PlannedStep {
             match value {
                 Value::None => {}
                 Value::Flag(false) => {}
+                Value::Number(0) if name == "slot" && matches!(self.step, Step::Bind { .. }) => {}
                 Value::Flag(true) => write!(f, " {name}")?,
                 Value::Number(number) if name == "mode" || name == "mask" => {
                     write!(f, " {name}={number:04o}")?

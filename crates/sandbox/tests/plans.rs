@@ -1,0 +1,186 @@
+//! Golden plans: a configuration and a host's facts, and what the kernel would be asked, in order. The diff of a golden
+//! file is the review of a change. `UPDATE=1 cargo test -p sandbox --test plans` writes them anew.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sandbox::cgroup::{CgroupPath, Hierarchies, V1Hierarchy, V2Hierarchy, plan_cgroup};
+use sandbox::host::HostFacts;
+use sandbox::plan::{PlanRequest, Purpose, plan};
+use sandbox::{CgroupManager, ContainerId, RootSwitch, SessionKeyring};
+use serde_json::{Value, json};
+use spec::config::CapabilitySet;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn host(cgroups: Hierarchies) -> HostFacts {
+    HostFacts {
+        cgroups: Some(cgroups),
+        bounding: CapabilitySet::from_bits(u64::MAX),
+        ignored_signals: 1 << 12,
+        ..HostFacts::default()
+    }
+}
+
+fn unified() -> Hierarchies {
+    let controllers = ["cpuset", "cpu", "io", "memory", "pids"].map(str::to_owned).to_vec();
+    let v2 = V2Hierarchy { mount_point: "/sys/fs/cgroup".into(), own_path: Some("/".into()), controllers };
+    Hierarchies { v2: Some(v2), v1: Vec::new() }
+}
+
+fn legacy() -> Hierarchies {
+    let hierarchy = |directory: &str, controllers: &[&str], name: Option<&str>| V1Hierarchy {
+        mount_point: format!("/sys/fs/cgroup/{directory}").into(),
+        own_path: Some("/".into()),
+        controllers: controllers.iter().map(|name| (*name).to_owned()).collect(),
+        name: name.map(str::to_owned),
+    };
+    let v1 = vec![
+        hierarchy("cpu,cpuacct", &["cpu", "cpuacct"], None),
+        hierarchy("cpuset", &["cpuset"], None),
+        hierarchy("memory", &["memory"], None),
+        hierarchy("devices", &["devices"], None),
+        hierarchy("freezer", &["freezer"], None),
+        hierarchy("pids", &["pids"], None),
+        hierarchy("systemd", &[], Some("systemd")),
+    ];
+    Hierarchies { v2: None, v1 }
+}
+
+/// The plan's text, its warnings first.
+fn plan_text(config: &[u8], cgroups: Hierarchies, purpose: Purpose) -> String {
+    let parsed = spec::parse_config(config).unwrap();
+    let config = parsed.config;
+    let id = ContainerId::new("golden").unwrap();
+    let host = host(cgroups);
+    let path = CgroupPath::new(config.linux.cgroups_path.as_ref(), &id).unwrap();
+    let hierarchies = host.cgroups.as_ref().unwrap();
+    let cgroup = plan_cgroup(CgroupManager::Cgroupfs, &config.linux.resources, &path, hierarchies).unwrap();
+    let request = PlanRequest {
+        id: &id,
+        bundle: "/bundle".into(),
+        purpose,
+        root_switch: RootSwitch::Pivot,
+        session_keyring: SessionKeyring::New,
+        preserve_fds: 0,
+        cgroup: Some(cgroup.value),
+    };
+    let plan = plan(&config, &host, request).unwrap();
+    let parse_warnings = parsed.warnings.iter().map(|it| format!("warning {}: {}\n", it.pointer, it.message));
+    let plan_warnings = plan
+        .warnings
+        .iter()
+        .map(|it| format!("warning {}: {}\n", it.pointer.as_deref().unwrap(), it.message));
+    parse_warnings.chain(plan_warnings).collect::<String>() + &plan.to_string()
+}
+
+fn check(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    let difference = golden.lines().zip(text.lines()).find(|(golden, now)| golden != now);
+    assert!(
+        golden == text,
+        "{name} differs from the golden file, first at {difference:?}; UPDATE=1 writes it anew\n{text}"
+    );
+}
+
+/// `base` with the members of `patch` in place of its own (RFC 7396).
+fn merged(base: &Value, patch: &Value) -> Value {
+    let (Value::Object(base), Value::Object(patch)) = (base, patch) else { return patch.clone() };
+    let mut result = base.clone();
+    for (key, value) in patch {
+        if value.is_null() {
+            result.remove(key);
+        } else {
+            result.insert(key.clone(), merged(base.get(key).unwrap_or(&Value::Null), value));
+        }
+    }
+    result.into()
+}
+
+#[test]
+fn bundles_planned_on_v2() {
+    for name in ["hello", "shell", "limits", "network", "pod/a", "pod/b"] {
+        let config = fs::read(repository().join("bundles").join(name).join("config.json")).unwrap();
+        let text = plan_text(&config, unified(), Purpose::Run);
+        check(&format!("bundle-{}.plan", name.replace('/', "-")), &text);
+    }
+}
+
+#[test]
+fn default_config_planned_on_v1_and_v2() {
+    let config = spec::default_config(None);
+    check("default-v2.plan", &plan_text(config.as_bytes(), unified(), Purpose::Create));
+    check("default-v1.plan", &plan_text(config.as_bytes(), legacy(), Purpose::Create));
+}
+
+#[test]
+fn features_planned() {
+    let base: Value = serde_json::from_str(
+        r#"{"ociVersion": "1.3.0", "root": {"path": "rootfs"},
+            "process": {"cwd": "/", "args": ["/bin/true"], "user": {"uid": 0, "gid": 0}},
+            "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}}"#,
+    )
+    .unwrap();
+    let cases = [
+        (
+            "user-namespace",
+            json!({"mounts": [{"destination": "/data", "type": "bind", "source": "/srv/data", "options": ["rbind", "ro"]}],
+                "linux": {"namespaces": [{"type": "mount"}, {"type": "user"}, {"type": "pid"}],
+                "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}],
+                "gidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}]}}),
+        ),
+        (
+            "joined-namespaces",
+            json!({"linux": {"namespaces": [{"type": "mount"}, {"type": "pid", "path": "/proc/7/ns/pid"},
+                {"type": "network", "path": "/run/netns/web"}, {"type": "ipc"}]}}),
+        ),
+        (
+            "joined-user-namespace",
+            json!({"linux": {"namespaces": [{"type": "mount"}, {"type": "user", "path": "/proc/7/ns/user"},
+                {"type": "pid"}, {"type": "time"}], "timeOffsets": {"boottime": {"secs": 5}}}}),
+        ),
+        ("no-namespaces", json!({"linux": {"namespaces": []}})),
+        (
+            "mounts",
+            json!({"mounts": [
+                {"destination": "/proc", "type": "proc", "source": "proc"},
+                {"destination": "/a", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "ro", "size=1m"]},
+                {"destination": "/b", "source": "data", "options": ["bind", "rro", "nosuid", "rslave"]},
+                {"destination": "/c", "source": "/srv", "options": ["rbind", "rw", "exec", "relatime", "private"]},
+                {"destination": "/c", "options": ["bind", "remount", "ro", "noexec"]},
+                {"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro", "nosuid"]}]}),
+        ),
+        (
+            "process",
+            json!({"hostname": "h", "domainname": "d", "process": {"cwd": "/srv", "args": ["server", "-v"],
+                "terminal": true, "consoleSize": {"height": 24, "width": 80}, "env": ["PATH=/bin", "A=b"],
+                "user": {"uid": 1000, "gid": 100, "umask": 7, "additionalGids": [5, 6]},
+                "capabilities": {"bounding": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"], "inheritable": ["CAP_CHOWN"],
+                    "effective": ["CAP_CHOWN"], "ambient": ["CAP_CHOWN"]},
+                "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 128}], "oomScoreAdj": 100,
+                "noNewPrivileges": true},
+                "linux": {"namespaces": [{"type": "mount"}, {"type": "uts"}, {"type": "network"}],
+                    "sysctl": {"net.ipv4.ip_forward": "1"}, "rootfsPropagation": "shared",
+                    "maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"],
+                    "devices": [{"path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200}]}}),
+        ),
+        (
+            "hooks-and-filter",
+            json!({"hooks": {"createRuntime": [{"path": "/bin/h"}], "createContainer": [{"path": "/bin/h"}],
+                "startContainer": [{"path": "/bin/h"}]},
+                "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+                    "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]}}}),
+        ),
+    ];
+    for (name, patch) in cases {
+        let config = merged(&base, &patch).to_string();
+        check(&format!("{name}.plan"), &plan_text(config.as_bytes(), unified(), Purpose::Create));
+    }
+}
