@@ -19,6 +19,7 @@ pub mod runtime;
 pub mod suite;
 pub mod sys;
 pub mod test;
+pub mod trace;
 pub mod tty;
 pub mod wait;
 

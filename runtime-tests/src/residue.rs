@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
@@ -20,6 +21,45 @@ pub fn delete_containers(test: &Test) {
         let _ = test.call(&["delete", "--force", id]).output();
     }
     let _ = processes_of(test).iter().all(|process| process.wait_exit(DEADLINE));
+}
+
+/// The name of a program file for hooks whose zombies are to be reaped: as much of the token as a process name takes.
+#[must_use]
+pub fn hook_name(test: &Test) -> &str {
+    &test.token[..test.token.len().min(15)]
+}
+
+/// Waits for the ends of the test's processes, and reaps those that became this process's children.
+pub fn settle(test: &Test, deadline: Duration) {
+    let end = Instant::now() + deadline;
+    reap_orphans(test);
+    for process in processes_of(test) {
+        let _ = process.wait_exit(end.saturating_duration_since(Instant::now()));
+    }
+    reap_orphans(test);
+}
+
+/// Reaps this test's exited processes that became children of this process, as pid 1 would: those of a runtime that
+/// was killed. An exited one shows little: its cgroup on v2, and its name, which is a hook's or, before the hook's
+/// execve, the runtime's.
+pub fn reap_orphans(test: &Test) {
+    let runtime = test.runtime.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for pid in all_pids() {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        let is_child = line("PPid:").trim() == std::process::id().to_string();
+        if !is_child || !line("State:").trim().starts_with('Z') {
+            continue;
+        }
+        let name = line("Name:").trim();
+        let in_namespace = line("NSpid:").split_whitespace().count() > 1;
+        if name == hook_name(test)
+            || (in_namespace && name == runtime)
+            || has_token(pid, "cgroup", &test.token)
+        {
+            let _ = Process::open(pid).map(|process| process.reap());
+        }
+    }
 }
 
 /// What is left of a test, one line each; empty when nothing is.
@@ -38,8 +78,17 @@ pub fn find(test: &Test) -> Vec<String> {
         left.push(format!("cgroup: {}", directory.display()));
     }
     for process in processes_of(test) {
-        let line = fs::read_to_string(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-        left.push(format!("process {}: {}", process.pid, line.replace('\0', " ")));
+        let file =
+            |name: &str| fs::read_to_string(format!("/proc/{}/{name}", process.pid)).unwrap_or_default();
+        let state =
+            file("status").lines().find(|line| line.starts_with("State")).unwrap_or_default().to_owned();
+        let line = file("cmdline").replace('\0', " ");
+        left.push(format!(
+            "process {} ({}, {state}, in {}): {line}",
+            process.pid,
+            file("comm").trim(),
+            file("wchan")
+        ));
     }
     for path in files_below(&test.root()) {
         left.push(format!("state: {}", path.display()));
@@ -83,10 +132,6 @@ pub fn scrub(test: &Test) {
 fn processes_of(test: &Test) -> Vec<Process> {
     let ours = own_namespace("mnt");
     let marker = format!("{TOKEN_VARIABLE}={}", test.token);
-    let has_token = |pid: i32, file: &str, token: &str| {
-        let content = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        content.windows(token.len()).any(|window| window == token.as_bytes())
-    };
     let is_of_test = |pid: i32| {
         has_token(pid, "cgroup", &test.token)
             || has_token(pid, "environ", &marker)
@@ -102,6 +147,12 @@ fn processes_of(test: &Test) -> Vec<Process> {
         .filter_map(|pid| Process::open(pid).ok())
         .filter(alive)
         .collect()
+}
+
+/// Whether a `/proc` file of the process has the token in it.
+fn has_token(pid: i32, file: &str, token: &str) -> bool {
+    let content = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    content.windows(token.len()).any(|window| window == token.as_bytes())
 }
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {

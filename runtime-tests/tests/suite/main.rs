@@ -4,6 +4,7 @@
 mod cgroup;
 mod cli;
 mod devices;
+mod faults;
 mod hooks;
 mod lifecycle;
 mod mounts;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         seccomp::cases(),
         tty::cases(),
         cli::cases(),
+        faults::cases(),
     ];
     runtime_tests::suite::main(suites.into_iter().flatten().collect())
 }

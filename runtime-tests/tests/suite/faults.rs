@@ -1,0 +1,138 @@
+//! The runtime killed at every system call of a command: `delete --force` then leaves nothing, and the id is free.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use runtime_tests::command::Call;
+use runtime_tests::trace::{End, kill_before};
+use runtime_tests::{Bundle, Case, Test, Verdict, residue};
+use serde_json::json;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let case = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("faults::{name}"), run).only_ours();
+    vec![
+        case("create_killed_at_every_system_call", create_killed),
+        case("create_with_hooks_killed_at_every_system_call", create_with_hooks_killed),
+        case("create_in_a_user_namespace_killed_at_every_system_call", create_in_user_namespace_killed),
+        case("start_killed_at_every_system_call", start_killed),
+        case("delete_killed_at_every_system_call", delete_killed),
+        case("run_detached_killed_at_every_system_call", run_killed),
+    ]
+}
+
+/// More than a command makes; one that makes more is a loop.
+const MOST_CALLS: usize = 5000;
+
+/// How long what a killed runtime leaves running may take to end, once it was deleted.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Kills a command at each of its system calls in turn. Before each, `prepare` makes the container that it is about.
+fn kill_everywhere(
+    t: &Test,
+    prepare: impl Fn(&str),
+    command: impl Fn(&str) -> Call,
+    bundle: &Bundle,
+) -> Verdict {
+    let id = t.fresh_id();
+    for at in 0..MOST_CALLS {
+        prepare(&id);
+        let end = kill_before(command(&id), at);
+        let place = match &end {
+            End::Killed(number) => format!("killed before its system call {at} (number {number})"),
+            End::Exited(..) => "not killed".to_owned(),
+        };
+        residue::reap_orphans(t);
+        // What can be asked of it is answered: a state, or that there is none.
+        let state = t.call(&["state", &id]).output();
+        assert!(
+            state.status.success() || state.stderr.contains("does not exist"),
+            "{place}: state has neither an answer nor says that it does not exist: {state}"
+        );
+        let delete = t.call(&["delete", "--force", &id]).start();
+        while !delete.process.wait_exit(Duration::from_millis(20)) {
+            // A pid namespace ends when its processes are reaped; a killed runtime's children are the test's to reap.
+            residue::reap_orphans(t);
+        }
+        let deleted = delete.wait();
+        assert!(deleted.status.success(), "{place}: {deleted}");
+        residue::settle(t, SETTLE);
+        let left = residue::find(t);
+        assert!(left.is_empty(), "{place}, then deleted by force; left behind:\n{}", left.join("\n"));
+        t.call(&["create", "--bundle", bundle.path.to_str().unwrap(), &id]).ok();
+        if at % 8 == 0 {
+            t.call(&["start", &id]).ok();
+        }
+        t.call(&["delete", "--force", &id]).ok();
+        residue::settle(t, SETTLE);
+        if let End::Exited(status, calls) = end {
+            assert_eq!(status, 0, "the command failed by itself");
+            // How many there are depends on when events arrive: this run had no more than were tried.
+            assert!(calls <= at);
+            assert!(at > 50, "only {at} system calls: is this the command's own process?");
+            return Ok(());
+        }
+    }
+    panic!("more than {MOST_CALLS} system calls")
+}
+
+fn create(t: &Test, bundle: &Bundle, id: &str) -> Call {
+    t.call(&["create", "--bundle", bundle.path.to_str().unwrap(), id])
+}
+
+fn create_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    kill_everywhere(t, |_| (), |id| create(t, &b, id), &b)
+}
+
+fn create_with_hooks_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let hook = t.dir.join(residue::hook_name(t));
+    fs::write(&hook, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    for point in ["createRuntime", "createContainer", "poststop"] {
+        b.hook(point, json!({"path": hook}));
+    }
+    b.write();
+    let pid_file = t.dir.join("pid");
+    let flags = ["--pid-file", pid_file.to_str().unwrap()];
+    kill_everywhere(
+        t,
+        |_| (),
+        |id| t.call(&["create", "--bundle", b.path.to_str().unwrap()]).args(flags).args([id]),
+        &b,
+    )
+}
+
+fn create_in_user_namespace_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let map = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+    b.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    b.stays().write();
+    kill_everywhere(t, |_| (), |id| create(t, &b, id), &b)
+}
+
+fn start_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    kill_everywhere(t, |id| drop(create(t, &b, id).ok()), |id| t.call(&["start", id]), &b)
+}
+
+fn delete_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    let prepare = |id: &str| {
+        create(t, &b, id).ok();
+        t.call(&["start", id]).ok();
+    };
+    kill_everywhere(t, prepare, |id| t.call(&["delete", "--force", id]), &b)
+}
+
+fn run_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    let run = |id: &str| t.call(&["run", "--detach", "--bundle", b.path.to_str().unwrap(), id]);
+    kill_everywhere(t, |_| (), run, &b)
+}
