@@ -52,7 +52,8 @@ pub(super) fn launch(
     let mut record = intend(&entry, &prepared)?;
     let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
     record.cgroup = claim.as_ref().map(|claim| claim.record().clone());
-    entry.write(&record)?;
+    // The parser has read it as UTF-8.
+    entry.write_intent(&record, &String::from_utf8_lossy(&prepared.config_bytes))?;
 
     let mut warnings = Vec::new();
     let cgroup = match claim {
@@ -110,10 +111,9 @@ fn check_console(request: &CreateRequest, prepared: &Prepared) -> Result<()> {
     }
 }
 
-/// The intent and the config, on disk before anything else is done.
+/// What is going to be, as it is recorded before anything is done.
 fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    entry.write_config(&prepared.config_bytes)?;
     let steps = &prepared.plan.steps;
     let gate = steps.iter().position(|planned| matches!(planned.step, Step::AwaitStart { .. }));
     Ok(Record {

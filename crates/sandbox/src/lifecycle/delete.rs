@@ -96,7 +96,7 @@ fn poststop(entry: &Entry, record: &Record) -> Result<Vec<Warning>> {
     if !record.poststop {
         return Ok(Vec::new());
     }
-    let config = spec::parse_config(&entry.read_config()?)?.config;
+    let config = spec::parse_config(entry.read_config()?.as_bytes())?.config;
     let container = Container::with_status(entry.id(), record, Status::Stopped, false);
     let run = HookRun {
         point: HookPoint::Poststop,

@@ -35,7 +35,7 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> 
         Status::Stopped => return Err(Error::status("cannot start a container that has stopped")),
         Status::Creating => return Err(Error::status("cannot start a container that is being created")),
     }
-    let config = spec::parse_config(&entry.read_config()?)?.config;
+    let config = spec::parse_config(entry.read_config()?.as_bytes())?.config;
     if config.process.is_none() {
         return Err(Error::Request(
             "cannot start a container without a process (from /process): it is required at start",

@@ -10,22 +10,22 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{
-    AtFlags, Dir, FlockOperation, Mode, OFlags, fchmod, flock, fstat, mkdirat, open, openat, renameat,
-    statat, unlinkat,
+    AtFlags, Dir, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, open, openat, renameat, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::Record;
 use super::record::SCHEMA;
-use super::{Phase, Record};
 use crate::ContainerId;
 use crate::error::{Error, Result};
 
 const RECORD: &str = "state.json";
-/// What is recorded before init exists. A name of its own: replacing a file makes some file systems (ext4) write it out.
+/// What is recorded before anything exists, with the config that counts from then on. A name of its own: replacing a
+/// file makes some file systems (ext4) write it out at once.
 const INTENT: &str = "intent.json";
 const NEW_RECORD: &str = ".state.json.new";
-const CONFIG: &str = "config.json";
 /// The gate's name in a container's directory.
 pub(crate) const GATE: &str = "start.sock";
 
@@ -151,7 +151,7 @@ impl StateRoot {
     pub fn remove(&self, entry: &Entry) -> Result<()> {
         let error = |errno: Errno| Error::file("remove", self.path.join(&*entry.id), errno.into());
         // The record goes last: as long as something is left, so is what tells of it.
-        for name in [CONFIG, RECORD, INTENT] {
+        for name in [RECORD, INTENT] {
             match unlinkat(&entry.directory, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(error(errno)),
@@ -230,34 +230,36 @@ impl Entry {
     /// # Errors
     /// [`Error::State`] where it is not readable.
     pub fn read(&self) -> Result<Option<Record>> {
-        let bytes = match self.read_file(RECORD)? {
-            Some(bytes) => bytes,
-            None => match self.read_file(INTENT)? {
-                Some(bytes) => bytes,
-                // It may have become a record since.
-                None => match self.read_file(RECORD)? {
-                    Some(bytes) => bytes,
-                    None => return Ok(None),
-                },
+        let record = match self.read_file(RECORD)? {
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| Error::State { reason: format!("{RECORD}: {error}") })?,
+            None => match self.read_intent()? {
+                Some(intent) => intent.record,
+                None => return Ok(None),
             },
         };
-        let record: Record = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::State { reason: format!("{RECORD}: {error}") })?;
         if record.schema != SCHEMA {
-            return Err(Error::State { reason: format!("{RECORD}: unknown schema {}", record.schema) });
+            return Err(Error::State { reason: format!("unknown schema {}", record.schema) });
         }
         if record.id != **self.id() {
-            return Err(Error::State { reason: format!("{RECORD}: it is of container {:?}", record.id) });
+            return Err(Error::State { reason: format!("it is of container {:?}", record.id) });
         }
         Ok(Some(record))
     }
 
-    /// The copy of the config.
+    /// The config as it was at `create`.
     ///
     /// # Errors
     /// [`Error::State`] where it is missing or not readable.
-    pub fn read_config(&self) -> Result<Vec<u8>> {
-        self.read_file(CONFIG)?.ok_or_else(|| Error::State { reason: format!("{CONFIG} is missing") })
+    pub fn read_config(&self) -> Result<String> {
+        let missing = || Error::State { reason: format!("{INTENT} is missing") };
+        Ok(self.read_intent()?.ok_or_else(missing)?.config)
+    }
+
+    /// The intent; `None` where it is missing or not whole: then nothing was done yet.
+    fn read_intent(&self) -> Result<Option<Intent>> {
+        let bytes = self.read_file(INTENT)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
@@ -278,25 +280,23 @@ impl Entry {
         Ok(Some(bytes))
     }
 
-    /// Records: the file appears whole, or not at all.
+    /// Records what is going to be done, and the config. Nothing may be done before this returns; until then the file
+    /// may be there in part, and is as if it weren't.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write_intent(&self, record: &Record, config: &str) -> Result<()> {
+        self.write_file(INTENT, &encode(&IntentRef { record, config })?)
+    }
+
+    /// Records init: the file appears whole, or not at all.
     ///
     /// # Errors
     /// The file can't be written.
     pub fn write(&self, record: &Record) -> Result<()> {
-        let json = serde_json::to_vec(record)
-            .map_err(|error| Error::State { reason: format!("encode {RECORD}: {error}") })?;
-        let name = if record.phase == Phase::Creating { INTENT } else { RECORD };
-        self.write_file(NEW_RECORD, &json)?;
-        renameat(&self.directory, NEW_RECORD, &self.directory, name)
-            .map_err(|errno| Error::file("rename", name, errno.into()))
-    }
-
-    /// Keeps the config that counts from now on.
-    ///
-    /// # Errors
-    /// The file can't be written.
-    pub fn write_config(&self, bytes: &[u8]) -> Result<()> {
-        self.write_file(CONFIG, bytes)
+        self.write_file(NEW_RECORD, &encode(record)?)?;
+        renameat(&self.directory, NEW_RECORD, &self.directory, RECORD)
+            .map_err(|errno| Error::file("rename", RECORD, errno.into()))
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -312,23 +312,28 @@ impl Entry {
         PathBuf::from(format!("/proc/self/fd/{}/{GATE}", self.directory.as_raw_fd()))
     }
 
-    /// Nobody but the owner may connect.
-    ///
-    /// # Errors
-    /// fchmod does not succeed.
-    pub fn protect(&self) -> io::Result<()> {
-        fchmod(&self.directory, Mode::RWXU).map_err(Into::into)
-    }
-
     /// Removes the gate, where there is one.
     pub fn remove_gate(&self) {
         let _ = unlinkat(&self.directory, GATE, AtFlags::empty());
     }
+}
 
-    /// Whether the record says that init was made.
-    pub fn phase(&self) -> Result<Option<Phase>> {
-        Ok(self.read()?.map(|record| record.phase))
-    }
+/// `intent.json`, as read.
+#[derive(serde::Deserialize)]
+struct Intent {
+    record: Record,
+    config: String,
+}
+
+/// `intent.json`, as written.
+#[derive(serde::Serialize)]
+struct IntentRef<'a> {
+    record: &'a Record,
+    config: &'a str,
+}
+
+fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| Error::State { reason: format!("encode: {error}") })
 }
 
 impl AsFd for Entry {

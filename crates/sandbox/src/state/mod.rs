@@ -1,7 +1,7 @@
 //! The state directory: what is known of each container, on disk.
 //!
-//! Runs in the runtime. One directory a container, `ROOT/ID` (0700), which is its lock too; in it `intent.json`
-//! and then `state.json`, which appear whole, `config.json`, the copy that counts from `create` on, and `start.sock`, the gate of a created
+//! Runs in the runtime. One directory a container, `ROOT/ID` (0700), which is its lock too; in it `intent.json`,
+//! with the config that counts from `create` on, then `state.json`, which appears whole, and `start.sock`, the gate of a created
 //! container. The intent is recorded before the first outside effect.
 
 mod directory;
