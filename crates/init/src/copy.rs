@@ -34,8 +34,11 @@ fn copy_entries(from: i32, to: i32, depth: u32) -> sys::Result<()> {
         }
         let mut entries = &buffer[..length];
         // struct linux_dirent64: inode (8), offset (8), record length (2), type (1), name.
-        while let Some(record) = entries.get(16..18).map(|size| usize::from(size[0]) | usize::from(size[1]) << 8) {
-            let Some(name) = entries.get(19..record).and_then(|name| CStr::from_bytes_until_nul(name).ok()) else {
+        while let Some(record) =
+            entries.get(16..18).map(|size| usize::from(size[0]) | usize::from(size[1]) << 8)
+        {
+            let Some(name) = entries.get(19..record).and_then(|name| CStr::from_bytes_until_nul(name).ok())
+            else {
                 break;
             };
             if !matches!(name.to_bytes(), b"." | b"..") {

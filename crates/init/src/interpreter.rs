@@ -138,8 +138,17 @@ impl Init {
             ),
             Step::OpenRoot { path, opened } => self.open_root(path, opened),
             Step::OpenRootDirectory { path } => self.open_root_directory(path),
-            Step::Mount { fstype, source, target, attributes, options, copy_up, propagation } => self
-                .mount(&NewMount { fstype, source, target, attributes: attributes.0, options, copy_up, propagation }),
+            Step::Mount { fstype, source, target, attributes, options, copy_up, propagation } => {
+                self.mount(&NewMount {
+                    fstype,
+                    source,
+                    target,
+                    attributes: attributes.0,
+                    options,
+                    copy_up,
+                    propagation,
+                })
+            }
             Step::Bind {
                 source,
                 target,
@@ -240,7 +249,9 @@ impl Init {
 
     /// Clones a host path into a slot; slot 1 gets the path itself, as the place to attach slot 0 to.
     fn open_source(&mut self, slot: u32, source: &core::ffi::CStr, recursive: bool) -> sys::Result<()> {
-        let Some(place) = self.slots.get_mut(slot as usize) else { return sys::refuse(Call::Plan, flag::EMFILE) };
+        let Some(place) = self.slots.get_mut(slot as usize) else {
+            return sys::refuse(Call::Plan, flag::EMFILE);
+        };
         *place = clone_host_path(source, recursive)?;
         if slot == 0 {
             self.slots[1] = sys::openat2(flag::AT_FDCWD, source, flag::O_PATH, 0, 0)?;

@@ -45,7 +45,12 @@ pub struct BindMount<'a> {
 }
 
 /// A detached mount of a new instance of a file system.
-pub fn new_instance(fstype: &CStr, source: &CStr, mut options: StrsRef<'_>, attributes: u64) -> sys::Result<i32> {
+pub fn new_instance(
+    fstype: &CStr,
+    source: &CStr,
+    mut options: StrsRef<'_>,
+    attributes: u64,
+) -> sys::Result<i32> {
     let context = sys::fsopen(fstype)?;
     if !source.is_empty() {
         sys::fsconfig_set(context, c"source", source)?;
@@ -91,8 +96,7 @@ impl Init {
             0 => clone_host_path(bind.source, bind.recursive)?,
             slot => self.slots[slot as usize],
         };
-        let make =
-            if sys::stat(tree, c"")?.kind() == flag::S_IFDIR { Make::Directory } else { Make::File };
+        let make = if sys::stat(tree, c"")?.kind() == flag::S_IFDIR { Make::Directory } else { Make::File };
         let target = resolve::open_or_make(self.root, bind.target, make)?;
         self.check_not_in_proc(bind, tree, target)?;
         let (set, clear) = bind.attributes;
@@ -133,7 +137,13 @@ impl Init {
     }
 
     /// Changes the attributes of what is mounted at a path.
-    pub fn set_attributes(&mut self, target: &CStr, recursive: bool, set: u64, clear: u64) -> sys::Result<()> {
+    pub fn set_attributes(
+        &mut self,
+        target: &CStr,
+        recursive: bool,
+        set: u64,
+        clear: u64,
+    ) -> sys::Result<()> {
         let mount = resolve::open(self.root, target)?;
         sys::mount_setattr(mount, c"", recursive, set, clear, 0)?;
         self.discard(mount);

@@ -97,7 +97,8 @@ pub fn open_or_make_ordinary(root: i32, path: &CStr) -> sys::Result<i32> {
 pub fn open_parent<'a>(root: i32, path: &'a CStr) -> sys::Result<(i32, &'a CStr)> {
     let bytes = path.to_bytes();
     let slash = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-    let name = path.to_bytes_with_nul().get(slash + 1..).and_then(|rest| CStr::from_bytes_with_nul(rest).ok());
+    let name =
+        path.to_bytes_with_nul().get(slash + 1..).and_then(|rest| CStr::from_bytes_with_nul(rest).ok());
     let Some(name) = name.filter(|name| !matches!(name.to_bytes(), b"" | b"." | b"..")) else {
         return sys::refuse(Call::CheckRoot, flag::EINVAL);
     };

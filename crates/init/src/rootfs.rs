@@ -12,12 +12,10 @@ impl Init {
     /// Binds the root file system onto itself, with what is mounted below: `pivot_root(2)` wants a mount, and what is
     /// mounted in it from here on must not reach the host's tree.
     pub fn open_root(&mut self, path: &CStr, opened: bool) -> sys::Result<()> {
-        let tree = if opened {
-            self.slots[0]
-        } else {
-            sys::clone_tree(flag::AT_FDCWD, path, flag::AT_RECURSIVE)?
-        };
-        let target = if opened { self.slots[1] } else { sys::openat2(flag::AT_FDCWD, path, flag::O_PATH, 0, 0)? };
+        let tree =
+            if opened { self.slots[0] } else { sys::clone_tree(flag::AT_FDCWD, path, flag::AT_RECURSIVE)? };
+        let target =
+            if opened { self.slots[1] } else { sys::openat2(flag::AT_FDCWD, path, flag::O_PATH, 0, 0)? };
         sys::attach(tree, target)?;
         self.root = tree;
         Ok(())
