@@ -3,13 +3,15 @@
 //! Thin: [`args`] says what the user said, [`commands`] what it means; the work is the library's. What goes wrong is
 //! one line on stderr and, where asked for, one in the log ([`log`]).
 
-#![no_main]
+// The test harness brings a main of its own; with another beside it no test would run.
+#![cfg_attr(not(test), no_main)]
 
 mod args;
 mod commands;
 mod error;
 mod foreground;
 mod log;
+#[cfg(not(test))]
 mod sys;
 mod terminal;
 
@@ -19,6 +21,11 @@ use std::io::{self, Write as _};
 use args::{CommandLine, Request};
 use error::{Context as _, Failure, Result};
 use log::Log;
+
+#[cfg(test)]
+fn main() {
+    run();
+}
 
 /// What the command line says; the exit code.
 fn run() -> u8 {
