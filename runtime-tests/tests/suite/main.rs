@@ -9,6 +9,7 @@ mod hooks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod podman;
 mod process;
 mod seccomp;
 mod tty;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         seccomp::cases(),
         tty::cases(),
         cli::cases(),
+        podman::cases(),
         faults::cases(),
     ];
     runtime_tests::suite::main(suites.into_iter().flatten().collect())

@@ -1,0 +1,395 @@
+//! Real podman over the runtime, in a network and mount namespace of its own; the same through the distribution's runc,
+//! so that the tests are known to be right.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use runtime_tests::procfs::status_field;
+use runtime_tests::tty::Master;
+use runtime_tests::wait::Fifo;
+use runtime_tests::{Call, Case, Lane, Runtime, Skip, Test, Verdict};
+
+type Check = fn(&Podman<'_>) -> Verdict;
+
+const CHECKS: &[(&str, Check)] = &[
+    ("run_rm_prints_and_removes", run_rm),
+    ("run_returns_the_exit_status", run_status),
+    ("run_on_a_terminal", run_on_terminal),
+    ("run_detached_and_logs", run_detached),
+    ("run_memory_limit", run_memory),
+    ("run_pids_limit", run_pids),
+    ("run_read_only", run_read_only),
+    ("run_cap_drop_all", run_cap_drop),
+    ("run_volume", run_volume),
+    ("run_default_seccomp_profile", run_seccomp),
+    ("run_bridge_network", run_bridge),
+    ("run_published_port", run_port),
+    ("run_missing_command_is_127", run_missing),
+    ("run_command_that_is_not_executable_is_126", run_not_executable),
+    ("run_podmans_own_error_is_125", run_own_error),
+    ("run_user_environment_and_directory", run_user),
+    ("run_tmpfs_copies_up", run_tmpfs),
+    ("run_init", run_init),
+    ("run_in_a_user_namespace", run_user_namespace),
+    ("create_start_stop_inspect", create_start_stop),
+    ("run_interactive_reads_stdin", run_stdin),
+    ("run_device_and_sysctl", run_device),
+];
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    for (name, check) in CHECKS {
+        all.push(Case::new(format!("podman::{name}"), move |t| with_podman(t, &t.runtime, *check)));
+    }
+    for (name, check) in CHECKS {
+        all.push(Case::new(format!("podman::runc_{name}"), move |t| {
+            if t.runtime.name == "runc" {
+                return Err(Skip::new("runc is the runtime under test"));
+            }
+            let runc = Runtime::at(Path::new("runc")).map_err(|_| Skip::new("runc is not installed"))?;
+            with_podman(t, &runc, *check)
+        }));
+    }
+    all
+}
+
+fn with_podman(t: &Test, runtime: &Runtime, check: Check) -> Verdict {
+    for program in ["podman", "conmon", "nsenter", "unshare", "ip", "tar"] {
+        t.needs_program(program)?;
+    }
+    if runtime.name == "crun" && t.lane == Lane::Hybrid {
+        return Err(Skip::new("crun refuses hybrid cgroups"));
+    }
+    let podman = Podman::start(t, runtime);
+    check(&podman)
+}
+
+/// A podman with storage, configuration and namespaces of its own, and one image.
+struct Podman<'t> {
+    test: &'t Test,
+    dir: PathBuf,
+    runtime: String,
+    holder: Child,
+}
+
+impl<'t> Podman<'t> {
+    fn start(test: &'t Test, runtime: &Runtime) -> Self {
+        let dir = test.dir.join("p");
+        for sub in ["home", "tmp", "networks"] {
+            fs::create_dir_all(dir.join(sub)).unwrap();
+        }
+        let limits = if test.lane == Lane::V2 { "pids_limit = 0\n" } else { "" };
+        // Hard limits cannot be raised where CAP_SYS_RESOURCE is missing: those that podman asks for are bounded.
+        let conf = format!(
+            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n{limits}\
+             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nruntime = \"{0}\"\n\
+             runtime_supports_json = [\"{0}\"]\nimage_copy_tmp_dir = \"{2}/tmp\"\n\
+             [engine.runtimes]\n\"{0}\" = [\"{1}\"]\n\
+             [network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{2}/networks\"\n",
+            runtime.name,
+            runtime.path.display(),
+            dir.display()
+        );
+        fs::write(dir.join("containers.conf"), conf).unwrap();
+        let storage = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{0}/root\"\nrunroot = \"{0}/run\"\n",
+            dir.display()
+        );
+        fs::write(dir.join("storage.conf"), storage).unwrap();
+        let ready = dir.join("ready");
+        let mut fifo = Fifo::create(&ready);
+        let holder = Command::new("unshare")
+            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
+            .args(["ip link set lo up; echo ready >\"$0\"; exec sleep 1000"])
+            .arg(&ready)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        assert_eq!(fifo.line(), "ready");
+        let podman = Self { test, dir, runtime: runtime.name.clone(), holder };
+        let bundle = test.bundle();
+        // Its busybox is shared with every bundle: tar wants a file that nobody links meanwhile.
+        let busybox = bundle.inside("/bin/busybox");
+        fs::copy(&busybox, podman.dir.join("busybox")).unwrap();
+        fs::rename(podman.dir.join("busybox"), &busybox).unwrap();
+        let archive = podman.dir.join("image.tar");
+        Call::new(["tar", "-C", bundle.rootfs().to_str().unwrap(), "-cf", archive.to_str().unwrap(), "."])
+            .ok();
+        podman
+            .call(&["import", "--change", "CMD [\"/bin/sh\"]", archive.to_str().unwrap(), "localhost/bb"])
+            .ok();
+        podman
+    }
+
+    fn call(&self, args: &[&str]) -> Call {
+        let pid = self.holder.id().to_string();
+        let path = |sub: &str| self.dir.join(sub).to_str().unwrap().to_owned();
+        Call::new(["nsenter", "--target", &pid, "--net", "--mount", "podman"])
+            .args(["--root", &path("root"), "--runroot", &path("run"), "--tmpdir", &path("tmp")])
+            .args(["--runtime", &self.runtime, "--log-level", "error"])
+            .args(args)
+            .env("CONTAINERS_CONF", path("containers.conf"))
+            .env("CONTAINERS_STORAGE_CONF", path("storage.conf"))
+            .env("HOME", path("home"))
+            .env("TMPDIR", path("tmp"))
+            .env(runtime_tests::test::TOKEN_VARIABLE, &self.test.token)
+            .cwd(&self.dir)
+    }
+
+    /// `run` with flags, the image, and a script.
+    fn run(&self, flags: &[&str], script: &str) -> Call {
+        let parent = self.parent();
+        self.call(&["run", "--cgroup-parent", &parent]).args(flags).args(["localhost/bb", "sh", "-c", script])
+    }
+
+    /// A cgroup parent with the token in its name.
+    fn parent(&self) -> String {
+        format!("/{}", self.test.token)
+    }
+
+    /// Without a network, which most of these need not wait for.
+    fn run_rm(&self, flags: &[&str], script: &str) -> Call {
+        self.run(&[&["--rm", "--network=none"], flags].concat(), script)
+    }
+}
+
+impl Drop for Podman<'_> {
+    fn drop(&mut self) {
+        let _ = self.call(&["rm", "--force", "--all", "--time", "0"]).output();
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+        runtime_tests::residue::settle(self.test, std::time::Duration::from_secs(5));
+        for directory in self.test.cgroups().directories_named(&self.test.token) {
+            // podman leaves the parent that it was given, and conmon's below it.
+            let _ = fs::remove_dir(directory.join("conmon"));
+            let _ = fs::remove_dir(&directory);
+        }
+    }
+}
+
+fn run_rm(p: &Podman<'_>) -> Verdict {
+    assert_eq!(p.run_rm(&[], "echo hello; hostname | wc -c").ok().lines(), ["hello", "13"]);
+    assert_eq!(p.call(&["ps", "--all", "--quiet"]).ok().text(), "");
+    Ok(())
+}
+
+fn run_status(p: &Podman<'_>) -> Verdict {
+    let _ = p.run_rm(&[], "exit 3").output().exits(3);
+    let _ = p.run_rm(&[], "kill -9 $$; sleep 1; exit 4").output().exits(4);
+    Ok(())
+}
+
+fn run_on_terminal(p: &Podman<'_>) -> Verdict {
+    p.test.needs_program("setsid")?;
+    let (mut master, peer) = Master::pair();
+    master.resize(30, 100);
+    let call = p
+        .run_rm(&["-it"], "tty; echo ready; read word; stty size; echo got-$word; exit 7")
+        .through(["setsid", "--ctty", "--wait"])
+        .stdin_file(peer.try_clone().unwrap())
+        .stdout_file(peer);
+    let running = call.start();
+    let text = master.until("ready");
+    assert!(text.contains("/dev/pts/0"), "{text:?}");
+    master.type_line("typed");
+    let text = master.until("got-typed");
+    assert!(text.contains("30 100"), "{text:?}");
+    let _ = running.wait().exits(7);
+    Ok(())
+}
+
+fn run_detached(p: &Podman<'_>) -> Verdict {
+    let id = p.run(&["-d", "--network=none"], "echo out; echo err >&2; exit 5").ok().text().to_owned();
+    assert_eq!(p.call(&["wait", &id]).ok().text(), "5");
+    let logs = p.call(&["logs", &id]).ok();
+    assert_eq!((logs.stdout.as_str(), logs.stderr.as_str()), ("out\n", "err\n"));
+    p.call(&["rm", &id]).ok();
+    Ok(())
+}
+
+fn run_memory(p: &Podman<'_>) -> Verdict {
+    p.test.needs_controller("memory")?;
+    let file = if p.test.cgroups().uses_v2("memory") { "memory.max" } else { "memory/memory.limit_in_bytes" };
+    let output = p.run_rm(&["--memory=50m"], &format!("cat /sys/fs/cgroup/{file}")).ok();
+    assert_eq!(output.text(), "52428800");
+    let _ = p
+        .run_rm(&["--memory=20m", "--memory-swap=20m"], "exec dd if=/dev/zero of=/dev/null bs=64M count=1")
+        .output()
+        .exits(137);
+    Ok(())
+}
+
+fn run_pids(p: &Podman<'_>) -> Verdict {
+    p.test.needs_controller("pids")?;
+    let file = if p.test.cgroups().uses_v2("pids") { "pids.max" } else { "pids/pids.max" };
+    let output = p.run_rm(&["--pids-limit=42"], &format!("cat /sys/fs/cgroup/{file}")).ok();
+    assert_eq!(output.text(), "42");
+    Ok(())
+}
+
+fn run_read_only(p: &Podman<'_>) -> Verdict {
+    let script = "echo x >/new || echo read-only; echo x >/tmp/new && echo tmp; echo x >/run/new && echo run";
+    assert_eq!(p.run_rm(&["--read-only"], script).ok().lines(), ["read-only", "tmp", "run"]);
+    Ok(())
+}
+
+fn run_cap_drop(p: &Podman<'_>) -> Verdict {
+    let output = p.run_rm(&["--cap-drop=all"], "cat /proc/self/status").ok();
+    for set in ["CapBnd", "CapEff", "CapPrm", "CapInh", "CapAmb"] {
+        assert_eq!(status_field(&output.stdout, set), "0".repeat(16), "{set}");
+    }
+    Ok(())
+}
+
+fn run_volume(p: &Podman<'_>) -> Verdict {
+    let host = p.dir.join("volume");
+    fs::create_dir(&host).unwrap();
+    fs::write(host.join("file"), "host\n").unwrap();
+    let volume = format!("{}:/v", host.display());
+    assert_eq!(p.run_rm(&["-v", &volume], "cat /v/file; echo new >/v/new").ok().text(), "host");
+    assert_eq!(fs::read_to_string(host.join("new")).unwrap(), "new\n");
+    let output = p.run_rm(&["-v", &format!("{volume}:ro")], "cat /v/file; echo x >/v/other").fails();
+    assert!(output.stderr.contains("Read-only file system"), "{output}");
+    let script = "echo kept >/named/file; cat /named/file";
+    assert_eq!(p.run_rm(&["-v", "named:/named"], script).ok().text(), "kept");
+    Ok(())
+}
+
+fn run_seccomp(p: &Podman<'_>) -> Verdict {
+    let filter = |flags: &[&str]| {
+        let output = p.run_rm(flags, "cat /proc/self/status").ok();
+        status_field(&output.stdout, "Seccomp")
+    };
+    assert_eq!(filter(&[]), "2");
+    assert_eq!(filter(&["--security-opt=seccomp=unconfined"]), "0");
+    let profile = p.dir.join("profile.json");
+    let rule = r#"{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}"#;
+    fs::write(&profile, format!(r#"{{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{rule}]}}"#)).unwrap();
+    let option = format!("--security-opt=seccomp={}", profile.display());
+    p.run_rm(&[&option], "mkdir /tmp/x").fails().says("No space left on device");
+    Ok(())
+}
+
+fn run_bridge(p: &Podman<'_>) -> Verdict {
+    let id = p.run(&["-d"], "exec sleep 1000").ok().text().to_owned();
+    let address =
+        p.call(&["inspect", "--format", "{{.NetworkSettings.IPAddress}}", &id]).ok().text().to_owned();
+    let gateway =
+        p.call(&["inspect", "--format", "{{.NetworkSettings.Gateway}}", &id]).ok().text().to_owned();
+    let script =
+        format!("ping -c1 -W5 {address} >/dev/null && ping -c1 -W5 {gateway} >/dev/null && echo both");
+    assert_eq!(p.run(&["--rm", "--cap-add=NET_RAW"], &script).ok().text(), "both");
+    Ok(())
+}
+
+fn run_port(p: &Podman<'_>) -> Verdict {
+    p.run(&["-d", "-p", "8080:80"], "echo served >/tmp/index.html; exec httpd -f -p 80 -h /tmp").ok();
+    let pid = p.holder.id().to_string();
+    let busybox = p.test.bundle().inside("/bin/busybox");
+    // The container's process is there when run returns, its socket a moment later.
+    let script =
+        "for i in $(seq 200); do \"$0\" wget -q -O - http://127.0.0.1:8080/index.html && exit; done; exit 1";
+    let output =
+        Call::new(["nsenter", "--target", &pid, "--net", "sh", "-c", script, busybox.to_str().unwrap()]).ok();
+    assert_eq!(output.text(), "served");
+    Ok(())
+}
+
+fn run_missing(p: &Podman<'_>) -> Verdict {
+    for command in ["no-such-command", "/no/such/command"] {
+        let call = p.call(&[
+            "run",
+            "--rm",
+            "--network=none",
+            "--cgroup-parent",
+            &p.parent(),
+            "localhost/bb",
+            command,
+        ]);
+        let _ = call.output().exits(127);
+    }
+    Ok(())
+}
+
+fn run_not_executable(p: &Podman<'_>) -> Verdict {
+    let call = p.call(&[
+        "run",
+        "--rm",
+        "--network=none",
+        "--cgroup-parent",
+        &p.parent(),
+        "localhost/bb",
+        "/etc/passwd",
+    ]);
+    let _ = call.output().exits(126);
+    Ok(())
+}
+
+fn run_own_error(p: &Podman<'_>) -> Verdict {
+    let _ = p.call(&["run", "--rm", "--no-such-flag", "localhost/bb", "true"]).output().exits(125);
+    let _ = p.run_rm(&["-v", "/no/such/source:/v"], "true").output().exits(125);
+    Ok(())
+}
+
+fn run_user(p: &Podman<'_>) -> Verdict {
+    let flags =
+        ["-u", "1000:1000", "-e", "WORD=value", "-w", "/tmp", "--hostname", "named", "--umask", "0027"];
+    let output = p.run_rm(&flags, "id -u; id -g; echo $WORD; pwd; hostname; umask").ok();
+    assert_eq!(output.lines(), ["1000", "1000", "value", "/tmp", "named", "0027"]);
+    Ok(())
+}
+
+fn run_tmpfs(p: &Podman<'_>) -> Verdict {
+    let output = p.run_rm(&["--tmpfs", "/etc"], "stat -f -c %T /etc; head -1 /etc/passwd").ok();
+    assert_eq!(output.lines()[0], "tmpfs");
+    assert!(output.lines()[1].starts_with("root:"), "{output}");
+    Ok(())
+}
+
+fn run_init(p: &Podman<'_>) -> Verdict {
+    p.test.needs_program("catatonit")?;
+    let output = p.run_rm(&["--init"], "cat /proc/1/comm; echo $$").ok();
+    assert_eq!(output.lines()[0], "podman-init");
+    Ok(())
+}
+
+fn run_user_namespace(p: &Podman<'_>) -> Verdict {
+    let flags = ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"];
+    let output = p.run_rm(&flags, "id -u; cat /proc/self/uid_map; stat -c %u /etc/passwd").ok();
+    let words: Vec<_> = output.stdout.split_whitespace().collect();
+    assert_eq!(words, ["0", "0", "100000", "65536", "0"]);
+    Ok(())
+}
+
+fn create_start_stop(p: &Podman<'_>) -> Verdict {
+    let script = "trap 'exit 9' TERM; while :; do sleep 1000 & wait; done";
+    let create =
+        ["create", "--network=none", "--cgroup-parent", &p.parent(), "localhost/bb", "sh", "-c", script];
+    let id = p.call(&create).ok().text().to_owned();
+    let status = || p.call(&["inspect", "--format", "{{.State.Status}}", &id]).ok().text().to_owned();
+    assert_eq!(status(), "created");
+    p.call(&["start", &id]).ok();
+    assert_eq!(status(), "running");
+    p.call(&["kill", "--signal", "WINCH", &id]).ok();
+    p.call(&["stop", "--time", "10", &id]).ok();
+    assert_eq!(status(), "exited");
+    p.call(&["start", &id]).ok();
+    p.call(&["rm", "--force", "--time", "0", &id]).ok();
+    Ok(())
+}
+
+fn run_stdin(p: &Podman<'_>) -> Verdict {
+    assert_eq!(p.run_rm(&["-i"], "cat").stdin("through\n").ok().text(), "through");
+    Ok(())
+}
+
+fn run_device(p: &Podman<'_>) -> Verdict {
+    if !Path::new("/dev/fuse").exists() {
+        return Err(Skip::new("no /dev/fuse"));
+    }
+    let flags = ["--device", "/dev/fuse", "--sysctl", "net.ipv4.ip_forward=1"];
+    let output = p.run_rm(&flags, "head -c0 </dev/fuse && cat /proc/sys/net/ipv4/ip_forward").ok();
+    assert_eq!(output.text(), "1");
+    Ok(())
+}
