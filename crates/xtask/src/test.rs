@@ -65,7 +65,18 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         Ok(())
     };
     let mut crates = project::cargo();
-    run("crates", crates.args(["test", "--no-fail-fast", "--workspace", "--exclude", "peers", "--exclude", "runtime-tests"]))?;
+    run(
+        "crates",
+        crates.args([
+            "test",
+            "--no-fail-fast",
+            "--workspace",
+            "--exclude",
+            "peers",
+            "--exclude",
+            "runtime-tests",
+        ]),
+    )?;
     let runtime = build::build_static()?;
     for lane in selected(&lanes)? {
         let mut suite = project::cargo();
