@@ -27,6 +27,14 @@ const fn any(runtime: (&'static str, &'static str), test: &'static str, reason: 
 }
 
 const DIFFERENCES: &[Difference] = &[
+    any(
+        RUNC,
+        "config::invalid_version_fails",
+        "the version is not looked at; config.md: MUST be refused when invalid",
+    ),
+    any(CRUN, "config::newer_minor_version_is_accepted", "knows specification 1.0 only"),
+    any(CRUN, "config::wrong_types_fail", "some wrong types are taken as absent"),
+    any(CRUN, "config::process_cwd_absent_fails", "refuses it without saying what is missing"),
     any(RUNC, "lifecycle::create_fifty_of_one_id_one_wins", "two creates of one id can both succeed"),
     any(
         CRUN,

@@ -56,6 +56,7 @@ pub(crate) fn cases() -> Vec<Case> {
         host_namespace_mount_shows_the_container_cgroup,
         mount_writable_lets_make_sub_cgroups,
         limits_are_there_before_start,
+        limits_with_a_relative_path_are_set,
         existing_cgroup_of_another_is_not_removed,
     ]
 }
@@ -624,6 +625,25 @@ fn limits_are_there_before_start(t: &Test) -> Verdict {
     assert_eq!(read(&directory, "pids.max"), "77");
     c.start();
     assert_eq!(read(&directory, "pids.max"), "77");
+    Ok(())
+}
+
+fn limits_with_a_relative_path_are_set(t: &Test) -> Verdict {
+    for controller in ["memory", "pids", "cpu"] {
+        t.needs_controller(controller)?;
+    }
+    let resources = json!({"memory": {"limit": 52_428_800}, "pids": {"limit": 77}, "cpu": {"shares": 512}});
+    let b = with_resources(t, &resources);
+    let c = created(t, &b, &t.fresh_name());
+    let v2 = t.cgroups().uses_v2("memory");
+    for (controller, v1_file, v2_file, value) in [
+        ("memory", "memory.limit_in_bytes", "memory.max", "52428800"),
+        ("pids", "pids.max", "pids.max", "77"),
+        ("cpu", "cpu.shares", "cpu.weight", if v2 { "20" } else { "512" }),
+    ] {
+        let directory = t.cgroups().directory_of(c.pid(), controller).unwrap();
+        assert_eq!(read(&directory, if v2 { v2_file } else { v1_file }), value);
+    }
     Ok(())
 }
 

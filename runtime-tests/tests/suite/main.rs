@@ -3,6 +3,8 @@
 
 mod cgroup;
 mod cli;
+mod config;
+mod conformance;
 mod devices;
 mod faults;
 mod hooks;
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let suites = [
+        config::cases(),
         lifecycle::cases(),
         process::cases(),
         mounts::cases(),
@@ -31,5 +34,7 @@ fn main() -> ExitCode {
         podman::cases(),
         faults::cases(),
     ];
-    runtime_tests::suite::main(suites.into_iter().flatten().collect())
+    let mut all: Vec<_> = suites.into_iter().flatten().collect();
+    all.push(conformance::case(&all));
+    runtime_tests::suite::main(all)
 }
