@@ -41,6 +41,8 @@ pub struct Init {
     pub slots: [i32; SLOTS],
     /// The program found.
     pub program: PathBuffer,
+    /// `HOME=…`, where the environment has none; empty otherwise.
+    pub home: PathBuffer,
 }
 
 /// Closes what is not needed any more, unless execve will: a call less for each of the first descriptors.
@@ -70,6 +72,7 @@ impl Init {
             empty: -1,
             slots: [-1; SLOTS],
             program: PathBuffer::new(),
+            home: PathBuffer::new(),
         }
     }
 
@@ -136,16 +139,18 @@ impl Init {
                 0,
                 propagation.0 & !flag::MS_REC,
             ),
-            Step::OpenRoot { path, opened } => self.open_root(path, opened),
+            Step::OpenRoot { path, opened, shared } => self.open_root(path, opened, shared),
             Step::OpenRootDirectory { path } => self.open_root_directory(path),
-            Step::Mount { fstype, source, target, attributes, options, copy_up, propagation } => {
+            Step::Mount { fstype, source, target, attributes, options, copy_up, keep_mode, propagation } => {
+                let attributes = attributes.0;
                 self.mount(&NewMount {
                     fstype,
                     source,
                     target,
-                    attributes: attributes.0,
+                    attributes,
                     options,
                     copy_up,
+                    keep_mode,
                     propagation,
                 })
             }
@@ -191,7 +196,7 @@ impl Init {
                 self.open_terminal(&Terminal { console, rows, columns, uid, bind })
             }
             Step::AwaitHooks { .. } => self.report_and_wait(),
-            Step::PivotRoot {} => self.pivot_root(),
+            Step::PivotRoot { shared } => self.pivot_root(shared),
             Step::MoveRoot {} => self.move_root(),
             Step::ChangeRoot {} => self.change_root(),
             Step::SetRootPropagation { propagation } => self.set_root_propagation(propagation.0),
@@ -238,6 +243,7 @@ impl Init {
             }
             Step::ChangeDirectory { path } => change_directory(path),
             Step::FindProgram { name, path } => self.find_program(name, path),
+            Step::FindHome { uid } => self.find_home(uid),
             Step::AwaitStart { gate } => self.await_start(gate),
             Step::AwaitGo {} => self.await_go(),
             Step::CloseOnExec { first } => sys::close_range(first, sys::CLOSE_RANGE_CLOEXEC),

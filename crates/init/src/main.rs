@@ -19,6 +19,7 @@ mod channel;
 mod copy;
 mod credentials;
 mod device;
+mod home;
 mod interpreter;
 mod mask;
 mod mount;

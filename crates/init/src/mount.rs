@@ -27,6 +27,7 @@ pub struct NewMount<'a> {
     pub attributes: u64,
     pub options: StrsRef<'a>,
     pub copy_up: bool,
+    pub keep_mode: bool,
     pub propagation: PropagationsRef<'a>,
 }
 
@@ -68,13 +69,28 @@ impl Init {
     /// Makes a mount of a new instance of a file system.
     pub fn mount(&mut self, new: &NewMount<'_>) -> sys::Result<()> {
         let kernel_view = matches!(new.fstype.to_bytes(), b"proc" | b"sysfs");
+        let mut mode = None;
         let target = if kernel_view {
             resolve::open_or_make_ordinary(self.root, new.target)?
+        } else if new.keep_mode {
+            // As the directory that it hides, if there is one.
+            match resolve::open_existing(self.root, new.target)? {
+                Some(target) => {
+                    mode = Some(sys::stat(target, c"")?.mode & 0o7777);
+                    target
+                }
+                None => resolve::open_or_make(self.root, new.target, Make::Directory)?,
+            }
         } else {
             resolve::open_or_make(self.root, new.target, Make::Directory)?
         };
         let attributes = if new.copy_up { new.attributes & !attribute::RDONLY } else { new.attributes };
         let mount = new_instance(new.fstype, new.source, new.options, attributes)?;
+        if let Some(mode) = mode {
+            let directory = sys::openat(mount, c".", flag::O_DIRECTORY, 0)?;
+            sys::fchmod(directory, mode)?;
+            self.discard(directory);
+        }
         if new.copy_up {
             crate::copy::copy_directory(target, mount)?;
             if new.attributes != attributes {

@@ -39,12 +39,13 @@ impl Init {
         {
             self.program.set(name.to_bytes())?;
         }
-        with_pointers(args, env, |args, env| sys::execve(self.program.as_c_str(), args, env))
+        let home = Some(self.home.as_c_str()).filter(|home| !home.is_empty());
+        with_pointers(args, env, home, |args, env| sys::execve(self.program.as_c_str(), args, env))
     }
 
     /// Becomes the program that was opened beforehand.
     pub fn execute_opened(&self, program: i32, args: StrsRef<'_>, env: StrsRef<'_>) -> sys::Result<()> {
-        with_pointers(args, env, |args, env| sys::execveat(program, args, env))
+        with_pointers(args, env, None, |args, env| sys::execveat(program, args, env))
     }
 }
 
@@ -61,11 +62,12 @@ fn check_executable(path: &CStr) -> sys::Result<()> {
 fn with_pointers(
     args: StrsRef<'_>,
     env: StrsRef<'_>,
+    home: Option<&CStr>,
     execute: impl FnOnce(&PointerTable<'_>, &PointerTable<'_>) -> Failure,
 ) -> sys::Result<()> {
-    let needed = args.count() + env.count() + 2;
+    let needed = args.count() + env.count() + 3;
     let mut few = [0; FEW];
     let table = if needed <= FEW { &mut few[..] } else { sys::map_words(needed)? };
     let (args_table, env_table) = table.split_at_mut(args.count() + 1);
-    Err(execute(&PointerTable::new(args_table, args)?, &PointerTable::new(env_table, env)?))
+    Err(execute(&PointerTable::new(args_table, args)?, &PointerTable::new(env_table, env.chain(home))?))
 }

@@ -6,12 +6,15 @@ use core::ffi::CStr;
 
 use crate::interpreter::Init;
 use crate::mount::attribute;
-use crate::sys::{self, flag};
+use crate::sys::{self, Failure, flag};
 
 impl Init {
     /// Binds the root file system onto itself, with what is mounted below: `pivot_root(2)` wants a mount, and what is
     /// mounted in it from here on must not reach the host's tree.
-    pub fn open_root(&mut self, path: &CStr, opened: bool) -> sys::Result<()> {
+    pub fn open_root(&mut self, path: &CStr, opened: bool, shared: bool) -> sys::Result<()> {
+        if shared {
+            make_mount_below_private(path)?;
+        }
         let tree =
             if opened { self.slots[0] } else { sys::clone_tree(flag::AT_FDCWD, path, flag::AT_RECURSIVE)? };
         let target =
@@ -28,9 +31,13 @@ impl Init {
     }
 
     /// The root becomes `/`; the old one, stacked on it by the kernel, is detached.
-    pub fn pivot_root(&self) -> sys::Result<()> {
+    pub fn pivot_root(&self, shared: bool) -> sys::Result<()> {
         sys::fchdir(self.root)?;
         sys::pivot_root()?;
+        if shared {
+            // "." is the old root now; without this the host's mounts would go with it.
+            sys::mount_setattr(flag::AT_FDCWD, c".", true, 0, 0, MS_SLAVE)?;
+        }
         sys::unmount(c".")?;
         sys::chdir(c"/")
     }
@@ -59,5 +66,20 @@ impl Init {
     pub fn set_root_propagation(&self, propagation: u64) -> sys::Result<()> {
         let recursive = propagation & flag::MS_REC != 0;
         sys::mount_setattr(self.root, c"", recursive, 0, 0, propagation & !flag::MS_REC)
+    }
+}
+
+const MS_PRIVATE: u64 = 1 << 18;
+const MS_SLAVE: u64 = 1 << 19;
+
+/// The mount that a directory of the host is in becomes private, so that what is mounted onto it stays here. Its root is
+/// found by going up: propagation can be set on roots of mounts alone.
+fn make_mount_below_private(path: &CStr) -> sys::Result<()> {
+    sys::chdir(path)?;
+    loop {
+        match sys::mount_setattr(flag::AT_FDCWD, c".", false, 0, 0, MS_PRIVATE) {
+            Err(Failure { errno: flag::EINVAL, .. }) => sys::chdir(c"..")?,
+            result => return result,
+        }
     }
 }

@@ -97,7 +97,11 @@ steps! {
     /// Propagation of the whole tree of the new mount namespace.
     12 "set-propagation" SetPropagation { propagation: PropagationFlags, }
     /// The root file system, bound onto itself. Slot 0 holds the clone where it was opened beforehand.
-    13 "open-root" OpenRoot { path: Str, opened: bool, }
+    13 "open-root" OpenRoot {
+        path: Str, opened: bool,
+        /// The mounts of the namespace stay shared with the host: the one below the root must not be.
+        shared: bool,
+    }
     /// The root as a directory only: no mount namespace of our own.
     14 "open-root-directory" OpenRootDirectory { path: Str, }
     /// A new instance of a file system, attached in the root.
@@ -107,6 +111,8 @@ steps! {
         options: Strs,
         /// What the target holds is copied into the new file system first.
         copy_up: bool,
+        /// It gets the permissions of the directory that it hides.
+        keep_mode: bool,
         /// Flags of `MS_SHARED` and so on, to be applied in order.
         propagation: Propagations,
     }
@@ -149,7 +155,10 @@ steps! {
     /// Reports and waits: the runtime runs the hooks of these points meanwhile.
     26 "await-hooks" AwaitHooks { points: Strs, }
     /// `pivot_root(2)`; the old root is detached.
-    27 "pivot-root" PivotRoot {}
+    27 "pivot-root" PivotRoot {
+        /// The old root is shared with the host: its end must not be.
+        shared: bool,
+    }
     /// Moves the root onto `/`, then `chroot(2)`.
     28 "move-root" MoveRoot {}
     /// `chroot(2)` alone: no mount namespace of our own.
@@ -222,6 +231,8 @@ steps! {
     58 "make-directory" MakeDirectory { path: Str, }
     /// Descriptors from this number on are closed by execve, and not before.
     59 "close-on-exec" CloseOnExec { first: u32, }
+    /// The home directory of the user, from the root's `/etc/passwd`, for an environment that has none.
+    62 "find-home" FindHome { uid: u32, }
     /// Streams 0 and 1 (and 2, as 1).
     61 "set-streams" SetStreams { input: Descriptor, output: Descriptor, }
     /// `lo` is brought up.

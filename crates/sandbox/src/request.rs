@@ -60,6 +60,8 @@ pub struct CreateRequest {
     pub cgroup_manager: CgroupManager,
     /// How many descriptors from 3 on stay open in the container.
     pub preserve_fds: u32,
+    /// How many of these, the first, the process is told of (`LISTEN_FDS`, `LISTEN_PID`).
+    pub listen_fds: u32,
 }
 
 impl CreateRequest {
@@ -76,6 +78,7 @@ impl CreateRequest {
             session_keyring: SessionKeyring::default(),
             cgroup_manager: CgroupManager::default(),
             preserve_fds: 0,
+            listen_fds: 0,
         }
     }
 }

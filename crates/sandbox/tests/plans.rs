@@ -66,6 +66,7 @@ fn plan_text(config: &[u8], cgroups: Hierarchies, purpose: Purpose) -> String {
         root_switch: RootSwitch::Pivot,
         session_keyring: SessionKeyring::New,
         preserve_fds: 0,
+        listen_fds: 0,
         cgroup: Some(cgroup.value),
     };
     let plan = plan(&config, &host, request).unwrap();

@@ -37,7 +37,8 @@ fn run() -> u8 {
         Ok(Request::Version) => print(&version()),
         Ok(Request::Verb(verb)) => {
             log.follow_steps();
-            commands::execute(*verb, &commands::Session::new(&global, &log, name, subject.as_deref()))
+            let session = commands::Session::new(&global, &log, name, subject.as_deref());
+            log.prepare().and_then(|()| commands::execute(*verb, &session))
         }
         Err(misuse) => Err(misuse.into()),
     };

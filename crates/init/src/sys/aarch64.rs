@@ -46,6 +46,7 @@ pub mod number {
     pub const OPENAT: usize = 56;
     pub const CLOSE: usize = 57;
     pub const GETDENTS64: usize = 61;
+    pub const READ: usize = 63;
     pub const WRITE: usize = 64;
     pub const SENDFILE: usize = 71;
     pub const READLINKAT: usize = 78;

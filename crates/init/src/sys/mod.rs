@@ -233,6 +233,11 @@ pub fn write(fd: i32, bytes: &[u8]) -> Result<usize> {
     call!(Call::Write, number::WRITE, arg(fd), bytes.as_ptr() as usize, bytes.len())
 }
 
+/// `read(fd, buffer)`: how many bytes.
+pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize> {
+    call!(Call::Recv, number::READ, arg(fd), buffer.as_mut_ptr() as usize, buffer.len())
+}
+
 /// `sendto(fd, bytes, MSG_NOSIGNAL)`
 pub fn send(fd: i32, bytes: &[u8]) -> Result<usize> {
     const MSG_NOSIGNAL: usize = 0x4000;

@@ -26,6 +26,7 @@ pub unsafe fn syscall6(number: usize, arguments: [usize; 6]) -> isize {
 /// Numbers of calls that are not the same everywhere (`asm/unistd_64.h`).
 #[allow(missing_docs)]
 pub mod number {
+    pub const READ: usize = 0;
     pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
     pub const MMAP: usize = 9;

@@ -66,9 +66,9 @@ impl Conversation {
         let received = loop {
             let mut buffers = [io::IoSliceMut::new(&mut bytes)];
             match recvmsg(&self.0, &mut buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-                Err(Errno::INTR) => {}
-                // The peer ended with something of ours unread: it is gone all the same.
-                Err(Errno::CONNRESET) => return Ok(Message::Closed),
+                // ECONNRESET: init ended with something of ours unread. That is said first and once; then comes what it
+                // had reported, then end-of-file.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 result => break result?,
             }
         };

@@ -66,6 +66,7 @@ impl Prepared {
             root_switch: request.root_switch,
             session_keyring: request.session_keyring,
             preserve_fds: request.preserve_fds,
+            listen_fds: request.listen_fds,
             cgroup,
         };
         let mut plan = plan(&config, &host, plan_request)?;

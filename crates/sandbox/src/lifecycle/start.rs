@@ -102,6 +102,7 @@ impl Starting<'_> {
             root_switch: RootSwitch::default(),
             session_keyring: SessionKeyring::default(),
             preserve_fds: 0,
+            listen_fds: 0,
             cgroup: None,
         };
         let mut steps = plan(self.config, &host, request)?.steps;

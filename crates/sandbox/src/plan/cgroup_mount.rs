@@ -100,6 +100,7 @@ fn new_filesystem(fstype: &str, source: &str, target: &str, attributes: u64, opt
         attributes: MountAttributes(attributes),
         options,
         copy_up: false,
+        keep_mode: false,
         propagation: Propagations::default(),
     }
 }

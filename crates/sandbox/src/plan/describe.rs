@@ -35,7 +35,7 @@ pub fn describe(step: &Step) -> String {
             let points: Vec<_> = points.0.iter().map(ToString::to_string).collect();
             format!("run the hooks {}", points.join(", "))
         }
-        Step::PivotRoot {} | Step::MoveRoot {} | Step::ChangeRoot {} => "switch the root".into(),
+        Step::PivotRoot { .. } | Step::MoveRoot {} | Step::ChangeRoot {} => "switch the root".into(),
         Step::SetRootPropagation { .. } => "set the propagation of the root".into(),
         Step::ReadonlyRoot {} => "make the root read-only".into(),
         Step::Mask { path } => format!("mask {path}"),
@@ -71,6 +71,7 @@ pub fn describe(step: &Step) -> String {
         Step::SetMemoryPolicy { .. } => "set the memory policy".into(),
         Step::SetPersonality { .. } => "set the personality".into(),
         Step::CloseOnExec { .. } => "mark the descriptors".into(),
+        Step::FindHome { .. } => "find the home directory".into(),
         Step::SetStreams { .. } => "set the streams".into(),
         Step::LoopbackUp {} => "bring up the loopback device".into(),
     }

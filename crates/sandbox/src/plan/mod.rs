@@ -51,6 +51,8 @@ pub struct PlanRequest<'a> {
     pub session_keyring: SessionKeyring,
     /// How many descriptors from 3 on stay open in the container.
     pub preserve_fds: u32,
+    /// How many of them are sockets that the process is told of (`LISTEN_FDS`).
+    pub listen_fds: u32,
     /// The cgroup, planned before.
     pub cgroup: Option<CgroupPlan>,
 }

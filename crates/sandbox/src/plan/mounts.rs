@@ -42,7 +42,8 @@ pub(super) fn plan_mounts(
         }
         match &mount.kind {
             MountKind::Filesystem { fstype, source } => {
-                steps.push(pointer, filesystem(mount, fstype, source.as_deref().unwrap_or("")));
+                let step = filesystem(steps, &pointer, mount, fstype, source.as_deref().unwrap_or(""));
+                steps.push(pointer, step);
                 if !mount.recursive_attributes.is_empty() {
                     plan_recursive_attributes(steps, index, mount);
                 }
@@ -103,8 +104,8 @@ fn clean(path: &str) -> String {
 }
 
 /// `key`, `value` pairs for fsconfig.
-pub(super) fn options(data: &[MountOption]) -> Strs {
-    let pairs = data.iter().flat_map(|option| {
+pub(super) fn options<'a>(data: impl IntoIterator<Item = &'a MountOption>) -> Strs {
+    let pairs = data.into_iter().flat_map(|option| {
         [Str::from(&*option.key), option.value.as_deref().map_or_else(Str::default, Str::from)]
     });
     Strs(pairs.collect())
@@ -115,14 +116,25 @@ fn propagations(mount: &Mount) -> Propagations {
     Propagations(mount.propagation.iter().copied().map(rootfs::propagation_flags).collect())
 }
 
-fn filesystem(mount: &Mount, fstype: &str, source: &str) -> Step {
+fn filesystem(steps: &mut Steps, pointer: &str, mount: &Mount, fstype: &str, source: &str) -> Step {
+    // mount(2) takes the flag for any file system; by fsconfig(2) one that has no choice refuses the option.
+    let is_acl = |option: &&MountOption| fstype == "tmpfs" && matches!(&*option.key, "acl" | "noacl");
+    let (ignored, data): (Vec<&MountOption>, Vec<&MountOption>) = mount.data.iter().partition(is_acl);
+    for option in ignored {
+        steps.warn(&format!("{pointer}/options"), format!("{} is ignored: tmpfs has no choice", option.key));
+    }
     Step::Mount {
         fstype: fstype.into(),
         source: source.into(),
         target: (&**mount.destination).into(),
         attributes: MountAttributes(mount.attributes.set),
-        options: options(&mount.data),
+        options: options(data),
         copy_up: mount.copy_up,
+        // Where nothing is said of it, as other runtimes do; what is copied brings its own.
+        keep_mode: fstype == "tmpfs"
+            && !mount.copy_up
+            && !mount.attributes.set & attribute::RDONLY != 0
+            && mount.data.iter().all(|option| &*option.key != "mode"),
         propagation: propagations(mount),
     }
 }

@@ -43,6 +43,7 @@ pub(super) struct NamespacePlan {
     pub(super) in_user_namespace: bool,
     pub(super) new_user: bool,
     pub(super) new_network: bool,
+    pub(super) new_pid: bool,
     pub(super) cgroup_namespace: bool,
     /// A mount namespace of its own, new or joined: mounts may be made.
     pub(super) own_mounts: bool,
@@ -119,6 +120,7 @@ pub(super) fn plan_namespaces(
         in_user_namespace: namespaces.user.is_some(),
         new_user: new(NamespaceKind::User),
         new_network: new(NamespaceKind::Network),
+        new_pid: new(NamespaceKind::Pid),
         cgroup_namespace: namespaces.cgroup.is_some(),
         own_mounts: namespaces.mount.is_some(),
         new_mount: new(NamespaceKind::Mount),

@@ -131,11 +131,21 @@ pub(super) fn plan_process(
         steps.push("/process/cwd", Step::ChangeDirectory { path: (&**process.cwd).into() });
     }
     plan_program(steps, process, request.purpose);
+    if !process.env.iter().any(|entry| entry.starts_with("HOME=")) {
+        steps.push("/process/env", Step::FindHome { uid: process.user.uid.get() });
+    }
     plan_wait(steps, config, request);
     if let Some((flags, program)) = filter {
         steps.push("/linux/seccomp", Step::InstallFilter { flags, program });
     }
-    steps.push("/process/args", Step::Execute { args: texts(&process.args), env: texts(&process.env) });
+    let mut env = texts(&process.env);
+    if request.listen_fds > 0 {
+        // sd_listen_fds(3): they are for the process of this pid, which is known where it is the first.
+        let pid = namespaces.new_pid.then(|| "LISTEN_PID=1".to_owned());
+        let entries = [format!("LISTEN_FDS={}", request.listen_fds)].into_iter().chain(pid);
+        env.0.extend(entries.map(|entry| Str::from(entry.as_str())));
+    }
+    steps.push("/process/args", Step::Execute { args: texts(&process.args), env });
     Ok(())
 }
 

@@ -43,17 +43,25 @@ pub(super) fn plan_root(steps: &mut Steps, config: &Config, namespaces: &Namespa
         return;
     }
     if namespaces.new_mount {
-        // Nothing done here may reach the host. What the host mounts later reaches the container, unless it asked for
-        // privacy: engines rely on it for volumes.
-        let private = config
-            .linux
-            .rootfs_propagation
-            .is_some_and(|propagation| propagation.kind == PropagationKind::Private);
-        let kind = if private { PropagationKind::Private } else { PropagationKind::Slave };
-        let propagation = propagation_flags(Propagation { kind, recursive: true });
+        // Nothing done here may reach the host, unless it is asked for. What the host mounts later reaches the container,
+        // unless it asked for privacy: engines rely on it for volumes.
+        let propagation = match config.linux.rootfs_propagation {
+            Some(shared) if is_shared(config) => propagation_flags(shared),
+            Some(Propagation { kind: PropagationKind::Private, .. }) => {
+                propagation_flags(Propagation { kind: PropagationKind::Private, recursive: true })
+            }
+            _ => propagation_flags(Propagation { kind: PropagationKind::Slave, recursive: true }),
+        };
         steps.push("/linux/rootfsPropagation", Step::SetPropagation { propagation });
     }
-    steps.push("/root/path", Step::OpenRoot { path: path.into(), opened: namespaces.in_user_namespace });
+    let shared = namespaces.new_mount && is_shared(config);
+    let step = Step::OpenRoot { path: path.into(), opened: namespaces.in_user_namespace, shared };
+    steps.push("/root/path", step);
+}
+
+/// Whether mounts of the container shall reach the host.
+fn is_shared(config: &Config) -> bool {
+    config.linux.rootfs_propagation.is_some_and(|propagation| propagation.kind == PropagationKind::Shared)
 }
 
 pub(super) fn plan_switch(
@@ -77,7 +85,7 @@ pub(super) fn plan_switch(
         steps.push("/process/cwd", Step::MakeDirectory { path: (&**process.cwd).into() });
     }
     let switch = match (namespaces.new_mount, request.root_switch) {
-        (true, RootSwitch::Pivot) => Step::PivotRoot {},
+        (true, RootSwitch::Pivot) => Step::PivotRoot { shared: is_shared(config) },
         (true, RootSwitch::Move) => Step::MoveRoot {},
         // In a namespace that others live in, their root must stay.
         (false, _) => Step::ChangeRoot {},

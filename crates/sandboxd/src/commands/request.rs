@@ -39,6 +39,7 @@ pub(crate) fn prepare(
         if creation.no_new_keyring { SessionKeyring::Inherit } else { SessionKeyring::New };
     request.cgroup_manager = cgroup_manager(session);
     request.preserve_fds = creation.preserve_fds.saturating_add(listen_fds());
+    request.listen_fds = listen_fds();
     let prepared = Prepared::new(&request, purpose)?;
 
     let socket = creation.console_socket.as_deref().filter(|path| !path.as_os_str().is_empty());

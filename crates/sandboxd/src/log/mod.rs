@@ -25,7 +25,7 @@ use crate::args::global::{LogFormat, LogLevel};
 use crate::error::{Failure, OneLine};
 use line::Line;
 
-/// Where errors and warnings go. The file is opened when there is something to write.
+/// Where errors and warnings go.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     file: Option<PathBuf>,
@@ -40,6 +40,15 @@ impl Log {
         let level = if global.debug { Some(LogLevel::Debug).max(global.log_level) } else { global.log_level };
         let file = global.log.clone().filter(|path| !path.as_os_str().is_empty());
         Self { file, format: global.log_format.unwrap_or_default(), level }
+    }
+
+    /// Makes the file where it is missing: callers read it whether something went wrong or not.
+    pub(crate) fn prepare(&self) -> crate::error::Result<()> {
+        use crate::error::Context as _;
+        match &self.file {
+            Some(path) => open(path).map(drop).context(|| format!("open the log {}", path.display())),
+            None => Ok(()),
+        }
     }
 
     /// From here on what the library reports on its way is logged too, if the level asks for it.
