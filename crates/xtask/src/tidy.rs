@@ -101,7 +101,7 @@ fn check_source(file: &Path, text: &str, findings: &mut Findings) -> usize {
     lines.len()
 }
 
-/// Direct dependencies that `docs/dependencies.md` doesn't name.
+/// Direct dependencies that `docs/dependencies.md` doesn't name, and names that are none.
 fn check_dependencies(root: &Path) -> Result<Findings> {
     let metadata =
         output_of(project::cargo().args(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
@@ -115,8 +115,12 @@ fn check_dependencies(root: &Path) -> Result<Findings> {
             list(&package, "dependencies").into_iter().filter(|dependency| dependency["path"].is_null());
         names.extend(foreign.filter_map(|dependency| dependency["name"].as_str().map(str::to_owned)));
     }
-    let missing = names.into_iter().filter(|name| !document.contains(&format!("| `{name}` ")));
-    Ok(missing.map(|name| format!("docs/dependencies.md: no line for `{name}`")).collect())
+    let listed =
+        document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` ").map(|(name, _)| name));
+    let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
+    let missing = names.difference(&listed).map(|name| format!("docs/dependencies.md: no line for `{name}`"));
+    let stale = listed.difference(&names).map(|name| format!("docs/dependencies.md: nothing uses `{name}`"));
+    Ok(missing.chain(stale).collect())
 }
 
 /// Formatting of the programs that cargo doesn't know of.
