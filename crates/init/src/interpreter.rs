@@ -258,7 +258,12 @@ impl Init {
         let Some(place) = self.slots.get_mut(slot as usize) else {
             return sys::refuse(Call::Plan, flag::EMFILE);
         };
-        *place = clone_host_path(source, recursive)?;
+        *place = match clone_host_path(source, recursive) {
+            Ok(tree) => tree,
+            // What belongs to the namespace's own root is for that one to open, later.
+            Err(Failure { errno: flag::EACCES, .. }) => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
         if slot == 0 {
             self.slots[1] = sys::openat2(flag::AT_FDCWD, source, flag::O_PATH, 0, 0)?;
         }

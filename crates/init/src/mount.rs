@@ -108,10 +108,8 @@ impl Init {
 
     /// Clones a mount of the host and attaches it.
     pub fn bind(&mut self, bind: &BindMount<'_>) -> sys::Result<()> {
-        let tree = match bind.slot {
-            0 => clone_host_path(bind.source, bind.recursive)?,
-            slot => self.slots[slot as usize],
-        };
+        let opened = if bind.slot == 0 { -1 } else { self.slots[bind.slot as usize] };
+        let tree = if opened >= 0 { opened } else { clone_host_path(bind.source, bind.recursive)? };
         let make = if sys::stat(tree, c"")?.kind() == flag::S_IFDIR { Make::Directory } else { Make::File };
         let target = resolve::open_or_make(self.root, bind.target, make)?;
         self.check_not_in_proc(bind, tree, target)?;

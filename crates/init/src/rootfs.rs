@@ -32,11 +32,13 @@ impl Init {
 
     /// The root becomes `/`; the old one, stacked on it by the kernel, is detached.
     pub fn pivot_root(&self, shared: bool) -> sys::Result<()> {
+        let old =
+            if shared { sys::openat(flag::AT_FDCWD, c"/", flag::O_PATH | flag::O_DIRECTORY, 0)? } else { -1 };
         sys::fchdir(self.root)?;
         sys::pivot_root()?;
         if shared {
-            // "." is the old root now; without this the host's mounts would go with it.
-            sys::mount_setattr(flag::AT_FDCWD, c".", true, 0, 0, MS_SLAVE)?;
+            // Without this the host's mounts would go with the old root.
+            sys::mount_setattr(old, c"", true, 0, 0, MS_SLAVE)?;
         }
         sys::unmount(c".")?;
         sys::chdir(c"/")
