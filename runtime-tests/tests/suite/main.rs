@@ -1,6 +1,7 @@
 //! Every suite: `RUNTIME=/path cargo test -p runtime-tests [NAME]`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bundles;
 mod cgroup;
 mod cli;
 mod config;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let suites = [
+        bundles::cases(),
         config::cases(),
         lifecycle::cases(),
         process::cases(),
