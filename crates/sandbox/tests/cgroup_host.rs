@@ -390,7 +390,8 @@ fn devices_filtered() {
         // kmsg (1:11) may be read, not written; the port device (1:4) nothing.
         let devices = vec![rule(false, None, None, true), rule(true, Some(1), Some(11), false)];
         let resources = Resources { devices, ..Resources::default() };
-        let cgroup = place.create("", &resources);
+        let mut cgroup = place.create("", &resources);
+        cgroup.restrict_devices().unwrap();
         let script = "read line
             echo x > /dev/null || echo null
             true < /dev/zero || echo zero

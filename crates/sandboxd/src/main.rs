@@ -37,8 +37,8 @@ fn run() -> u8 {
         Ok(Request::Version) => print(&version()),
         Ok(Request::Verb(verb)) => {
             log.follow_steps();
-            let session = commands::Session::new(&global, &log, name, subject.as_deref());
-            log.prepare().and_then(|()| commands::execute(*verb, &session))
+            log.prepare();
+            commands::execute(*verb, &commands::Session::new(&global, &log, name, subject.as_deref()))
         }
         Err(misuse) => Err(misuse.into()),
     };

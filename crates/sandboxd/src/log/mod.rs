@@ -42,13 +42,10 @@ impl Log {
         Self { file, format: global.log_format.unwrap_or_default(), level }
     }
 
-    /// Makes the file where it is missing: callers read it whether something went wrong or not.
-    pub(crate) fn prepare(&self) -> crate::error::Result<()> {
-        use crate::error::Context as _;
-        match &self.file {
-            Some(path) => open(path).map(drop).context(|| format!("open the log {}", path.display())),
-            None => Ok(()),
-        }
+    /// Makes the file where it is missing: callers read it whether something went wrong or not. Where that is
+    /// impossible, it is said with the first line that would be in it.
+    pub(crate) fn prepare(&self) {
+        let _ = self.file.as_deref().map(open);
     }
 
     /// From here on what the library reports on its way is logged too, if the level asks for it.
