@@ -23,12 +23,6 @@ pub fn delete_containers(test: &Test) {
     let _ = processes_of(test).iter().all(|process| process.wait_exit(DEADLINE));
 }
 
-/// The name of a program file for hooks whose zombies are to be reaped: as much of the token as a process name takes.
-#[must_use]
-pub fn hook_name(test: &Test) -> &str {
-    &test.token[..test.token.len().min(15)]
-}
-
 /// Waits for the ends of the test's processes, and reaps those that became this process's children.
 pub fn settle(test: &Test, deadline: Duration) {
     let end = Instant::now() + deadline;
@@ -39,11 +33,9 @@ pub fn settle(test: &Test, deadline: Duration) {
     reap_orphans(test);
 }
 
-/// Reaps this test's exited processes that became children of this process, as pid 1 would: those of a runtime that
-/// was killed. An exited one shows little: its cgroup on v2, and its name, which is a hook's or, before the hook's
-/// execve, the runtime's.
+/// Reaps exited children that no test waits for, as pid 1 would: a killed runtime's processes in a pid namespace that
+/// are not its init (a namespace ends only when they are reaped), and on v2 those of the test's cgroups.
 pub fn reap_orphans(test: &Test) {
-    let runtime = test.runtime.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for pid in all_pids() {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
@@ -51,12 +43,9 @@ pub fn reap_orphans(test: &Test) {
         if !is_child || !line("State:").trim().starts_with('Z') {
             continue;
         }
-        let name = line("Name:").trim();
-        let in_namespace = line("NSpid:").split_whitespace().count() > 1;
-        if name == hook_name(test)
-            || (in_namespace && name == runtime)
-            || has_token(pid, "cgroup", &test.token)
-        {
+        let ids: Vec<_> = line("NSpid:").split_whitespace().collect();
+        let in_namespace = ids.len() > 1 && ids.last() != Some(&"1");
+        if in_namespace || has_token(pid, "cgroup", &test.token) {
             let _ = Process::open(pid).map(|process| process.reap());
         }
     }

@@ -89,7 +89,7 @@ fn create_killed(t: &Test) -> Verdict {
 fn create_with_hooks_killed(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays();
-    let hook = t.dir.join(residue::hook_name(t));
+    let hook = t.dir.join("hook");
     fs::write(&hook, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
     for point in ["createRuntime", "createContainer", "poststop"] {
