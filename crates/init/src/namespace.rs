@@ -43,7 +43,8 @@ impl Init {
             let sent = sys::send_with_descriptor(self.channel, &report.to_bytes(), pidfd);
             sys::exit(i32::from(sent.is_err()));
         }
-        Ok(())
+        // Until the runtime holds this process: what it reported before could be taken for the other's.
+        self.await_go()
     }
 
     /// A new time namespace: its offsets are written before anything is in it, then this process enters it.

@@ -184,6 +184,7 @@ fn await_execution(
                 // The first process made the hook's and has ended.
                 let _ = process.wait();
                 *process = Process { pid, pidfd, reaped: false };
+                conversation.go().map_err(|error| crate::error::reason(&error))?;
             }
             Ok(Message::Waiting(_) | Message::Ready) => {}
             Err(error) => return Err(crate::error::reason(&error)),

@@ -234,6 +234,7 @@ impl Making<'_> {
                     first.wait();
                     self.record.init = Some(identify(process)?);
                     pending = pending.saturating_sub(1);
+                    self.go()?;
                 }
                 Message::Ready => return self.go_on(process),
                 Message::Failed(report) => {

@@ -12,7 +12,7 @@ use spec::config::{Mount, attribute};
 use super::mounts::options;
 use super::namespaces::NamespacePlan;
 use super::{PlanRequest, Steps, v1_directories};
-use crate::cgroup::V1Hierarchy;
+use crate::cgroup::{DirectoryPlan, Hierarchy, V1Hierarchy};
 use crate::host::HostFacts;
 
 pub(super) fn plan_cgroup_mount(
@@ -30,6 +30,11 @@ pub(super) fn plan_cgroup_mount(
     let target = &**mount.destination;
     let attributes = mount.attributes.set;
     if hierarchies.v1.is_empty() {
+        // Without a cgroup namespace a mount of the file system would show the whole host.
+        if let Some(own) = own_unified(request).filter(|_| !namespaces.cgroup_namespace) {
+            steps.push(pointer, bind_own(&own.to_string_lossy(), target, attributes));
+            return;
+        }
         steps.push(pointer, new_filesystem("cgroup2", "cgroup", target, attributes, Strs::default()));
         return;
     }
@@ -62,6 +67,12 @@ pub(super) fn plan_cgroup_mount(
         };
         steps.push(pointer, step);
     }
+}
+
+/// The container's v2 cgroup.
+fn own_unified(request: &PlanRequest<'_>) -> Option<PathBuf> {
+    let directories = &request.cgroup.as_ref()?.directories;
+    directories.iter().find(|directory| directory.hierarchy == Hierarchy::V2).map(DirectoryPlan::path)
 }
 
 /// As the host names it.
