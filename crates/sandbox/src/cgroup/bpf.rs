@@ -58,7 +58,7 @@ const fn between(code: u8, destination: u8, source: u8, offset: i16) -> Instruct
     Instruction { code, registers: destination | source << 4, offset, immediate: 0 }
 }
 
-/// The program for a list of rules, at most [`MAX_RULES`]; `None` where they allow everything, so that none is needed.
+/// The program for a list of rules, at most `MAX_RULES`; `None` where they allow everything, so that none is needed.
 ///
 /// Its form spares the verifier, who takes most of the time of loading: a comparison by exclusive-or in a scratch
 /// register teaches it nothing about the device, so that all ways lead to one state at each rule (60 µs for the default

@@ -70,7 +70,7 @@ impl<'a> Launch<'a> {
     /// Clones init and lets it begin with the steps.
     ///
     /// # Errors
-    /// [`Error::Launch`]: the call that did not succeed.
+    /// [`Error::Host`]: the call that did not succeed.
     pub fn spawn(&self, steps: &[PlannedStep]) -> Result<Launched> {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)

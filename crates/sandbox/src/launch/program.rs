@@ -34,7 +34,7 @@ impl ProgramFile {
     /// Makes the file, with a descriptor that is none of the container's.
     ///
     /// # Errors
-    /// [`Error::Launch`]: the host has no executable memfds, or no memory.
+    /// [`Error::Host`]: the host has no executable memfds, or no memory.
     pub fn make(plan: &[u8], first_own_fd: u32) -> Result<Self> {
         let file = create().map_err(|errno| Error::launch("memfd_create", errno.into()))?;
         let file = super::above(file, first_own_fd)?;
@@ -53,7 +53,7 @@ impl ProgramFile {
     /// Which file it is.
     ///
     /// # Errors
-    /// [`Error::Launch`] where fstat does not succeed.
+    /// [`Error::Host`] where fstat does not succeed.
     pub fn id(&self) -> Result<ExecutableId> {
         let status = fstat(&self.0).map_err(|errno| Error::launch("fstat", errno.into()))?;
         Ok(ExecutableId { device: status.st_dev, inode: status.st_ino })
