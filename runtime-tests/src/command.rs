@@ -10,15 +10,18 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::differences::other_words;
-use crate::wait::{DEADLINE, Process};
+use crate::wait::{DEADLINE, Process, reap_orphans};
 
 /// The runtime under test, whose own words [`Output::says`] knows.
 pub static RUNTIME_NAME: OnceLock<String> = OnceLock::new();
+
+/// A call that takes longer than this may wait for a process that only this one, their parent, can reap.
+const REAPING: Duration = Duration::from_millis(100);
 
 /// A call that has not been made yet.
 #[derive(Debug)]
@@ -217,7 +220,14 @@ impl Running {
     /// At the deadline; it is killed then.
     #[must_use]
     pub fn wait(mut self) -> Output {
-        let in_time = self.process.wait_exit(self.deadline);
+        let end = Instant::now() + self.deadline;
+        let mut in_time = false;
+        while !in_time && Instant::now() < end {
+            in_time = self.process.wait_exit(REAPING.min(end.saturating_duration_since(Instant::now())));
+            if !in_time {
+                reap_orphans();
+            }
+        }
         if !in_time {
             let _ = self.child.kill();
         }

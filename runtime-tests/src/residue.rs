@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use crate::cgroup::{Hierarchies, processes};
 use crate::procfs::{all_pids, namespace_of, own_namespace, parse_mountinfo};
 use crate::test::{TOKEN_VARIABLE, Test};
-use crate::wait::{DEADLINE, Process};
+use crate::wait::{self, DEADLINE, Process, exited_children};
 
 /// Deletes the test's containers, as a caller would, and waits for the ends of their processes.
 pub fn delete_containers(test: &Test) {
@@ -33,22 +33,15 @@ pub fn settle(test: &Test, deadline: Duration) {
     reap_orphans(test);
 }
 
-/// Reaps exited children that no test waits for, as pid 1 would: a killed runtime's processes in a pid namespace that
-/// are not its init (a namespace ends only when they are reaped), and on v2 those of the test's cgroups.
+/// Reaps exited children that no test waits for: those of [`wait::reap_orphans`], and those that are still in a cgroup of
+/// the test, as v2 shows them.
 pub fn reap_orphans(test: &Test) {
-    for pid in all_pids() {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        let is_child = line("PPid:").trim() == std::process::id().to_string();
-        if !is_child || !line("State:").trim().starts_with('Z') {
-            continue;
-        }
-        let ids: Vec<_> = line("NSpid:").split_whitespace().collect();
-        let in_namespace = ids.len() > 1 && ids.last() != Some(&"1");
-        if in_namespace || has_token(pid, "cgroup", &test.token) {
+    for pid in exited_children() {
+        if has_token(pid, "cgroup", &test.token) {
             let _ = Process::open(pid).map(|process| process.reap());
         }
     }
+    wait::reap_orphans();
 }
 
 /// What is left of a test, one line each; empty when nothing is.
