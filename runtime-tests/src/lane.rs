@@ -10,9 +10,10 @@ use std::path::Path;
 use std::{env, fs};
 
 use nix::sched::{CloneFlags, unshare};
+use rustix::fs::CWD;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_move,
-    mount_remount, unmount,
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind,
+    mount_change, mount_move, mount_remount, move_mount, open_tree, unmount,
 };
 
 use crate::procfs::{Mount, parse_mountinfo};
@@ -101,10 +102,19 @@ impl Lane {
 /// File systems whose files are the kernel's: they stay writable.
 const KERNEL_KINDS: [&str; 7] = ["proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "devpts", "mqueue"];
 
-/// Makes every file system with files of the machine read-only in this mount namespace, `/run` a fresh one; `/tmp`
-/// stays (runc copies through it).
+/// What systemd is reached by, where there is one.
+const SYSTEMD: [&str; 3] = ["/run/systemd", "/run/dbus", "/run/user"];
+
+/// Makes every file system with files of the machine read-only in this mount namespace, `/run` a fresh one but for
+/// systemd; `/tmp` stays (runc copies through it).
 fn protect_files() -> rustix::io::Result<()> {
     mount_bind("/tmp", "/tmp")?;
+    let clone =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let mut kept = Vec::new();
+    for path in SYSTEMD.iter().filter(|path| Path::new(path).exists()) {
+        kept.push((path, open_tree(CWD, *path, clone)?));
+    }
     for mount in own_mounts() {
         let stays = KERNEL_KINDS.contains(&mount.kind.as_str())
             || mount.point == "/tmp"
@@ -127,7 +137,12 @@ fn protect_files() -> rustix::io::Result<()> {
             .fold(MountFlags::BIND | MountFlags::RDONLY, |flags, (_, flag)| flags | *flag);
         mount_remount(mount.point.as_str(), flags, c"")?;
     }
-    mount("tmpfs", "/run", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=755")
+    mount("tmpfs", "/run", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=755")?;
+    for (path, tree) in kept {
+        fs::create_dir(path).map_err(|_| rustix::io::Errno::IO)?;
+        move_mount(tree, "", CWD, *path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    }
+    Ok(())
 }
 
 fn v2_mount() -> String {

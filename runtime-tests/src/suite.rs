@@ -80,9 +80,17 @@ struct World {
     skips: Skips,
 }
 
-/// Runs the cases that the command line selects.
+/// The cases of which one of the words in `CASES`, separated by commas, is the beginning of the name; without it, all.
+fn selected(cases: Vec<Case>) -> Vec<Case> {
+    let Ok(words) = std::env::var("CASES") else { return cases };
+    let begins = |case: &Case| words.split(',').any(|word| case.name.starts_with(word));
+    cases.into_iter().filter(begins).collect()
+}
+
+/// Runs the cases that the command line and `CASES` select.
 #[must_use]
 pub fn main(cases: Vec<Case>) -> ExitCode {
+    let cases = selected(cases);
     let mut arguments = Arguments::from_args();
     if arguments.test_threads.is_none() {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);

@@ -12,6 +12,7 @@ mod project;
 mod test;
 mod tidy;
 mod validate;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -26,15 +27,19 @@ usage: cargo xtask TASK
   bundle NAME [--run]           the root file system of bundles/NAME; with --run also runs it (as root)
   test [--lane LANE]... [-- ARG...]
                                 every test: the crates', then the black-box suite on each cgroup set-up that this
-                                machine can show (hybrid, v1, v2); ARGs go to the black-box suite
+                                machine can show (hybrid, v1, v2), and part of it in a virtual
+                                machine (vm); ARGs go to the black-box suite
   bench [-n N] [--lane LANE]... [--also RUNTIME]... [--json FILE] [--check]
                                 start-up cost against the floor and against the runtimes that are installed
   validate --suite DIR [--cgroup LANE] [--runtime FILE] [--against RUNTIME] [TEST...]
                                 the validation suite of a built opencontainers/runtime-tools checkout
   tidy                          headers, unsafe, words, links, dependencies
   lane LANE COMMAND [ARG...]    runs a command where it sees cgroup v1 or v2 alone
+  vm [--suite bookworm|trixie|sid] [--limit SECONDS] [--runtime FILE] [--copy FILE]... [--console] [--rebuild]
+     [--] COMMAND [ARG...]      runs a command as root in a virtual machine with cgroup v2 alone, systemd and AppArmor;
+                                sandboxd and runtime-tests are in its PATH, each FILE is in /job
 
-LANE is hybrid, v1 or v2.";
+LANE is hybrid, v1 or v2; for test also vm.";
 
 fn main() -> ExitCode {
     match dispatch() {
@@ -65,6 +70,7 @@ fn dispatch() -> Result<ExitCode> {
         "validate" => validate::main(parser),
         "tidy" => tidy::main(parser),
         "lane" => lane::main(parser),
+        "vm" => vm::main(parser),
         _ => Err(Failure::new(format!("no task {task:?}\n{USAGE}"))),
     }
 }

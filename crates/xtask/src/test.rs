@@ -1,16 +1,22 @@
 //! `test`: every test, on every cgroup set-up that this machine can show.
 //!
-//! First the crates' own tests, then the black-box suite (`runtime-tests`) with the static binary, once per lane. The
-//! last line is the sum of all: `N passed, N failed, N skipped`.
+//! First the crates' own tests, then the black-box suite (`runtime-tests`) with the static binary, once per lane; in the
+//! virtual machine the part of it that needs what only that has: it is about eight times slower. The last line is the sum
+//! of all: `N passed, N failed, N skipped`.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use lexopt::prelude::*;
 
 use crate::error::{Context, Failure, Result};
 use crate::lane::{self, Lane};
 use crate::process::{find_program, rendered};
+use crate::vm::{self, Image, Job, Suite, Unavailable};
 use crate::{build, project};
 
 /// Programs that some tests drive, and where Debian has them.
@@ -26,6 +32,41 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("strace", "strace"),
     ("unshare", "util-linux"),
 ];
+
+/// What is run in the virtual machine: the cases of which one of these is the beginning of the name.
+const VM_CASES: [&str; 13] = [
+    "apparmor::",
+    "cgroup::cpu",
+    "cgroup::limits_",
+    "cgroup::memory_",
+    "cgroup::pids_",
+    "cgroup::unified_",
+    "podman::create_start_stop",
+    "podman::run_bridge_network",
+    "podman::run_detached",
+    "podman::run_in_a_user_namespace",
+    "podman::run_memory_limit",
+    "podman::runc_run_memory_limit",
+    "systemd::",
+];
+
+/// Where the black-box suite is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Here(Lane),
+    VirtualMachine,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "vm" {
+            return Ok(Self::VirtualMachine);
+        }
+        name.parse().map(Self::Here).map_err(|_: String| "a lane is hybrid, v1, v2 or vm".into())
+    }
+}
 
 /// How many tests ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,27 +119,73 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         ]),
     )?;
     let runtime = build::build_static()?;
-    for lane in selected(&lanes)? {
+    let places = selected(&lanes)?;
+    for place in &places {
+        let Place::Here(lane) = place else { continue };
         let mut suite = project::cargo();
         suite.args(["test", "--package", "runtime-tests", "--"]).args(&rest);
         suite.env("RUNTIME", &runtime).env("CGROUP", lane.to_string());
         run(&format!("runtime-tests, cgroup {lane}"), &mut suite)?;
+    }
+    if places.contains(&Place::VirtualMachine) {
+        let (counts, ended_well) = run_in_vm(&runtime, &rest)?;
+        total.add(counts);
+        all_ended_well &= ended_well;
     }
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
     Ok(if all_ended_well && total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The lanes asked for; without any, all that this machine can show.
-fn selected(asked: &[Lane]) -> Result<Vec<Lane>> {
+fn selected(asked: &[Place]) -> Result<Vec<Place>> {
     let current = lane::read_current()?;
     let reachable = lane::reachable(current);
-    if let Some(lane) = asked.iter().find(|lane| !reachable.contains(lane)) {
-        return Err(Failure::new(format!("this machine has cgroup {current}: it can't show {lane}")));
+    for place in asked {
+        if let Place::Here(lane) = place
+            && !reachable.contains(lane)
+        {
+            return Err(Failure::new(format!("this machine has cgroup {current}: it can't show {lane}")));
+        }
+    }
+    if !asked.is_empty() {
+        return Ok(asked.to_vec());
     }
     for lane in Lane::ALL.iter().filter(|lane| !reachable.contains(lane)) {
         println!("== runtime-tests, cgroup {lane}: not here, this machine has {current}");
     }
-    Ok(if asked.is_empty() { reachable } else { asked.to_vec() })
+    Ok(reachable.into_iter().map(Place::Here).chain([Place::VirtualMachine]).collect())
+}
+
+/// Runs what needs the virtual machine there. Where there can be none, that is one skip, with its reason.
+fn run_in_vm(runtime: &Path, rest: &[OsString]) -> Result<(Counts, bool)> {
+    let start = Instant::now();
+    let image = match Image::get(Suite::default(), false) {
+        Ok(image) => image,
+        Err(Unavailable::Here(reason)) => {
+            println!("== runtime-tests, virtual machine: skipped: {reason}");
+            return Ok((Counts { skipped: 1, ..Counts::default() }, true));
+        }
+        Err(Unavailable::Failed(failure)) => return Err(failure),
+    };
+    let mut words = vec![OsString::from("runtime-tests")];
+    words.extend(rest.iter().cloned());
+    let line = format!(
+        "CASES={} RUNTIME=/job/bin/sandboxd CGROUP=v2 {}",
+        VM_CASES.join(","),
+        vm::shell_line(&words)?
+    );
+    println!("== runtime-tests, virtual machine ({}): {line}", image.suite);
+    let mut job = Job::new(line)?;
+    job.limit = Duration::from_secs(900);
+    job.copy(runtime, "bin/sandboxd")?;
+    job.copy(&vm::test_program(&image)?, "bin/runtime-tests")?;
+    let mut counts = Counts::default();
+    let status = vm::boot(&image, &job, &mut |line| {
+        counts.add(parse_result(line).unwrap_or_default());
+        println!("{line}");
+    })?;
+    println!("== virtual machine took {} s", start.elapsed().as_secs());
+    Ok((counts, status == 0))
 }
 
 fn announce_missing() {

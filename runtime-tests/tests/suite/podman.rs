@@ -80,10 +80,11 @@ impl<'t> Podman<'t> {
             fs::create_dir_all(dir.join(sub)).unwrap();
         }
         let limits = if test.lane == Lane::V2 { "pids_limit = 0\n" } else { "" };
+        // Locks in files are this podman's own; those in shared memory are one machine's.
         // Hard limits cannot be raised where CAP_SYS_RESOURCE is missing: those that podman asks for are bounded.
         let conf = format!(
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n{limits}\
-             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nruntime = \"{0}\"\n\
+             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\nruntime = \"{0}\"\n\
              runtime_supports_json = [\"{0}\"]\nimage_copy_tmp_dir = \"{2}/tmp\"\n\
              [engine.runtimes]\n\"{0}\" = [\"{1}\"]\n\
              [network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{2}/networks\"\n",

@@ -1,0 +1,126 @@
+//! Boots an image, runs a job in it, follows its output to its exit status.
+//!
+//! The job goes in as a tar on a disk of its own; its output comes back over a serial port, to a pipe.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::Image;
+use super::image::scratch;
+use crate::error::{Context, Failure, Result};
+use crate::process::{rendered, run, wait_until};
+
+/// What is run, and with which files.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Removed with this.
+    directory: PathBuf,
+    /// The machine is stopped after so long.
+    pub(crate) limit: Duration,
+    /// Whether the kernel's and systemd's messages are shown.
+    pub(crate) console: bool,
+}
+
+impl Job {
+    /// A job that runs a line of shell, as root.
+    pub(crate) fn new(line: String) -> Result<Self> {
+        let directory = scratch()?;
+        fs::create_dir_all(directory.join("job/bin")).context(directory.display())?;
+        fs::write(directory.join("job/cmd"), line + "\n").context("write the job")?;
+        Ok(Self { directory, limit: Duration::from_secs(600), console: false })
+    }
+
+    /// Takes a file along; in the virtual machine it is `/job/NAME`.
+    pub(crate) fn copy(&self, file: &Path, name: &str) -> Result<()> {
+        let mut command = Command::new("cp");
+        run(command.args(["-a", "--dereference"]).arg(file).arg(self.directory.join("job").join(name)))
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The line with which the job service ends its output.
+const EXIT: &str = "VM-EXIT ";
+
+/// Runs the job; its exit status. Each line of its output goes to `line` as it comes.
+pub(crate) fn boot(image: &Image, job: &Job, line: &mut dyn FnMut(&str)) -> Result<u8> {
+    let archive = job.directory.join("job.tar");
+    run(Command::new("tar").arg("-C").arg(job.directory.join("job")).arg("-cf").arg(&archive).arg("."))?;
+    // qemu wants whole sectors.
+    let size = archive.metadata().context(archive.display())?.len();
+    let file = fs::File::options().write(true).open(&archive).context(archive.display())?;
+    file.set_len(size.next_multiple_of(1 << 20)).context(archive.display())?;
+    let console = job.directory.join("console");
+    let mut qemu = command(image, job, &archive, &console);
+    let mut machine = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn();
+    let machine = machine.as_mut().map_err(|error| Failure::new(format!("{}: {error}", rendered(&qemu))))?;
+    let output = machine.stdout.take().ok_or_else(|| Failure::new("no output of qemu"))?;
+    // Ends the machine at the limit, and with it the output that is read below.
+    let (status, ended) = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| wait_until(machine, job.limit));
+        let mut status = None;
+        let mut empty_lines = 0;
+        for read in BufReader::new(output).split(b'\n').map_while(std::result::Result::ok) {
+            let read = String::from_utf8_lossy(&read);
+            let read = read.trim_end_matches('\r');
+            if let Some(number) = read.strip_prefix(EXIT) {
+                status = number.trim().parse::<u8>().ok();
+            } else if read.is_empty() {
+                // The one before the status is the job service's.
+                empty_lines += 1;
+            } else if status.is_none() {
+                (0..std::mem::take(&mut empty_lines)).for_each(|_| line(""));
+                line(read);
+            }
+        }
+        (status, watch.join())
+    });
+    let ended = ended.map_err(|_| Failure::new("the watch over qemu panicked"))??;
+    if job.console || status.is_none() {
+        let text = fs::read(&console).unwrap_or_default();
+        eprintln!("--- console of the virtual machine\n{}", String::from_utf8_lossy(&text).replace('\r', ""));
+    }
+    match (status, ended) {
+        (Some(status), _) => Ok(status),
+        (None, None) => Err(Failure::new(format!("the virtual machine ran for {} s", job.limit.as_secs()))),
+        (None, Some(end)) => Err(Failure::new(format!("the virtual machine ended without a result: {end}"))),
+    }
+}
+
+fn command(image: &Image, job: &Job, archive: &Path, console: &Path) -> Command {
+    let mut kernel = String::from(
+        "console=ttyS0 panic=-1 apparmor=1 security=apparmor systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all \
+         mitigations=off nokaslr no_timer_check tsc=reliable random.trust_cpu=on net.ifnames=0",
+    );
+    kernel.push_str(if job.console {
+        " loglevel=6 systemd.show_status=1"
+    } else {
+        " quiet systemd.show_status=0"
+    });
+    let drive = |file: &Path, name: &str, options: &str| {
+        [
+            "-drive".to_owned(),
+            format!("file={},format=raw,if=none,id={name},{options}", file.display()),
+            "-device".to_owned(),
+            format!("virtio-blk-pci,drive={name}"),
+        ]
+    };
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-accel", "tcg,thread=multi", "-smp", "2", "-cpu", "max", "-m", "1536"]);
+    qemu.args(["-nodefaults", "-no-reboot", "-display", "none"]);
+    qemu.arg("-kernel").arg(image.kernel()).arg("-initrd").arg(image.initramfs()).args(["-append", &kernel]);
+    qemu.arg("-serial").arg(format!("file:{}", console.display()));
+    qemu.args(["-chardev", "stdio,id=out,signal=off", "-serial", "chardev:out"]);
+    qemu.args(drive(&image.disk(), "root", "snapshot=on,cache=unsafe"));
+    qemu.args(drive(archive, "job", "readonly=on"));
+    qemu.args(["-object", "rng-random,filename=/dev/urandom,id=rng", "-device", "virtio-rng-pci,rng=rng"]);
+    qemu
+}
