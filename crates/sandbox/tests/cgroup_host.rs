@@ -485,7 +485,7 @@ fn existing_cgroup_frozen_refused() {
     in_views(&ALL, |hierarchies| {
         let place = Place::new(hierarchies);
         let owner = place.create("", &Resources::default());
-        owner.freeze(within(LONG)).unwrap();
+        owner.freeze(None, within(LONG)).unwrap();
         let plan = place.plan("", &Resources::default());
         assert!(matches!(plan.probe_claim(), Err(CgroupError::Frozen { .. })));
         owner.remove(within(LONG)).unwrap();
@@ -639,7 +639,7 @@ fn frozen_stands_still_and_is_killed() {
         let mut process = Process::shell("read line; echo $line; read line");
         enter(&cgroup, &process);
         assert!(!cgroup.is_frozen().unwrap());
-        cgroup.freeze(within(LONG)).unwrap();
+        cgroup.freeze(None, within(LONG)).unwrap();
         assert!(cgroup.is_frozen().unwrap());
         cgroup.thaw().unwrap();
         assert!(!cgroup.is_frozen().unwrap());
@@ -647,7 +647,7 @@ fn frozen_stands_still_and_is_killed() {
         let mut answer = [0; 5];
         std::io::Read::read_exact(process.0.stdout.as_mut().unwrap(), &mut answer).unwrap();
         assert_eq!(&answer, b"runs\n");
-        cgroup.freeze(within(LONG)).unwrap();
+        cgroup.freeze(None, within(LONG)).unwrap();
         cgroup.kill_all().unwrap();
         cgroup.remove(within(LONG)).unwrap();
         assert!(!process.0.wait().unwrap().success());

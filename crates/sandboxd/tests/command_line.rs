@@ -142,11 +142,7 @@ fn misuse_is_one_line_on_stderr() {
 #[test]
 fn command_of_later_says_so() {
     for arguments in [
-        &["pause", "a"][..],
-        &["resume", "a"],
-        &["update", "--memory", "1g", "a"],
-        &["events", "--stats", "a"],
-        &["checkpoint", "--image-path", "x", "a"],
+        &["checkpoint", "--image-path", "x", "a"][..],
         &["restore", "-no-subreaper", "--detach", "a"],
         &["mounts", "add", "a", "f"],
     ] {
@@ -163,15 +159,15 @@ fn error_in_a_json_log_is_one_object_and_appended() {
     let directory = Directory::new("json-log");
     let log = directory.path("log");
     for id in ["a", "b"] {
-        let (code, stdout, stderr) = run(&["--log", &log, "--log-format=json", "pause", id]);
+        let (code, stdout, stderr) = run(&["--log", &log, "--log-format=json", "kill", id, "BOGUS"]);
         assert_eq!((code, stdout.as_str()), (1, ""));
-        assert_eq!(stderr, format!("sandboxd: pause {id}: not supported yet\n"));
+        assert_eq!(stderr, format!("sandboxd: kill {id}: unknown signal \"BOGUS\"\n"));
     }
     let text = fs::read_to_string(&log).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 2, "{text}");
     for (line, id) in lines.iter().zip(["a", "b"]) {
-        let start = format!(r#"{{"level":"error","msg":"pause {id}: not supported yet","time":"2"#);
+        let start = format!(r#"{{"level":"error","msg":"kill {id}: unknown signal \"BOGUS\"","time":"2"#);
         assert!(line.starts_with(&start) && line.ends_with("Z\"}"), "{line}");
     }
 }
@@ -181,10 +177,10 @@ fn error_in_a_text_log_is_logruss_line() {
     let directory = Directory::new("text-log");
     let log = directory.path("log");
     // A global flag is one after the command, too.
-    run(&["pause", "a", "-log", &log]);
+    run(&["kill", "a", "BOGUS", "-log", &log]);
     let text = fs::read_to_string(&log).unwrap();
     assert!(text.starts_with("time=\"2"), "{text}");
-    assert!(text.ends_with("Z\" level=error msg=\"pause a: not supported yet\"\n"), "{text}");
+    assert!(text.trim_end().ends_with(r#"Z" level=error msg="kill a: unknown signal \"BOGUS\"""#), "{text}");
 }
 
 #[test]
@@ -198,10 +194,10 @@ fn misuse_is_logged_where_the_flags_before_it_say() {
 
 #[test]
 fn json_without_a_log_file_is_the_line_on_stderr() {
-    let (code, stdout, stderr) = run(&["--log-format", "json", "pause", "a"]);
+    let (code, stdout, stderr) = run(&["--log-format", "json", "kill", "a", "BOGUS"]);
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(
-        stderr.starts_with(r#"{"level":"error","msg":"pause a: not supported yet","time":""#),
+        stderr.starts_with(r#"{"level":"error","msg":"kill a: unknown signal \"BOGUS\"","time":""#),
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -209,10 +205,10 @@ fn json_without_a_log_file_is_the_line_on_stderr() {
 
 #[test]
 fn log_that_cant_be_written_does_not_hide_the_error() {
-    let (code, _, stderr) = run(&["--log", "/dev/null/log", "pause", "a"]);
+    let (code, _, stderr) = run(&["--log", "/dev/null/log", "kill", "a", "BOGUS"]);
     assert_eq!(code, 1);
     assert!(stderr.contains("sandboxd: log /dev/null/log: "), "{stderr}");
-    assert!(stderr.ends_with("sandboxd: pause a: not supported yet\n"), "{stderr}");
+    assert!(stderr.ends_with("sandboxd: kill a: unknown signal \"BOGUS\"\n"), "{stderr}");
 }
 
 #[test]

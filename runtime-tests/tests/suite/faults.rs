@@ -17,6 +17,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("create_in_a_user_namespace_killed_at_every_system_call", create_in_user_namespace_killed),
         case("start_killed_at_every_system_call", start_killed),
         case("delete_killed_at_every_system_call", delete_killed),
+        case("pause_killed_at_every_system_call", pause_killed),
+        case("resume_killed_at_every_system_call", resume_killed),
         case("run_detached_killed_at_every_system_call", run_killed),
     ]
 }
@@ -130,4 +132,24 @@ fn run_killed(t: &Test) -> Verdict {
     b.stays().write();
     let run = |id: &str| t.call(&["run", "--detach", "--bundle", b.path.to_str().unwrap(), id]);
     kill_everywhere(t, |_| (), run, &b)
+}
+
+fn pause_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    let prepare = |id: &str| {
+        create(t, &b, id).ok();
+        t.call(&["start", id]).ok();
+    };
+    kill_everywhere(t, prepare, |id| t.call(&["pause", id]), &b)
+}
+
+fn resume_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    let prepare = |id: &str| {
+        create(t, &b, id).ok();
+        t.call(&["pause", id]).ok();
+    };
+    kill_everywhere(t, prepare, |id| t.call(&["resume", id]), &b)
 }

@@ -12,6 +12,7 @@ mod hooks;
 mod lifecycle;
 mod mounts;
 mod namespaces;
+mod pause;
 mod podman;
 mod process;
 mod seccomp;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         process::cases(),
         mounts::cases(),
         namespaces::cases(),
+        pause::cases(),
         cgroup::cases(),
         devices::cases(),
         hooks::cases(),

@@ -16,17 +16,21 @@ use super::record::{Hierarchy, RecordedDirectory};
 impl Cgroup {
     /// Stops all processes. Returns when they stand still.
     ///
+    /// `init`, a pidfd: its end ends the wait. A process that has ended and is not reaped may keep its cgroup from ever
+    /// being frozen.
+    ///
     /// # Errors
-    /// [`CgroupError::NotFrozen`] at the deadline, after thawing again; [`CgroupError::NoFreezer`].
-    pub fn freeze(&self, deadline: Instant) -> Result<(), CgroupError> {
+    /// [`CgroupError::NotFrozen`] at the deadline or at the end of `init`, after thawing again;
+    /// [`CgroupError::NoFreezer`].
+    pub fn freeze(&self, init: Option<BorrowedFd<'_>>, deadline: Instant) -> Result<(), CgroupError> {
         let directory = self.freezable()?;
         let error = |source| CgroupError::Call { call: "freeze", path: directory.path.clone(), source };
         let open = open_cgroup(directory)?.ok_or_else(|| error(Errno::NOENT.into()))?;
         let guard = Thaw { hierarchy: &directory.hierarchy, cgroup: open.as_fd(), armed: true };
         let frozen = match directory.hierarchy {
             Hierarchy::V2 => file::write_file(&open, "cgroup.freeze", "1")
-                .and_then(|()| wait_event(open.as_fd(), "frozen 1", deadline)),
-            Hierarchy::V1(_) => freeze_v1(open.as_fd(), deadline),
+                .and_then(|()| wait_event(open.as_fd(), "frozen 1", init, deadline)),
+            Hierarchy::V1(_) => freeze_v1(open.as_fd(), init, deadline),
         };
         match frozen {
             Ok(true) => {
@@ -138,14 +142,15 @@ impl Drop for Thaw<'_> {
 
 /// v1 gives no notice, and with processes that come and go it may have to be asked again (kernel,
 /// `cgroup-v1/freezer-subsystem.rst`): so this one polls.
-fn freeze_v1(cgroup: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
+fn freeze_v1(cgroup: BorrowedFd<'_>, init: Option<BorrowedFd<'_>>, deadline: Instant) -> io::Result<bool> {
     let mut pause = Duration::from_micros(50);
     loop {
         file::write_file(cgroup, "freezer.state", "FROZEN")?;
         if file::read_file(cgroup, "freezer.state")?.trim() == "FROZEN" {
             return Ok(true);
         }
-        if Instant::now() >= deadline {
+        let ended = init.map(crate::state::has_ended).transpose()?.unwrap_or(false);
+        if ended || Instant::now() >= deadline {
             return Ok(false);
         }
         std::thread::sleep(pause);
@@ -153,16 +158,23 @@ fn freeze_v1(cgroup: BorrowedFd<'_>, deadline: Instant) -> io::Result<bool> {
     }
 }
 
-/// Waits until a line is in `cgroup.events` (cgroup-v2.rst: a change is a `POLLPRI`); `false` at the deadline. A cgroup
-/// that goes meanwhile is an error that [`file::is_gone`] knows.
-fn wait_event(cgroup: BorrowedFd<'_>, line: &str, deadline: Instant) -> io::Result<bool> {
+/// Waits until a line is in `cgroup.events` (cgroup-v2.rst: a change is a `POLLPRI`); `false` at the deadline, or when
+/// `init` ends first. A cgroup that goes meanwhile is an error that [`file::is_gone`] knows.
+fn wait_event(
+    cgroup: BorrowedFd<'_>,
+    line: &str,
+    init: Option<BorrowedFd<'_>>,
+    deadline: Instant,
+) -> io::Result<bool> {
     let events = file::open_read(cgroup, "cgroup.events", OFlags::RDONLY)?;
     loop {
         rustix::fs::seek(&events, SeekFrom::Start(0))?;
         if file::read_descriptor(&events)?.lines().any(|it| it == line) {
             return Ok(true);
         }
-        if !wait_readable(&mut [PollFd::new(&events, PollFlags::PRI)], deadline)? {
+        let mut set = vec![PollFd::new(&events, PollFlags::PRI)];
+        set.extend(init.map(|init| PollFd::from_borrowed_fd(init, PollFlags::IN)));
+        if !wait_readable(&mut set, deadline)? || set.get(1).is_some_and(|init| !init.revents().is_empty()) {
             return Ok(false);
         }
     }

@@ -7,6 +7,7 @@ mod container;
 mod create;
 mod delete;
 mod kill;
+mod pause;
 mod prepare;
 mod start;
 
@@ -120,6 +121,23 @@ impl Runtime {
     /// The container is neither created nor running nor paused.
     pub fn kill(&self, id: &ContainerId, signal: i32, scope: KillScope) -> Result<()> {
         kill::kill(&self.state, id, signal, scope)
+    }
+
+    /// Suspends all processes of a created or running container; returns when they stand still.
+    ///
+    /// # Errors
+    /// [`Error::Status`]: it is neither created nor running. [`Error::Cgroup`]: some process does not stop in time; then
+    /// they all run again.
+    pub fn pause(&self, id: &ContainerId) -> Result<()> {
+        pause::pause(&self.state, id)
+    }
+
+    /// Lets the processes of a paused container go on.
+    ///
+    /// # Errors
+    /// [`Error::Status`]: it is not paused.
+    pub fn resume(&self, id: &ContainerId) -> Result<()> {
+        pause::resume(&self.state, id)
     }
 
     /// Removes a container: cgroup, state, and with [`Deletion::Force`] its processes.

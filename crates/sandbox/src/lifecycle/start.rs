@@ -29,9 +29,8 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> 
     let record = entry.read()?.ok_or(Error::NotFound)?;
     match status(&record)? {
         Status::Created => {}
-        Status::Running | Status::Paused => {
-            return Err(Error::status("cannot start an already running container"));
-        }
+        Status::Running => return Err(Error::status("cannot start an already running container")),
+        Status::Paused => return Err(Error::status("cannot start a container in the paused state")),
         Status::Stopped => return Err(Error::status("cannot start a container that has stopped")),
         Status::Creating => return Err(Error::status("cannot start a container that is being created")),
     }

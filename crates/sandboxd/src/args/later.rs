@@ -69,22 +69,6 @@ pub(crate) struct Exec {
     command: Vec<OsString>,
 }
 
-/// Suspend all processes of a container (not supported yet)
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Pause {
-    /// Container
-    #[arg(value_name = "ID", required = true)]
-    id: String,
-}
-
-/// Let the processes of a paused container go on (not supported yet)
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Resume {
-    /// Container
-    #[arg(value_name = "ID", required = true)]
-    id: String,
-}
-
 /// Print a container's resource usage and out-of-memory events (not supported yet)
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Events {

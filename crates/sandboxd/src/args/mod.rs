@@ -9,6 +9,7 @@ pub(crate) mod later;
 pub(crate) mod lifecycle;
 mod misuse;
 mod normalise;
+pub(crate) mod pause;
 mod verb;
 
 use std::ffi::OsString;

@@ -3,7 +3,7 @@
 use clap::{Args as _, FromArgMatches as _};
 
 use super::normalise::FlagsMayStand::{self, Anywhere, BeforeOperands};
-use super::{about, creation, later, lifecycle};
+use super::{about, creation, later, lifecycle, pause};
 
 /// One row of the table. Only the row that is used is built: that keeps the start-up short.
 pub(crate) struct Row {
@@ -69,8 +69,8 @@ verbs! {
     "ps"         Ps(lifecycle::Ps)             1..=usize::MAX, Some(0), BeforeOperands;
     "kill"       Kill(lifecycle::Kill)         1..=2, Some(0), Anywhere;
     "delete"     Delete(lifecycle::Delete)     1..=1, Some(0), Anywhere;
-    "pause"      Pause(later::Pause)           1..=1, Some(0), Anywhere;
-    "resume"     Resume(later::Resume)         1..=1, Some(0), Anywhere;
+    "pause"      Pause(pause::Pause)           1..=1, Some(0), Anywhere;
+    "resume"     Resume(pause::Resume)         1..=1, Some(0), Anywhere;
     "update"     Update(later::Update)         1..=1, Some(0), Anywhere;
     "events"     Events(later::Events)         1..=1, Some(0), Anywhere;
     "checkpoint" Checkpoint(later::Checkpoint) 1..=1, Some(0), Anywhere;

@@ -7,6 +7,7 @@ mod features;
 mod kill;
 mod list;
 mod owner;
+mod pause;
 mod plan;
 mod ps;
 mod request;
@@ -37,13 +38,13 @@ pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
         Verb::Ps(ps) => ps::ps(session, &ps),
         Verb::Kill(kill) => kill::kill(session, &kill),
         Verb::Delete(delete) => delete::delete(session, &delete),
+        Verb::Pause(pause) => pause::pause(session, &pause),
+        Verb::Resume(resume) => pause::resume(session, &resume),
         Verb::Spec(spec) => spec::spec(&spec),
         Verb::Completion(completion) => completion::completion(&completion),
         Verb::Plan(plan) => plan::plan(session, &plan),
         Verb::Features(_) => features::features(),
         Verb::Exec(_)
-        | Verb::Pause(_)
-        | Verb::Resume(_)
         | Verb::Update(_)
         | Verb::Events(_)
         | Verb::Checkpoint(_)
