@@ -15,10 +15,11 @@ impl Init {
         if shared {
             make_mount_below_private(path)?;
         }
+        let directory = flag::O_PATH | flag::O_DIRECTORY;
         let tree =
             if opened { self.slots[0] } else { sys::clone_tree(flag::AT_FDCWD, path, flag::AT_RECURSIVE)? };
         let target =
-            if opened { self.slots[1] } else { sys::openat2(flag::AT_FDCWD, path, flag::O_PATH, 0, 0)? };
+            if opened { self.slots[1] } else { sys::openat2(flag::AT_FDCWD, path, directory, 0, 0)? };
         sys::attach(tree, target)?;
         self.root = tree;
         Ok(())

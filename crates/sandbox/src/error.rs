@@ -8,6 +8,7 @@ use init::{Call, Report, Step};
 use spec::config::HookPoint;
 
 use crate::cgroup::{CgroupError, PlanError as CgroupPlanError};
+use crate::hint;
 use crate::id::InvalidContainerId;
 use crate::plan::{PlanError, PlannedStep, describe, syscall_text};
 
@@ -158,6 +159,10 @@ impl Error {
     /// The field of the config that is concerned, as a JSON pointer.
     pub fn pointer(&self) -> Option<Cow<'_, str>> {
         match self {
+            Self::Config(violations) => {
+                Some(Cow::Borrowed(&*violations.first().pointer)).filter(|pointer| !pointer.is_empty())
+            }
+            Self::CgroupPlan(error) => error.pointer().map(Cow::Borrowed),
             Self::Step(error) => Some(Cow::Borrowed(&*error.pointer)).filter(|pointer| !pointer.is_empty()),
             Self::Plan(error) => Some(Cow::Borrowed(&*error.pointer)),
             Self::Cgroup(error) => error.pointer().map(Cow::Borrowed),
@@ -174,7 +179,16 @@ impl Error {
 
     /// The system call that failed.
     pub fn syscall(&self) -> Option<&'static str> {
-        if let Self::Step(error) = self { error.call.map(Call::name) } else { None }
+        match self {
+            Self::Step(error) => error.call.map(Call::name),
+            Self::Cgroup(error) => error.syscall(),
+            _ => None,
+        }
+    }
+
+    /// What to do about it, in a clause, where that is known. Not part of the text.
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        hint::of_error(self)
     }
 
     /// The errno.
@@ -201,6 +215,8 @@ pub struct StepError {
     pub call: Option<Call>,
     /// Why not.
     pub errno: i32,
+    /// What to do about it.
+    pub hint: Option<Cow<'static, str>>,
 }
 
 impl StepError {
@@ -210,7 +226,7 @@ impl StepError {
         let errno = report.errno as i32;
         let Some(planned) = planned else {
             let message = format!("init: {}", errno_text(errno));
-            return Self { pointer: Cow::Borrowed(""), step: None, message, call, errno };
+            return Self { pointer: Cow::Borrowed(""), step: None, message, call, errno, hint: None };
         };
         Self {
             pointer: planned.pointer.clone(),
@@ -218,6 +234,7 @@ impl StepError {
             message: sentence(planned, call, errno),
             call,
             errno,
+            hint: hint::of_step(planned, call, errno),
         }
     }
 }

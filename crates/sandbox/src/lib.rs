@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod error;
+mod hint;
 pub mod hooks;
 pub mod host;
 pub mod id;

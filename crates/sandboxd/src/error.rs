@@ -1,5 +1,6 @@
 //! What can go wrong in the binary itself, and the sentence that is made of it.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -99,7 +100,33 @@ impl Error {
             }
             _ => {}
         }
+        more.extend(self.hint().map(|hint| ("hint", hint.into())));
         more
+    }
+
+    /// What to do about it, in a clause, where that is known.
+    pub(crate) fn hint(&self) -> Option<Cow<'static, str>> {
+        Some(match self {
+            Self::Sandbox(error) => return error.hint(),
+            Self::Id(_) => {
+                "an id is 1 to 1024 of the characters A-Z a-z 0-9 _ + . - and does not begin with -".into()
+            }
+            Self::TerminalWithoutSocket => {
+                "give the socket, call `run` in the foreground, or set /process/terminal to false".into()
+            }
+            Self::SocketWithoutTerminal => {
+                "set /process/terminal to true and detach, or leave --console-socket out".into()
+            }
+            Self::UnknownSignal(_) => "`kill -l` of a shell lists the names; numbers do as well".into(),
+            Self::Io { what, source } if what.starts_with("connect to ") => match source.kind() {
+                io::ErrorKind::NotFound => "whoever wants the descriptor makes the socket first".into(),
+                io::ErrorKind::ConnectionRefused => {
+                    "nobody listens there: the path must be a unix socket that somebody has bound and listens on".into()
+                }
+                _ => return None,
+            },
+            _ => return None,
+        })
     }
 }
 
@@ -144,6 +171,16 @@ impl Failure {
     /// runc's exit codes: 1, and 255 for `exec`, whose other codes are the process's.
     pub(crate) fn exit_code(&self) -> u8 {
         if self.command == Some("exec") { 255 } else { 1 }
+    }
+}
+
+impl Failure {
+    /// The whole line: the error, and what to do about it.
+    pub(crate) fn line(&self) -> String {
+        match self.error.hint() {
+            Some(hint) => format!("{self}; hint: {}", OneLine(&hint)),
+            None => self.to_string(),
+        }
     }
 }
 

@@ -96,6 +96,10 @@ fn version_has_the_shape_of_runcs() {
     }
 }
 
+/// What an invalid id is told.
+const ID_HINT: &str =
+    "; hint: an id is 1 to 1024 of the characters A-Z a-z 0-9 _ + . - and does not begin with -";
+
 #[test]
 fn misuse_is_one_line_on_stderr() {
     let table: &[(&[&str], i32, &str)] = &[
@@ -129,9 +133,13 @@ fn misuse_is_one_line_on_stderr() {
             1,
             "list: invalid value 'xml' for '--log-format <FORMAT>' [possible values: text, json]",
         ),
-        (&["kill", "a", "BOGUS"], 1, "kill a: unknown signal \"BOGUS\""),
-        (&["create", "../a"], 1, "create ../a: invalid container ID format: \"../a\""),
-        (&["state", "a\nb"], 1, "state a\\nb: invalid container ID format: \"a\\nb\""),
+        (
+            &["kill", "a", "BOGUS"],
+            1,
+            "kill a: unknown signal \"BOGUS\"; hint: `kill -l` of a shell lists the names; numbers do as well",
+        ),
+        (&["create", "../a"], 1, &format!("create ../a: invalid container ID format: \"../a\"{ID_HINT}")),
+        (&["state", "a\nb"], 1, &format!("state a\\nb: invalid container ID format: \"a\\nb\"{ID_HINT}")),
         (&["exec"], 255, "exec: requires a minimum of 1 argument(s)"),
     ];
     for (arguments, code, message) in table {

@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod conformance;
 mod devices;
+mod errors;
 mod faults;
 mod hooks;
 mod lifecycle;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         seccomp::cases(),
         tty::cases(),
         cli::cases(),
+        errors::cases(),
         podman::cases(),
         faults::cases(),
     ];

@@ -44,6 +44,17 @@ pub enum PlanError {
     },
 }
 
+impl PlanError {
+    /// The field of the config that is concerned, as JSON pointer.
+    pub fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::Path { .. } | Self::OwnPath { .. } => Some("/linux/cgroupsPath"),
+            Self::Controller { pointer, .. } | Self::Value { pointer, .. } => Some(pointer),
+            Self::Systemd => None,
+        }
+    }
+}
+
 /// A cgroup operation that did not succeed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -149,6 +160,16 @@ impl CgroupError {
                 source.raw_os_error()
             }
             Self::Controller { source, .. } => source.as_ref().and_then(io::Error::raw_os_error),
+            _ => None,
+        }
+    }
+
+    /// The call that failed.
+    pub fn syscall(&self) -> Option<&'static str> {
+        match self {
+            Self::Call { call, .. } => Some(call),
+            Self::Write { .. } => Some("write"),
+            Self::DeviceFilter { .. } => Some("bpf"),
             _ => None,
         }
     }

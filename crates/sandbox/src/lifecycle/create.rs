@@ -21,6 +21,7 @@ use super::container::{Container, Status};
 use super::prepare::Prepared;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
 use crate::error::{Error, Result, StepError};
+use crate::hint;
 use crate::hooks::{HookRun, namespace_flags};
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
 use crate::plan::{IdMaps, Join, Purpose, clone_flag};
@@ -238,7 +239,7 @@ impl Making<'_> {
                 }
                 Message::Ready => return self.go_on(process),
                 Message::Failed(report) => {
-                    return Err(StepError::new(steps.get(report.step as usize), report).into());
+                    return Err(self.failed(report).into());
                 }
                 Message::Closed if gone => return Ok(()),
                 Message::Closed => return Err(self.init_ended(process)),
@@ -309,6 +310,15 @@ impl Making<'_> {
             ignored_signals: self.prepared.host.ignored_signals,
         };
         run.run()
+    }
+
+    /// What init reports, and what a look at the command's file adds.
+    fn failed(&self, report: Report) -> StepError {
+        let plan = &self.prepared.plan;
+        let planned = plan.steps.get(report.step as usize);
+        let mut error = StepError::new(planned, report);
+        hint::program::explain(&mut error, planned, &plan.rootfs, &self.prepared.config);
+        error
     }
 
     fn init_ended(&self, process: &Process) -> Error {

@@ -14,6 +14,7 @@ use spec::config::HookPoint;
 use super::container::{Container, Status, status};
 use super::create::state_document;
 use crate::error::{Error, Result, StepError};
+use crate::hint;
 use crate::hooks::{HookRun, namespace_flags};
 use crate::host::HostFacts;
 use crate::launch::{Conversation, Message};
@@ -79,7 +80,10 @@ impl Starting<'_> {
                     conversation.go().map_err(|error| Error::host("let init go on", error))?;
                 }
                 Ok(Message::Failed(report)) => {
-                    return Err(StepError::new(self.planned(report.step)?.as_ref(), report).into());
+                    let planned = self.planned(report.step)?;
+                    let mut error = StepError::new(planned.as_ref(), report);
+                    hint::program::explain(&mut error, planned.as_ref(), &self.record.rootfs, self.config);
+                    return Err(error.into());
                 }
                 Ok(Message::Ready | Message::Forked { .. }) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {

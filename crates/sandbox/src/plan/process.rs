@@ -5,7 +5,9 @@
 
 use init::Step;
 use init::wire::{Bytes, CapabilityMask, Descriptor, Str, Strs, Words};
-use spec::config::{Architecture, Capabilities, Capability, CapabilitySet, Process};
+use spec::config::{
+    Action, Architecture, Capabilities, Capability, CapabilitySet, Process, Seccomp, SyscallRule,
+};
 use spec::{Config, Text};
 
 use super::namespaces::NamespacePlan;
@@ -188,6 +190,10 @@ fn plan_scheduling(steps: &mut Steps, process: &Process) {
 fn compile_filter(steps: &mut Steps, config: &Config) -> Result<Option<(u32, Bytes)>, PlanError> {
     let Some(profile) = &config.linux.seccomp else { return Ok(None) };
     let pointer = "/linux/seccomp";
+    if config.process.is_some() && denies_execve(profile) {
+        let message = "the filter denies execve, by which the command is started: allow it".to_owned();
+        return Err(PlanError { pointer: pointer.into(), message });
+    }
     let compiled = crate::seccomp::compile(profile, NATIVE)
         .map_err(|error| PlanError { pointer: error.pointer().into(), message: error.to_string() })?;
     steps.warnings.extend(compiled.warnings);
@@ -197,6 +203,20 @@ fn compile_filter(steps: &mut Steps, config: &Config) -> Result<Option<(u32, Byt
         return Err(PlanError { pointer: pointer.into(), message });
     }
     Ok(Some((filter.flags(), Bytes(filter.as_bytes().to_vec()))))
+}
+
+/// Whether no command can be started under this filter. Where a rule has conditions, the kernel is asked.
+fn denies_execve(profile: &Seccomp) -> bool {
+    let denies =
+        |action: Action| !matches!(action, Action::Allow | Action::Log | Action::Notify | Action::Trace(_));
+    let rules = || {
+        let names = |rule: &&SyscallRule| rule.names.iter().any(|name| &**name == "execve");
+        profile.syscalls.iter().filter(names)
+    };
+    if rules().next().is_none() {
+        return denies(profile.default_action);
+    }
+    rules().all(|rule| rule.args.is_empty() && denies(rule.action))
 }
 
 /// keyring → bounding set → groups → gid → uid → capability sets → ambient set.

@@ -58,7 +58,7 @@ impl Log {
 
     /// Why a command did not succeed.
     pub(crate) fn failure(&self, failure: &Failure) {
-        let message = failure.to_string();
+        let message = failure.line();
         let more = failure.error.more();
         let line = Line { level: "error", message: &message, time: SystemTime::now(), more: &more };
         if self.file.is_some() || self.format == LogFormat::Json {

@@ -1,0 +1,191 @@
+//! What to do about an error: one clause that is added to it, never in its place.
+//!
+//! Pure, but for [`program`], which looks at the file that could not be executed. Callers tell errors from each other
+//! by words (`permission denied`, `no such file or directory`, …): a hint has none of these.
+
+pub(crate) mod program;
+mod step;
+mod suggest;
+
+use std::borrow::Cow;
+use std::io;
+
+use rustix::io::Errno;
+
+use crate::cgroup::{CgroupError, PlanError};
+use crate::error::Error;
+
+pub(crate) use step::of_step;
+
+/// A hint.
+pub(crate) type Hint = Cow<'static, str>;
+
+/// What to do about an error, where that is known.
+pub(crate) fn of_error(error: &Error) -> Option<Hint> {
+    match error {
+        Error::InvalidId(_) => {
+            Some("an id is 1 to 1024 of the characters A-Z a-z 0-9 _ + . - and does not begin with -".into())
+        }
+        Error::Exists => Some("choose another id, or delete the old container first".into()),
+        Error::NotFound => {
+            Some("`list` shows the containers; each --root has its own, and so has each user".into())
+        }
+        Error::Status(text) => of_status(text),
+        Error::Busy => Some("another command works on the container: try again when it is done".into()),
+        Error::Config(violations) => suggest::of_violation(violations.first()),
+        Error::CgroupPlan(error) => of_cgroup_plan(error),
+        Error::Cgroup(error) => of_cgroup(error),
+        Error::File { action, path, source } => of_file(action, path, source),
+        Error::Host { action, source } => of_host(action, source),
+        Error::Namespace { kind, reason, .. } => of_namespace(kind, reason),
+        Error::Step(error) => error.hint.clone(),
+        Error::InitEnded { how } if how.contains("signal 9") => {
+            Some("if /linux/resources/memory has a limit, raise it: a start needs about 1 MiB".into())
+        }
+        Error::Hook { point, reason, .. } => of_hook(point.name(), reason),
+        Error::State { .. } => Some(
+            "the recorded state is damaged: `delete --force` removes the container, as far as it is known"
+                .into(),
+        ),
+        Error::StateRoot { .. } => {
+            Some("name a directory of your own with --root, or call as the user that it belongs to".into())
+        }
+        _ => None,
+    }
+}
+
+fn of_status(text: &str) -> Option<Hint> {
+    let hint = if text.starts_with("cannot delete container") {
+        "end it first (`kill`), or delete it with --force"
+    } else if text == "cannot start an already running container" {
+        "a container is started once; `exec` runs another process in it"
+    } else if text == "cannot start a container that has stopped" {
+        "delete it and create it anew: a container is started once"
+    } else if text.contains("paused") {
+        "`resume` lets it go on"
+    } else {
+        return None;
+    };
+    Some(hint.into())
+}
+
+fn of_cgroup_plan(error: &PlanError) -> Option<Hint> {
+    Some(match error {
+        PlanError::Path { .. } => "name a path below a cgroup, such as /sandboxd/web-1, or leave it out".into(),
+        PlanError::Controller { controller, .. } => format!(
+            "remove the limit, or boot a kernel with the controller {controller} and enable it for this cgroup; \
+             `info` shows what there is"
+        )
+        .into(),
+        PlanError::Value { pointer, .. } if pointer.starts_with("/linux/resources/unified") => {
+            "use the fields of /linux/resources, which mean the same on both versions".into()
+        }
+        _ => return None,
+    })
+}
+
+fn of_cgroup(error: &CgroupError) -> Option<Hint> {
+    let errno = error.errno().map(Errno::from_raw_os_error);
+    Some(match error {
+        CgroupError::Occupied { .. } => "it is another container's: choose another cgroupsPath".into(),
+        CgroupError::Frozen { .. } => "thaw it, or choose another cgroupsPath".into(),
+        CgroupError::Foreign { .. } => "remove it, or choose another cgroupsPath".into(),
+        CgroupError::Write { pointer, .. } => return of_cgroup_write(pointer, errno?),
+        CgroupError::Controller { controller, .. } => {
+            format!("write +{controller} to the cgroup.subtree_control of the cgroups above").into()
+        }
+        CgroupError::Call { .. } if matches!(errno, Some(Errno::ACCESS | Errno::PERM | Errno::ROFS)) => {
+            "the caller may not make cgroups there: call as root, have a cgroup delegated, or give \
+             --cgroup-manager disabled"
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+fn of_cgroup_write(pointer: &str, errno: Errno) -> Option<Hint> {
+    let cpuset = pointer.ends_with("/cpus") || pointer.ends_with("/mems");
+    Some(match errno {
+        Errno::INVAL | Errno::RANGE | Errno::ACCESS if cpuset => {
+            "what can be used is in the file cpuset.effective_cpus, or .mems, of the cgroup above".into()
+        }
+        Errno::BUSY => "the limit is below what is in use".into(),
+        Errno::INVAL | Errno::RANGE => {
+            "the kernel refuses this value, alone or beside those of the cgroup above".into()
+        }
+        Errno::NOENT => "this kernel has no such limit".into(),
+        _ => return None,
+    })
+}
+
+fn of_file(action: &str, path: &std::path::Path, source: &io::Error) -> Option<Hint> {
+    let errno = source.raw_os_error().map(Errno::from_raw_os_error)?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    Some(match (action, errno) {
+        ("read", Errno::NOENT) if path.parent().is_some_and(std::path::Path::is_dir) => {
+            "`spec` writes one to begin with; --config names another file".into()
+        }
+        ("read", Errno::NOENT) => "--bundle names the directory that holds config.json".into(),
+        ("write the pid file", Errno::NOENT) => "make its directory first".into(),
+        ("write", Errno::PERM | Errno::INVAL) if matches!(name, "uid_map" | "gid_map") => {
+            "an ordinary user maps his own id and the ranges of /etc/subuid and /etc/subgid; the ids must exist in \
+             the caller's user namespace"
+                .into()
+        }
+        _ => return None,
+    })
+}
+
+fn of_host(action: &str, source: &io::Error) -> Option<Hint> {
+    let errno = source.raw_os_error().map(Errno::from_raw_os_error)?;
+    if action != "clone3" {
+        return None;
+    }
+    Some(match errno {
+        Errno::PERM => {
+            "call as root, or add a user namespace to /linux/namespaces (`spec --rootless` shows how); the host may \
+             also forbid user namespaces: see `info`"
+                .into()
+        }
+        Errno::NOSPC | Errno::USERS => {
+            "a limit of namespaces is reached: raise the sysctl user.max_…_namespaces".into()
+        }
+        Errno::AGAIN => "a limit of processes is reached: pids.max of a cgroup, or RLIMIT_NPROC".into(),
+        Errno::INVAL => "the kernel lacks one of the namespaces asked for: see `info`".into(),
+        Errno::NOMEM => "the host, or the cgroup's memory limit, has no memory left".into(),
+        _ => return None,
+    })
+}
+
+fn of_namespace(kind: &str, reason: &str) -> Option<Hint> {
+    Some(if reason.contains("no such file") && kind == "network" {
+        "make it first: `ip netns add NAME` makes /run/netns/NAME".into()
+    } else if reason.contains("no such file") {
+        "the process that it belongs to may have ended; hold a namespace by a bind mount of its file".into()
+    } else if reason.starts_with("it is") {
+        format!("name a file such as /proc/PID/ns/{}", file_name(kind)).into()
+    } else {
+        return None;
+    })
+}
+
+/// The name of a namespace in `/proc/PID/ns`.
+fn file_name(kind: &str) -> &str {
+    match kind {
+        "network" => "net",
+        "mount" => "mnt",
+        kind => kind,
+    }
+}
+
+fn of_hook(point: &str, reason: &str) -> Option<Hint> {
+    Some(if reason.contains("longer than its timeout") {
+        format!("raise the timeout of the hook in /hooks/{point}, in seconds, or leave it out").into()
+    } else if reason.contains("no such file") && point == "startContainer" {
+        "the path is one of the container".into()
+    } else if reason.contains("no such file") {
+        "the path is one of the host, absolute".into()
+    } else {
+        return None;
+    })
+}

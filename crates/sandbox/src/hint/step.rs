@@ -1,0 +1,196 @@
+//! What to do about a step of init that failed: by the step, the call and the errno.
+//!
+//! Pure.
+
+use init::{Call, Step};
+use rustix::io::Errno;
+
+use super::Hint;
+use crate::plan::PlannedStep;
+
+/// What to do about it, where that is known.
+pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> Option<Hint> {
+    let errno = Errno::from_raw_os_error(errno);
+    match &planned.step {
+        Step::OpenRoot { .. } | Step::OpenRootDirectory { .. } => of_root(errno),
+        Step::Bind { .. } | Step::OpenSource { .. } => of_bind(call?, errno),
+        Step::Mount { fstype, .. } => of_mount(&fstype.to_string(), call?, errno),
+        Step::Reconfigure { .. } if errno == Errno::INVAL => {
+            Some("the file system refuses one of the options, or can't change it any more".into())
+        }
+        Step::MakeNode { .. } | Step::BindNode { .. } | Step::EnterDirectory { .. } => of_device(call?, errno),
+        Step::MakeDirectory { .. } => Some(
+            "the directory is missing and can't be made there: make it in the root file system, or name another"
+                .into(),
+        ),
+        Step::ChangeDirectory { .. } => of_working_directory(errno),
+        Step::SetRlimit { .. } if errno == Errno::PERM => Some(
+            "it is above the runtime's own hard limit, which needs CAP_SYS_RESOURCE: raise that one for whoever calls \
+             the runtime (ulimit -H, or Limit… of its service)"
+                .into(),
+        ),
+        Step::WriteProc { path, .. } => of_proc_file(&path.to_string(), errno),
+        Step::Fork { .. } if errno == Errno::AGAIN => {
+            Some("raise /linux/resources/pids/limit, or RLIMIT_NPROC of the user".into())
+        }
+        Step::Unshare { .. } | Step::NewTimeNamespace { .. } | Step::Fork { .. } => of_namespaces(errno),
+        Step::JoinNamespaces { .. } if errno == Errno::PERM => {
+            Some("joining needs CAP_SYS_ADMIN in the user namespace that each of them belongs to".into())
+        }
+        Step::SetUid { .. } | Step::SetGid { .. } | Step::SetGroups { .. } => of_ids(errno),
+        Step::SetAmbient { .. } => {
+            Some("ambient capabilities must also be permitted and inheritable".into())
+        }
+        Step::PivotRoot { .. } if errno == Errno::INVAL => {
+            Some("where the host's root is a ramdisk (initramfs), give --no-pivot".into())
+        }
+        Step::SetScheduler { .. } | Step::SetIoPriority { .. } if errno == Errno::PERM => {
+            Some("this priority needs CAP_SYS_NICE in the host's user namespace".into())
+        }
+        Step::FindProgram { .. } if errno == Errno::NOENT => {
+            Some("it was looked for in the root file system, in each directory of PATH in /process/env".into())
+        }
+        _ => None,
+    }
+}
+
+fn of_root(errno: Errno) -> Option<Hint> {
+    Some(match errno {
+        Errno::NOENT => {
+            "put a root file system there, or name another directory in /root/path (relative to the bundle)"
+                .into()
+        }
+        Errno::NOTDIR => {
+            "an image file can't be a root: unpack it, and name the directory in /root/path".into()
+        }
+        Errno::ACCESS => {
+            "the caller, or who he is mapped to, must be able to enter each directory of the path".into()
+        }
+        _ => return None,
+    })
+}
+
+fn of_bind(call: Call, errno: Errno) -> Option<Hint> {
+    match (call, errno) {
+        (Call::OpenTree, Errno::NOENT) => Some(
+            "make the source on the host, or name another: it is a path of the host (relative: to the bundle)".into(),
+        ),
+        (Call::OpenTree, Errno::ACCESS) => Some("the caller must be able to reach the source on the host".into()),
+        (Call::MoveMount, Errno::NOTDIR | Errno::INVAL) => {
+            Some("a file can be bound on a file only, a directory on a directory only".into())
+        }
+        (Call::MountSetattr, Errno::INVAL) => {
+            Some("this kernel or the source's file system lacks one of the attributes, see docs/kernel-features.md".into())
+        }
+        (Call::MountSetattr, Errno::PERM) => {
+            Some("in a user namespace the flags that the host has set on a mount can't be cleared".into())
+        }
+        (call, errno) => of_destination(call, errno),
+    }
+}
+
+fn of_mount(fstype: &str, call: Call, errno: Errno) -> Option<Hint> {
+    match (call, errno, fstype) {
+        (Call::Fsopen, Errno::NODEV, _) => Some(
+            "the kernel has no such file system (see /proc/filesystems); a path of the host is mounted with type bind"
+                .into(),
+        ),
+        (Call::Fsopen | Call::Fsconfig | Call::Fsmount, Errno::PERM, "sysfs") => Some(
+            "in a user namespace sysfs needs a new network namespace: add one to /linux/namespaces, or bind /sys".into(),
+        ),
+        (Call::Fsopen | Call::Fsconfig | Call::Fsmount, Errno::PERM, "proc") => Some(
+            "in a user namespace proc needs a new pid namespace: add one to /linux/namespaces, or bind /proc; and \
+             nothing may hide parts of the host's own /proc"
+                .into(),
+        ),
+        (Call::Fsopen | Call::Fsconfig | Call::Fsmount, Errno::PERM, "mqueue") => {
+            Some("in a user namespace mqueue needs a new ipc namespace".into())
+        }
+        (Call::Fsopen | Call::Fsconfig | Call::Fsmount, Errno::PERM, _) => {
+            Some("this file system can't be mounted in a user namespace, or by this caller".into())
+        }
+        (Call::Fsconfig, Errno::INVAL, _) => {
+            Some(format!("{fstype} has no such option, or refuses its value: see /mounts/…/options").into())
+        }
+        (call, errno, _) => of_destination(call, errno),
+    }
+}
+
+/// What concerns the place in the root at which something is mounted.
+fn of_destination(call: Call, errno: Errno) -> Option<Hint> {
+    Some(match (call, errno) {
+        (Call::Mkdirat | Call::Openat2 | Call::Openat | Call::Mknodat, Errno::ROFS) => {
+            "the destination can't be made, since what it is in is read-only: make it in the source of that mount"
+                .into()
+        }
+        (Call::Openat2 | Call::Mkdirat, Errno::NOTDIR) => "a part of the destination is a file".into(),
+        (Call::Openat2 | Call::Mkdirat, Errno::ACCESS) => {
+            "in a user namespace the user that root is mapped to must be able to enter the root file system, and to \
+             make destinations that are missing: change its owner or its mode"
+                .into()
+        }
+        (Call::CheckProc | Call::CheckRoot, _) => "mount it at another place".into(),
+        (Call::Openat2, Errno::LOOP) => "links of /proc are not followed in a destination".into(),
+        _ => return None,
+    })
+}
+
+fn of_device(call: Call, errno: Errno) -> Option<Hint> {
+    match (call, errno) {
+        (Call::Mknodat, Errno::PERM) => Some(
+            "device nodes need CAP_MKNOD in the host's user namespace; add a user namespace, in which the host's are \
+             bound instead"
+                .into(),
+        ),
+        (Call::Mknodat | Call::Openat2 | Call::Mkdirat, Errno::NOTDIR) => {
+            Some("a part of the device's path is a file".into())
+        }
+        (call, errno) => of_destination(call, errno),
+    }
+}
+
+fn of_working_directory(errno: Errno) -> Option<Hint> {
+    Some(match errno {
+        Errno::NOTDIR => "name a directory in /process/cwd".into(),
+        Errno::ACCESS => "the user of /process/user must be able to enter it".into(),
+        Errno::NOENT => "make it in the root file system, or name another in /process/cwd".into(),
+        _ => return None,
+    })
+}
+
+fn of_proc_file(path: &str, errno: Errno) -> Option<Hint> {
+    Some(match (path.split('/').next()?, path, errno) {
+        (_, "self/oom_score_adj", Errno::ACCESS) => {
+            "a value below the caller's own needs CAP_SYS_RESOURCE: leave it out, or raise it".into()
+        }
+        (_, "self/attr/apparmor/exec", Errno::NOENT) => "load the profile first, with apparmor_parser".into(),
+        ("sys", _, Errno::NOENT) => {
+            "this kernel has no such parameter; a module that is not loaded may bring it".into()
+        }
+        ("sys", _, Errno::INVAL | Errno::RANGE) => "the parameter does not take this value".into(),
+        ("sys", _, Errno::ACCESS | Errno::PERM) => {
+            "the parameter is the host's, or belongs to a namespace that this container shares".into()
+        }
+        _ => return None,
+    })
+}
+
+fn of_namespaces(errno: Errno) -> Option<Hint> {
+    Some(match errno {
+        Errno::INVAL => "the kernel lacks this kind of namespace: see `info`".into(),
+        Errno::NOSPC | Errno::USERS => {
+            "a limit of namespaces is reached: raise the sysctl user.max_…_namespaces".into()
+        }
+        _ => return None,
+    })
+}
+
+fn of_ids(errno: Errno) -> Option<Hint> {
+    Some(match errno {
+        Errno::INVAL => "the id is not mapped in the user namespace that the container is in".into(),
+        Errno::PERM => {
+            "in this user namespace setgroups is denied, or the caller lacks CAP_SETUID and CAP_SETGID".into()
+        }
+        _ => return None,
+    })
+}
