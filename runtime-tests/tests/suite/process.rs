@@ -40,6 +40,7 @@ pub(crate) fn cases() -> Vec<Case> {
         capabilities_of_another_user_are_kept,
         capabilities_ambient_needs_inheritable_and_permitted,
         rlimits_are_the_configs,
+        rlimits_few_descriptors_after_many_mounts,
         rlimits_duplicate_fails,
         rlimits_unknown_type_fails,
         rlimits_above_the_hard_limit_fail,
@@ -420,6 +421,18 @@ fn rlimits_are_the_configs(t: &Test) -> Verdict {
     assert_eq!(limit("Max core file size"), "0 4096");
     assert_eq!(limit("Max stack size"), "1048576 2097152");
     assert_eq!(limit("Max processes"), "50 60");
+    Ok(())
+}
+
+fn rlimits_few_descriptors_after_many_mounts(t: &Test) -> Verdict {
+    let b = t.sh("ulimit -n");
+    let limit = json!({"type": "RLIMIT_NOFILE", "soft": 10, "hard": 10});
+    b.set("/process/rlimits", json!([limit]));
+    for number in 0..40 {
+        let mount = json!({"destination": format!("/m{number}"), "type": "tmpfs", "source": "tmpfs"});
+        b.push("/mounts", mount);
+    }
+    assert_eq!(t.run(&b).ok().text(), "10");
     Ok(())
 }
 

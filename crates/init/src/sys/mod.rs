@@ -590,9 +590,17 @@ impl FileStatus {
 
 /// `statx(directory, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS)`
 pub fn stat(directory: i32, name: &CStr) -> Result<FileStatus> {
+    statx(directory, name, flag::AT_EMPTY_PATH | flag::AT_SYMLINK_NOFOLLOW)
+}
+
+/// `statx(2)` of a path, through its symbolic links.
+pub fn stat_followed(path: &CStr) -> Result<FileStatus> {
+    statx(flag::AT_FDCWD, path, 0)
+}
+
+fn statx(directory: i32, name: &CStr, flags: usize) -> Result<FileStatus> {
     const BASIC_STATS: usize = 0x7ff;
     let mut buffer = [0_u32; 64];
-    let flags = flag::AT_EMPTY_PATH | flag::AT_SYMLINK_NOFOLLOW;
     call!(
         Call::Fstat,
         number::STATX,
