@@ -8,6 +8,7 @@
 
 pub mod bundle;
 pub mod cgroup;
+pub mod client;
 pub mod command;
 pub mod container;
 pub mod differences;

@@ -20,10 +20,13 @@ use crate::vm::{self, Image, Job, Suite, Unavailable};
 use crate::{build, project};
 
 /// Programs that some tests drive, and where Debian has them.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("busybox", "busybox-static"),
+    ("buildah", "buildah"),
     ("conmon", "conmon"),
+    ("containerd", "containerd"),
     ("crun", "crun"),
+    ("dockerd", "docker.io"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("newuidmap", "uidmap"),

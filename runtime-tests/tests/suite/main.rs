@@ -4,6 +4,7 @@
 mod bundles;
 mod cgroup;
 mod cli;
+mod clients;
 mod config;
 mod conformance;
 mod devices;
@@ -14,7 +15,6 @@ mod lifecycle;
 mod mounts;
 mod namespaces;
 mod pause;
-mod podman;
 mod process;
 mod seccomp;
 mod tty;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         tty::cases(),
         cli::cases(),
         errors::cases(),
-        podman::cases(),
+        clients::cases(),
         faults::cases(),
     ];
     let mut all: Vec<_> = suites.into_iter().flatten().collect();

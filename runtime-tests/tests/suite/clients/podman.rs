@@ -38,20 +38,7 @@ const CHECKS: &[(&str, Check)] = &[
 ];
 
 pub(crate) fn cases() -> Vec<Case> {
-    let mut all = Vec::new();
-    for (name, check) in CHECKS {
-        all.push(Case::new(format!("podman::{name}"), move |t| with_podman(t, &t.runtime, *check)));
-    }
-    for (name, check) in CHECKS {
-        all.push(Case::new(format!("podman::runc_{name}"), move |t| {
-            if t.runtime.name == "runc" {
-                return Err(Skip::new("runc is the runtime under test"));
-            }
-            let runc = Runtime::at(Path::new("runc")).map_err(|_| Skip::new("runc is not installed"))?;
-            with_podman(t, &runc, *check)
-        }));
-    }
-    all
+    super::over_both("podman", CHECKS, with_podman)
 }
 
 fn with_podman(t: &Test, runtime: &Runtime, check: Check) -> Verdict {
