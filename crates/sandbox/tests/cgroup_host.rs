@@ -293,7 +293,7 @@ fn v2_limits_in_place_before_any_process() {
             ("memory.low", "33554432"),
             ("memory.high", "50331648"),
             ("pids.max", "20"),
-            ("cpu.weight", "20"),
+            ("cpu.weight", "59"),
             ("cpu.max", "50000 200000"),
             ("cpu.max.burst", "10000"),
             ("cpuset.cpus", "0"),

@@ -145,7 +145,7 @@ cgroup enable rdma in /sys/fs/cgroup/machine where it is not another's
 cgroup write /sys/fs/cgroup/machine/web-1/memory.max \"67108864\" from /linux/resources/memory/limit
 cgroup write /sys/fs/cgroup/machine/web-1/memory.swap.max \"33554432\" from /linux/resources/memory/swap
 cgroup write /sys/fs/cgroup/machine/web-1/memory.low \"33554432\" from /linux/resources/memory/reservation
-cgroup write /sys/fs/cgroup/machine/web-1/cpu.weight \"20\" from /linux/resources/cpu/shares
+cgroup write /sys/fs/cgroup/machine/web-1/cpu.weight \"59\" from /linux/resources/cpu/shares
 cgroup write /sys/fs/cgroup/machine/web-1/cpu.max \"50000 100000\" from /linux/resources/cpu/quota
 cgroup write /sys/fs/cgroup/machine/web-1/cpuset.cpus \"0-1\" from /linux/resources/cpu/cpus
 cgroup write /sys/fs/cgroup/machine/web-1/pids.max \"20\" from /linux/resources/pids/limit

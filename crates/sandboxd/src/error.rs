@@ -50,6 +50,22 @@ pub(crate) enum Error {
     /// `spec` does not overwrite.
     #[error("file {} exists, remove it first", .0.display())]
     FileExists(PathBuf),
+    /// A flag's value is none of its kind.
+    #[error("invalid value for {flag}: {value:?}")]
+    InvalidValue {
+        /// Without dashes.
+        flag: &'static str,
+        /// As typed.
+        value: String,
+    },
+    /// What the host can't do.
+    #[error("{what} is not enabled: {reason}")]
+    NotEnabled {
+        /// In runc's words.
+        what: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The host's `ps`.
     #[error("ps: {0}")]
     Ps(String),

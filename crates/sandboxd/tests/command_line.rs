@@ -167,15 +167,18 @@ fn error_in_a_json_log_is_one_object_and_appended() {
     let directory = Directory::new("json-log");
     let log = directory.path("log");
     for id in ["a", "b"] {
-        let (code, stdout, stderr) = run(&["--log", &log, "--log-format=json", "kill", id, "BOGUS"]);
+        let (code, stdout, stderr) =
+            run(&["--log", &log, "--log-format=json", "update", "--cpu-period=x", id]);
         assert_eq!((code, stdout.as_str()), (1, ""));
-        assert_eq!(stderr, format!("sandboxd: kill {id}: unknown signal \"BOGUS\"\n"));
+        assert_eq!(stderr, format!("sandboxd: update {id}: invalid value for cpu-period: \"x\"\n"));
     }
     let text = fs::read_to_string(&log).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 2, "{text}");
     for (line, id) in lines.iter().zip(["a", "b"]) {
-        let start = format!(r#"{{"level":"error","msg":"kill {id}: unknown signal \"BOGUS\"","time":"2"#);
+        let start = format!(
+            r#"{{"level":"error","msg":"update {id}: invalid value for cpu-period: \"x\"","time":"2"#
+        );
         assert!(line.starts_with(&start) && line.ends_with("Z\"}"), "{line}");
     }
 }
@@ -185,10 +188,13 @@ fn error_in_a_text_log_is_logruss_line() {
     let directory = Directory::new("text-log");
     let log = directory.path("log");
     // A global flag is one after the command, too.
-    run(&["kill", "a", "BOGUS", "-log", &log]);
+    run(&["update", "--cpu-period=x", "a", "-log", &log]);
     let text = fs::read_to_string(&log).unwrap();
     assert!(text.starts_with("time=\"2"), "{text}");
-    assert!(text.trim_end().ends_with(r#"Z" level=error msg="kill a: unknown signal \"BOGUS\"""#), "{text}");
+    assert!(
+        text.trim_end().ends_with(r#"Z" level=error msg="update a: invalid value for cpu-period: \"x\"""#),
+        "{text}"
+    );
 }
 
 #[test]
@@ -202,10 +208,12 @@ fn misuse_is_logged_where_the_flags_before_it_say() {
 
 #[test]
 fn json_without_a_log_file_is_the_line_on_stderr() {
-    let (code, stdout, stderr) = run(&["--log-format", "json", "kill", "a", "BOGUS"]);
+    let (code, stdout, stderr) = run(&["--log-format", "json", "update", "--cpu-period=x", "a"]);
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(
-        stderr.starts_with(r#"{"level":"error","msg":"kill a: unknown signal \"BOGUS\"","time":""#),
+        stderr.starts_with(
+            r#"{"level":"error","msg":"update a: invalid value for cpu-period: \"x\"","time":""#
+        ),
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -213,10 +221,10 @@ fn json_without_a_log_file_is_the_line_on_stderr() {
 
 #[test]
 fn log_that_cant_be_written_does_not_hide_the_error() {
-    let (code, _, stderr) = run(&["--log", "/dev/null/log", "kill", "a", "BOGUS"]);
+    let (code, _, stderr) = run(&["--log", "/dev/null/log", "update", "--cpu-period=x", "a"]);
     assert_eq!(code, 1);
     assert!(stderr.contains("sandboxd: log /dev/null/log: "), "{stderr}");
-    assert!(stderr.ends_with("sandboxd: kill a: unknown signal \"BOGUS\"\n"), "{stderr}");
+    assert!(stderr.ends_with("sandboxd: update a: invalid value for cpu-period: \"x\"\n"), "{stderr}");
 }
 
 #[test]

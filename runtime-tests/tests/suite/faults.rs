@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use runtime_tests::cgroup::read;
 use runtime_tests::command::Call;
 use runtime_tests::trace::{End, kill_before};
 use runtime_tests::{Bundle, Case, Test, Verdict, residue};
@@ -19,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("delete_killed_at_every_system_call", delete_killed),
         case("pause_killed_at_every_system_call", pause_killed),
         case("resume_killed_at_every_system_call", resume_killed),
+        case("update_killed_at_every_system_call", update_killed),
         case("run_detached_killed_at_every_system_call", run_killed),
     ]
 }
@@ -152,4 +154,49 @@ fn resume_killed(t: &Test) -> Verdict {
         t.call(&["pause", id]).ok();
     };
     kill_everywhere(t, prepare, |id| t.call(&["resume", id]), &b)
+}
+
+/// Each value is the old one or the new one; an update that is not killed makes them all old again.
+fn update_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let pids = t.cgroups().has("pids");
+    let limits = |limit: u64, minor: u64| {
+        let allow = json!({"allow": true, "type": "c", "major": 10, "minor": minor, "access": "rw"});
+        let mut resources = json!({"devices": [{"allow": false, "access": "rwm"}, allow]});
+        if pids {
+            resources["pids"] = json!({"limit": limit});
+            resources["memory"] = json!({"reservation": limit << 20});
+        }
+        resources
+    };
+    b.set("/linux/resources", limits(50, 229));
+    let (before, after) = (t.dir.join("before"), t.dir.join("after"));
+    fs::write(&before, limits(50, 229).to_string()).unwrap();
+    fs::write(&after, limits(60, 228).to_string()).unwrap();
+    let update =
+        |file: &std::path::Path, id: &str| t.call(&["update", "--resources", file.to_str().unwrap(), id]);
+    let c = t.start(&b);
+    let now = || {
+        let of = |controller| t.cgroups().directory_of(c.pid(), controller).unwrap();
+        let file = if t.cgroups().uses_v2("memory") { "memory.low" } else { "memory.soft_limit_in_bytes" };
+        pids.then(|| (read(&of("pids"), "pids.max"), read(&of("memory"), file)))
+    };
+    for at in 0..MOST_CALLS {
+        let end = kill_before(update(&after, &c.id), at);
+        if let Some((pids, memory)) = now() {
+            assert!(["50", "60"].contains(&&*pids), "{end:?} at {at}: {pids}");
+            assert!(["52428800", "62914560"].contains(&&*memory), "{end:?} at {at}: {memory}");
+        }
+        if let End::Exited(status, _) = end {
+            assert_eq!((status, at > 50), (0, true), "the command failed by itself");
+            c.delete_force().ok();
+            return Ok(());
+        }
+        update(&before, &c.id).ok();
+        if let Some((pids, memory)) = now() {
+            assert_eq!((&*pids, &*memory), ("50", "52428800"));
+        }
+    }
+    panic!("more than {MOST_CALLS} system calls")
 }

@@ -18,6 +18,7 @@ mod pause;
 mod process;
 mod seccomp;
 mod tty;
+mod update;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         hooks::cases(),
         seccomp::cases(),
         tty::cases(),
+        update::cases(),
         cli::cases(),
         errors::cases(),
         clients::cases(),

@@ -4,11 +4,19 @@ use spec::config::{Limit, Memory};
 
 use super::error::PlanError;
 
-/// `cpu.shares` (2 to 262144) as `cpu.weight` (1 to 10000): the linear conversion that Kubernetes' KEP-2254 wrote down
-/// and all runtimes had for years. The runtime-spec names none. (runc 1.3.2 and crun 1.24 changed to a quadratic one,
-/// which maps 1024 to 100 instead of 39.)
+/// `cpu.shares` (2 to 262144) as `cpu.weight` (1 to 10000), as runc since 1.3.2 and crun since 1.24: the smallest, the
+/// default and the largest of one scale are those of the other (2 is 1, 1024 is 100, 262144 is 10000), by a quadratic
+/// function between the logarithms. The runtime-spec names none; the older, linear one made 39 of the default.
 pub fn shares_to_weight(shares: u64) -> u64 {
-    1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
+    match shares {
+        0..=2 => 1,
+        262_144.. => 10_000,
+        _ => {
+            let logarithm = (shares as f64).log2();
+            let exponent = (logarithm * logarithm + 125.0 * logarithm) / 612.0 - 7.0 / 34.0;
+            10f64.powf(exponent).ceil() as u64
+        }
+    }
 }
 
 /// `blkio.weight` (10 to 1000) as `io.weight` (1 to 10000), linear.
@@ -68,7 +76,7 @@ mod tests {
     #[test]
     fn shares_edges_and_default() {
         for (shares, weight) in
-            [(0, 1), (2, 1), (3, 1), (512, 20), (1024, 39), (262_144, 10_000), (u64::MAX, 10_000)]
+            [(0, 1), (2, 1), (512, 59), (1024, 100), (2048, 174), (262_144, 10_000), (u64::MAX, 10_000)]
         {
             assert_eq!(shares_to_weight(shares), weight, "{shares}");
         }

@@ -246,7 +246,7 @@ fn apply_device_filter(directory: &OwnedFd, path: &Path, filter: &DeviceFilter) 
             let Some(program) = device_program(&rules) else { return Ok(()) };
             let error = |call, source| CgroupError::DeviceFilter { call, path: path.into(), source };
             let program = sys::load_device_filter(&program).map_err(|source| error("load", source))?;
-            sys::attach_device_filter(directory.as_fd(), program.as_fd())
+            sys::attach_device_filter(directory.as_fd(), program.as_fd(), None)
                 .map_err(|source| error("attach", source))
         }
         DeviceFilter::Files { allow, exceptions } => {

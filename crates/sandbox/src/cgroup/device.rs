@@ -73,7 +73,7 @@ pub(super) fn access_bits(access: Access) -> u8 {
     u8::from(access.mknod) | u8::from(access.read) << 1 | u8::from(access.write) << 2
 }
 
-fn access_of(bits: u8) -> Access {
+pub(super) fn access_of(bits: u8) -> Access {
     Access { mknod: bits & 1 != 0, read: bits & 2 != 0, write: bits & 4 != 0 }
 }
 

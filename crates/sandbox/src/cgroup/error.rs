@@ -139,6 +139,14 @@ pub enum CgroupError {
         /// The cgroup.
         path: PathBuf,
     },
+    /// A change of limits was refused, and taking back what had been changed was too.
+    #[error("{cause}; and what had been changed is not restored: {kept}")]
+    NotRestored {
+        /// Why the change is not made.
+        cause: Box<Self>,
+        /// What keeps its new value, and why.
+        kept: Box<Self>,
+    },
     /// There is no freezer.
     #[error("this host has no cgroup freezer")]
     NoFreezer,
@@ -160,6 +168,7 @@ impl CgroupError {
                 source.raw_os_error()
             }
             Self::Controller { source, .. } => source.as_ref().and_then(io::Error::raw_os_error),
+            Self::NotRestored { cause, .. } => cause.errno(),
             _ => None,
         }
     }
@@ -179,6 +188,7 @@ impl CgroupError {
         match self {
             Self::Write { pointer, .. } | Self::Controller { pointer, .. } => Some(pointer),
             Self::DeviceFilter { .. } => Some("/linux/resources/devices"),
+            Self::NotRestored { cause, .. } => cause.pointer(),
             _ => None,
         }
     }

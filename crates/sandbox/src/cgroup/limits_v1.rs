@@ -84,8 +84,10 @@ fn memory(planner: &mut Planner<'_>, index: usize, resources: &Resources) -> Res
     if let Some(swappiness) = memory.swappiness {
         planner.add_v1(index, write("memory.swappiness", swappiness.to_string(), pointer("swappiness")));
     }
-    if memory.disable_oom_killer == Some(true) {
-        planner.add_v1(index, write("memory.oom_control", "1", pointer("disableOOMKiller")));
+    let is_change = planner.is_change;
+    if let Some(disable) = memory.disable_oom_killer.filter(|disable| *disable || is_change) {
+        let value = if disable { "1" } else { "0" };
+        planner.add_v1(index, write("memory.oom_control", value, pointer("disableOOMKiller")));
     }
     // Always hierarchical since Linux 5.11: writing 1 changes nothing, 0 is refused.
     if memory.use_hierarchy == Some(false) {

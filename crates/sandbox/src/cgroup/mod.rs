@@ -38,11 +38,13 @@
 //! groups).
 
 mod bpf;
+mod change;
 mod convert;
 mod create;
 mod device;
 mod error;
 mod file;
+mod filter;
 mod freeze;
 mod handle;
 mod hierarchies;
@@ -51,14 +53,17 @@ mod limits_v1;
 mod limits_v2;
 mod path;
 mod plan;
+mod previous;
 mod record;
 mod remove;
 mod subtree;
 mod sys;
+mod update;
 
 use std::time::Duration;
 
 pub use bpf::{Instruction, device_program};
+pub use change::{ChangePlan, CurrentLimits, plan_change};
 pub use convert::{io_weight, shares_to_weight};
 pub use create::Claim;
 pub use device::default_device_rules;
@@ -68,6 +73,7 @@ pub use hierarchies::{Hierarchies, Mode, OwnPaths, V1Hierarchy, V2Hierarchy, pro
 pub use path::CgroupPath;
 pub use plan::{CgroupPlan, DeviceFilter, DevicePlan, DirectoryPlan, Missing, Write, plan_cgroup};
 pub use record::{CgroupRecord, Hierarchy, RecordedDirectory};
+pub use update::Applied;
 
 /// How long to wait for a cgroup to become empty, where the caller has no other wish.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);

@@ -10,6 +10,7 @@ use serde::Serialize;
 use spec::config::{DeviceRule, Resources};
 
 use super::bpf::MAX_RULES;
+use super::change::ChangePlan;
 use super::device::{Exceptions, Line, default_device_rules};
 use super::error::PlanError;
 use super::hierarchies::{Hierarchies, Mode, V1Hierarchy, V2Hierarchy};
@@ -140,6 +141,8 @@ pub(super) struct Planner<'a> {
     v2_writes: Vec<Write>,
     required: BTreeMap<String, String>,
     pub(super) warnings: Vec<Warning>,
+    /// The cgroup exists, and may have had other values: what a new one has anyway is written too.
+    pub(super) is_change: bool,
 }
 
 /// Where a controller is.
@@ -158,20 +161,33 @@ impl<'a> Planner<'a> {
             v2_writes: Vec::new(),
             required: BTreeMap::new(),
             warnings: Vec::new(),
+            is_change: false,
         }
+    }
+
+    /// For a cgroup that exists.
+    pub(super) fn of_change(resources: &'a Resources, hierarchies: &'a Hierarchies) -> Self {
+        Self { is_change: true, ..Self::new(resources, hierarchies) }
+    }
+
+    pub(super) fn plan_change(mut self) -> Result<Outcome<ChangePlan>, PlanError> {
+        let resources = self.resources;
+        limits_v1::check_and_add(&mut self, resources)?;
+        limits_v2::check_and_add(&mut self, resources)?;
+        let value = ChangePlan {
+            v1: self.v1_writes,
+            v2: self.v2_writes,
+            required_controllers: self.required,
+            devices: None,
+        };
+        Ok(Outcome { value, warnings: self.warnings })
     }
 
     fn plan(mut self, path: &CgroupPath) -> Result<Outcome<CgroupPlan>, PlanError> {
         let resources = self.resources;
         limits_v1::check_and_add(&mut self, resources)?;
         limits_v2::check_and_add(&mut self, resources)?;
-        let rules = device_rules(resources);
-        if rules.len() > MAX_RULES {
-            return Err(PlanError::Value {
-                pointer: "/linux/resources/devices".to_owned(),
-                rule: format!("more than {MAX_RULES} rules, with the default ones"),
-            });
-        }
+        let rules = device_rules(resources)?;
         let mut directories = Vec::with_capacity(self.hierarchies.v1.len() + 1);
         let v1_devices = self.place("devices").filter(|place| *place != Place::V2);
         for (index, hierarchy) in self.hierarchies.v1.iter().enumerate() {
@@ -281,16 +297,27 @@ fn v1_directory(
     })
 }
 
-fn device_rules(resources: &Resources) -> Vec<DevicePlan> {
+/// The rules, and the default ones.
+///
+/// # Errors
+/// More than a program can be made of.
+pub(super) fn device_rules(resources: &Resources) -> Result<Vec<DevicePlan>, PlanError> {
     let asked = resources.devices.iter().enumerate().map(|(index, rule)| DevicePlan {
         rule: *rule,
         pointer: Some(format!("/linux/resources/devices/{index}")),
     });
     let defaults = default_device_rules().into_iter().map(|rule| DevicePlan { rule, pointer: None });
-    asked.chain(defaults).collect()
+    let rules: Vec<DevicePlan> = asked.chain(defaults).collect();
+    if rules.len() > MAX_RULES {
+        return Err(PlanError::Value {
+            pointer: "/linux/resources/devices".to_owned(),
+            rule: format!("more than {MAX_RULES} rules, with the default ones"),
+        });
+    }
+    Ok(rules)
 }
 
-fn v1_filter(plans: &[DevicePlan]) -> Result<DeviceFilter, PlanError> {
+pub(super) fn v1_filter(plans: &[DevicePlan]) -> Result<DeviceFilter, PlanError> {
     let rules: Vec<DeviceRule> = plans.iter().map(|plan| plan.rule).collect();
     let reduced = Exceptions::reduce(&rules)?;
     let exception =

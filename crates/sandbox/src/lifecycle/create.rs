@@ -131,6 +131,7 @@ fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
         init: None,
         executable: None,
         cgroup: None,
+        resources: None,
         poststop: !prepared.config.hooks.poststop.is_empty(),
         own_pids: has_own_pids(prepared),
         gate_step: gate.map(|gate| gate as u32),

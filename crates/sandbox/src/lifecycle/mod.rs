@@ -10,8 +10,11 @@ mod kill;
 mod pause;
 mod prepare;
 mod start;
+mod update;
 
 use std::path::Path;
+
+use spec::config::Resources;
 
 use crate::error::{Error, Result};
 use crate::plan::Purpose;
@@ -138,6 +141,16 @@ impl Runtime {
     /// [`Error::Status`]: it is not paused.
     pub fn resume(&self, id: &ContainerId) -> Result<()> {
         pause::resume(&self.state, id)
+    }
+
+    /// Changes the limits of a container that is not stopped. What is not asked for stays as it is; device rules are
+    /// replaced as a whole, where there are any.
+    ///
+    /// # Errors
+    /// [`Error::Status`]: it is stopped. [`Error::CgroupPlan`], [`Error::Cgroup`]: a limit that can't be had or is refused;
+    /// then nothing has changed.
+    pub fn update(&self, id: &ContainerId, asked: &Resources) -> Result<Outcome<()>> {
+        update::update(&self.state, id, asked)
     }
 
     /// Removes a container: cgroup, state, and with [`Deletion::Force`] its processes.

@@ -53,6 +53,9 @@ pub struct Record {
     pub executable: Option<ExecutableId>,
     /// The cgroups that were, or may have been, made.
     pub cgroup: Option<CgroupRecord>,
+    /// The resources that count since the last `update`; absent, the config's do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<serde_json::Value>,
     /// Whether there are poststop hooks: the config is read for them at `delete` alone.
     pub poststop: bool,
     /// Whether it has a pid namespace of its own: the end of init is the end of all.

@@ -10,6 +10,7 @@ pub(crate) mod lifecycle;
 mod misuse;
 mod normalise;
 pub(crate) mod pause;
+pub(crate) mod update;
 mod verb;
 
 use std::ffi::OsString;

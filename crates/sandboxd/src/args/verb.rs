@@ -3,7 +3,7 @@
 use clap::{Args as _, FromArgMatches as _};
 
 use super::normalise::FlagsMayStand::{self, Anywhere, BeforeOperands};
-use super::{about, creation, later, lifecycle, pause};
+use super::{about, creation, later, lifecycle, pause, update};
 
 /// One row of the table. Only the row that is used is built: that keeps the start-up short.
 pub(crate) struct Row {
@@ -71,7 +71,7 @@ verbs! {
     "delete"     Delete(lifecycle::Delete)     1..=1, Some(0), Anywhere;
     "pause"      Pause(pause::Pause)           1..=1, Some(0), Anywhere;
     "resume"     Resume(pause::Resume)         1..=1, Some(0), Anywhere;
-    "update"     Update(later::Update)         1..=1, Some(0), Anywhere;
+    "update"     Update(update::Update)         1..=1, Some(0), Anywhere;
     "events"     Events(later::Events)         1..=1, Some(0), Anywhere;
     "checkpoint" Checkpoint(later::Checkpoint) 1..=1, Some(0), Anywhere;
     "restore"    Restore(later::Restore)       1..=1, Some(0), Anywhere;

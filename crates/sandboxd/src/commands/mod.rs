@@ -18,6 +18,7 @@ mod signal;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 pub(crate) use session::Session;
 
@@ -40,12 +41,12 @@ pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
         Verb::Delete(delete) => delete::delete(session, &delete),
         Verb::Pause(pause) => pause::pause(session, &pause),
         Verb::Resume(resume) => pause::resume(session, &resume),
+        Verb::Update(update) => update::update(session, &update),
         Verb::Spec(spec) => spec::spec(&spec),
         Verb::Completion(completion) => completion::completion(&completion),
         Verb::Plan(plan) => plan::plan(session, &plan),
         Verb::Features(_) => features::features(),
         Verb::Exec(_)
-        | Verb::Update(_)
         | Verb::Events(_)
         | Verb::Checkpoint(_)
         | Verb::Restore(_)

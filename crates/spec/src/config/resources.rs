@@ -180,3 +180,113 @@ pub struct Resources {
     /// `unified`: file name to what is written; names have no `/` and are not `.` or `..`.
     pub unified: BTreeMap<Text, Text>,
 }
+
+impl Resources {
+    /// What counts after a change: each value that is asked for takes the place of what counted before.
+    pub fn merge(&mut self, asked: &Self) {
+        if !asked.devices.is_empty() {
+            self.devices.clone_from(&asked.devices);
+        }
+        self.memory.merge(&asked.memory);
+        self.cpu.merge(&asked.cpu);
+        replace(&mut self.pids, asked.pids);
+        self.block_io.merge(&asked.block_io);
+        put_all(&mut self.hugepage_limits, &asked.hugepage_limits, |a, b| a.page_size == b.page_size);
+        replace(&mut self.network.class_id, asked.network.class_id);
+        put_all(&mut self.network.priorities, &asked.network.priorities, |a, b| a.name == b.name);
+        self.rdma.extend(asked.rdma.iter().map(|(name, limits)| (name.clone(), *limits)));
+        self.unified.extend(asked.unified.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+}
+
+impl Memory {
+    fn merge(&mut self, asked: &Self) {
+        replace(&mut self.limit, asked.limit);
+        replace(&mut self.reservation, asked.reservation);
+        replace(&mut self.swap, asked.swap);
+        replace(&mut self.kernel, asked.kernel);
+        replace(&mut self.kernel_tcp, asked.kernel_tcp);
+        replace(&mut self.swappiness, asked.swappiness);
+        replace(&mut self.disable_oom_killer, asked.disable_oom_killer);
+        replace(&mut self.use_hierarchy, asked.use_hierarchy);
+        self.check_before_update |= asked.check_before_update;
+        // It is of memory and swap together: it can't stay below a memory limit that was raised.
+        if let (Some(Limit::Value(limit)), Some(Limit::Value(swap))) = (self.limit, self.swap)
+            && swap < limit
+        {
+            self.swap = self.limit;
+        }
+    }
+}
+
+impl Cpu {
+    fn merge(&mut self, asked: &Self) {
+        replace(&mut self.shares, asked.shares);
+        replace(&mut self.quota, asked.quota);
+        replace(&mut self.burst, asked.burst);
+        replace(&mut self.period, asked.period);
+        replace(&mut self.realtime_runtime, asked.realtime_runtime);
+        replace(&mut self.realtime_period, asked.realtime_period);
+        replace(&mut self.cpus, asked.cpus.clone());
+        replace(&mut self.mems, asked.mems.clone());
+        replace(&mut self.idle, asked.idle);
+        if let (Some(Limit::Value(quota)), Some(burst)) = (self.quota, &mut self.burst) {
+            *burst = (*burst).min(quota);
+        }
+    }
+}
+
+impl BlockIo {
+    fn merge(&mut self, asked: &Self) {
+        replace(&mut self.weight, asked.weight);
+        replace(&mut self.leaf_weight, asked.leaf_weight);
+        let same = |a: &BlockWeight, b: &BlockWeight| (a.major, a.minor) == (b.major, b.minor);
+        put_all(&mut self.weight_device, &asked.weight_device, same);
+        let same = |a: &BlockThrottle, b: &BlockThrottle| (a.major, a.minor) == (b.major, b.minor);
+        put_all(&mut self.read_bps, &asked.read_bps, same);
+        put_all(&mut self.write_bps, &asked.write_bps, same);
+        put_all(&mut self.read_iops, &asked.read_iops, same);
+        put_all(&mut self.write_iops, &asked.write_iops, same);
+    }
+}
+
+fn replace<T>(value: &mut Option<T>, asked: Option<T>) {
+    if asked.is_some() {
+        *value = asked;
+    }
+}
+
+/// Each takes the place of the one that is about the same thing, or is new.
+fn put_all<T: Clone>(list: &mut Vec<T>, asked: &[T], same: impl Fn(&T, &T) -> bool) {
+    for item in asked {
+        match list.iter_mut().find(|known| same(known, item)) {
+            Some(known) => *known = item.clone(),
+            None => list.push(item.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merge_replaces_what_is_asked_and_keeps_the_rest() {
+        let throttle = |minor, rate| BlockThrottle { major: 8, minor, rate };
+        let mut resources = Resources::default();
+        resources.memory.limit = Some(Limit::Value(100));
+        resources.memory.swap = Some(Limit::Value(200));
+        resources.cpu.shares = Some(512);
+        resources.block_io.read_bps = vec![throttle(0, 1), throttle(1, 2)];
+        let mut asked = Resources { pids: Some(Limit::Max), ..Resources::default() };
+        asked.memory.limit = Some(Limit::Value(300));
+        asked.block_io.read_bps = vec![throttle(1, 5), throttle(2, 6)];
+        resources.merge(&asked);
+        assert_eq!(resources.memory.limit, Some(Limit::Value(300)));
+        assert_eq!(resources.memory.swap, Some(Limit::Value(300)));
+        assert_eq!((resources.cpu.shares, resources.pids), (Some(512), Some(Limit::Max)));
+        assert_eq!(resources.block_io.read_bps, [throttle(0, 1), throttle(1, 5), throttle(2, 6)]);
+        let read = crate::parse_resources(resources.to_json().as_bytes()).unwrap();
+        assert_eq!(read.resources, resources);
+    }
+}

@@ -1,0 +1,284 @@
+//! Changing the limits of a container that exists: all of them, or none.
+//!
+//! Runs in the runtime, under the container's lock. Each file is read before anything is written; what was written is
+//! written back, the last first, when something is refused. Killed half way, each file has its old value or its new one.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use spec::config::{Limit, Resources};
+
+use super::change::{ChangePlan, CurrentLimits, plan_change, plan_filter};
+use super::error::CgroupError;
+use super::file::{self, is_errno, is_gone};
+use super::filter::FilterChange;
+use super::handle::{Cgroup, open_cgroup};
+use super::hierarchies::{Hierarchies, V1Hierarchy, V2Hierarchy};
+use super::plan::{DirectoryPlan, Missing, Write};
+use super::previous::previous_value;
+use super::record::{Hierarchy, RecordedDirectory};
+use super::subtree::enable_controllers;
+use crate::Outcome;
+use crate::error::Result;
+
+/// What was changed; [`Applied::undo`] takes it back.
+#[derive(Debug)]
+pub struct Applied {
+    written: Vec<Pending>,
+    filter: Option<FilterChange>,
+}
+
+/// One value for one file, and what takes it back.
+#[derive(Debug)]
+struct Pending {
+    file: OwnedFd,
+    path: PathBuf,
+    value: String,
+    pointer: String,
+    previous: Option<String>,
+}
+
+impl Pending {
+    fn write(&self, value: &str) -> Result<(), CgroupError> {
+        file::write_descriptor(&self.file, value).map_err(|source| CgroupError::Write {
+            path: self.path.clone(),
+            value: value.to_owned(),
+            pointer: self.pointer.clone(),
+            source,
+        })
+    }
+}
+
+impl Cgroup {
+    /// Changes what is asked for; the rest stays. `effective` are the resources that count so far: a change of the device
+    /// rules is taken back to theirs.
+    ///
+    /// # Errors
+    /// A value that makes no sense or is refused; then nothing has changed. [`CgroupError::NotRestored`] where taking back
+    /// was refused too.
+    pub fn update(&self, asked: &Resources, effective: &Resources) -> Result<Outcome<Applied>> {
+        let hierarchies = self.probe_own_hierarchies()?;
+        let current = self.read_current(asked, effective)?;
+        let mut asked = asked.clone();
+        asked.memory.check_before_update |= effective.memory.check_before_update;
+        let Outcome { value: plan, warnings } = plan_change(&asked, current, &hierarchies)?;
+        let mut warnings = warnings;
+        let mut pending = Vec::new();
+        let mut v1 = plan.v1.iter();
+        for directory in &self.record.directories {
+            let writes = match directory.hierarchy {
+                Hierarchy::V2 => {
+                    warnings.extend(self.enable_required(directory, &plan)?);
+                    Some(&plan.v2)
+                }
+                Hierarchy::V1(_) => v1.next(),
+            };
+            for write in writes.into_iter().flatten() {
+                pending.extend(prepare(directory, write)?);
+            }
+        }
+        let filter = match &plan.devices {
+            Some(wanted) => FilterChange::prepare(self, wanted, &plan_filter(effective, &hierarchies)?)?,
+            None => None,
+        };
+        Ok(Outcome { value: apply(pending, filter)?, warnings })
+    }
+
+    /// The hierarchies of the record, and what controllers v2 has on this host.
+    fn probe_own_hierarchies(&self) -> Result<Hierarchies, CgroupError> {
+        let mut hierarchies = Hierarchies::default();
+        for directory in &self.record.directories {
+            let mount_point = directory.mount_point.clone();
+            match &directory.hierarchy {
+                Hierarchy::V1(controllers) => hierarchies.v1.push(V1Hierarchy {
+                    mount_point,
+                    own_path: None,
+                    controllers: controllers.clone(),
+                    name: None,
+                }),
+                Hierarchy::V2 => {
+                    let path = mount_point.join("cgroup.controllers");
+                    let text = file::read_path(&path).map_err(|source| CgroupError::Call {
+                        call: "read",
+                        path: path.clone(),
+                        source,
+                    })?;
+                    let controllers = text.split_whitespace().map(str::to_owned).collect();
+                    hierarchies.v2 = Some(V2Hierarchy { mount_point, own_path: None, controllers });
+                }
+            }
+        }
+        Ok(hierarchies)
+    }
+
+    /// Reads only what the change needs.
+    fn read_current(&self, asked: &Resources, effective: &Resources) -> Result<CurrentLimits, CgroupError> {
+        let mut current = CurrentLimits::default();
+        let check = asked.memory.check_before_update || effective.memory.check_before_update;
+        if asked.memory.swap.is_some() || (check && asked.memory.limit.is_some()) {
+            let limit = self.read_first("memory", &["memory.max", "memory.limit_in_bytes"])?;
+            current.memory = limit.map(|text| parse_limit(&text));
+            let usage = self.read_first("memory", &["memory.current", "memory.usage_in_bytes"])?;
+            current.memory_usage_bytes = usage.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        }
+        if asked.cpu.period.is_some() && asked.cpu.quota.is_none() {
+            let bandwidth = self.read_first("cpu", &["cpu.max"])?;
+            current.quota = bandwidth
+                .and_then(|text| text.split_whitespace().next().map(str::to_owned))
+                .map(|quota| parse_limit(&quota));
+        }
+        Ok(current)
+    }
+
+    /// The text of the first of these files that is in the controller's cgroup.
+    fn read_first(&self, controller: &str, names: &[&str]) -> Result<Option<String>, CgroupError> {
+        let v1 = self.record.directories.iter().find(|it| it.hierarchy.is_v1_with(controller));
+        let v2 = self.record.directories.iter().find(|it| it.hierarchy == Hierarchy::V2);
+        let Some(directory) = v1.or(v2) else { return Ok(None) };
+        let Some(open) = open_cgroup(directory)? else { return Ok(None) };
+        for name in names {
+            match file::read_file(&open, name) {
+                Ok(text) => return Ok(Some(text)),
+                Err(error) if is_gone(&error) => {}
+                Err(source) => {
+                    return Err(CgroupError::Call { call: "read", path: directory.path.join(name), source });
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A controller that no limit needed so far may not be enabled for the container's cgroup.
+    fn enable_required(
+        &self,
+        directory: &RecordedDirectory,
+        plan: &ChangePlan,
+    ) -> Result<Vec<crate::Warning>, CgroupError> {
+        let below = directory.path.strip_prefix(&directory.mount_point).unwrap_or(&directory.path);
+        let plan = DirectoryPlan {
+            hierarchy: Hierarchy::V2,
+            mount_point: directory.mount_point.clone(),
+            components: below.iter().map(|part| part.to_string_lossy().into_owned()).collect(),
+            required_controllers: plan.required_controllers.clone(),
+            offered_controllers: Vec::new(),
+            inherit_cpuset: false,
+            writes: Vec::new(),
+            devices: None,
+            clone_into: false,
+        };
+        // What was made for it is as any other by now: it has been given controllers.
+        let existing = RecordedDirectory { made: false, made_parents: Vec::new(), ..directory.clone() };
+        enable_controllers(&plan, &existing)
+    }
+}
+
+/// v2 says `max`; v1 a number of pages that no machine has.
+fn parse_limit(text: &str) -> Limit {
+    const NO_LIMIT: u64 = 1 << 62;
+    match text.trim().parse::<u64>() {
+        Ok(limit) if limit < NO_LIMIT => Limit::Value(limit),
+        _ => Limit::Max,
+    }
+}
+
+/// Opens the file and reads what is in it; `None` where there is nothing to be done.
+fn prepare(directory: &RecordedDirectory, write: &Write) -> Result<Option<Pending>, CgroupError> {
+    let open_error = |source| CgroupError::Call { call: "open", path: directory.path.clone(), source };
+    let open = open_cgroup(directory)?.ok_or_else(|| open_error(Errno::NOENT.into()))?;
+    let (mut name, mut value) = (&*write.file, &*write.value);
+    let mut opened = file::open_write(&open, name);
+    if let Err(error) = &opened
+        && is_errno(error, Errno::NOENT)
+    {
+        match &write.missing {
+            Missing::Error => {}
+            Missing::Ignore => return Ok(None),
+            Missing::Instead { file: other, value: converted } => {
+                (name, value) = (other, converted);
+                opened = file::open_write(&open, name);
+            }
+        }
+    }
+    let path = directory.path.join(name);
+    let error = |source| CgroupError::Write {
+        path: path.clone(),
+        value: value.to_owned(),
+        pointer: write.pointer.clone(),
+        source,
+    };
+    let opened = opened.map_err(error)?;
+    // Some files only take values (memory.reclaim): there is nothing to go back to.
+    let old = file::open_read(open.as_fd(), name, OFlags::RDONLY).and_then(file::read_list).ok();
+    if old.as_deref().is_some_and(|old| old.trim_end() == value) {
+        return Ok(None);
+    }
+    let previous = old.as_deref().and_then(|old| previous_value(name, old, value));
+    let (value, pointer) = (value.to_owned(), write.pointer.clone());
+    Ok(Some(Pending { file: opened, path, value, pointer, previous }))
+}
+
+fn apply(pending: Vec<Pending>, filter: Option<FilterChange>) -> Result<Applied> {
+    let mut applied = Applied { written: Vec::with_capacity(pending.len()), filter: None };
+    let result = write_in_rounds(pending, &mut applied.written, |pending| pending.write(&pending.value));
+    let result = result.and_then(|()| match filter {
+        Some(filter) => {
+            // Also a filter that took a part of its rules is taken back.
+            let filter = applied.filter.insert(filter);
+            filter.apply()
+        }
+        None => Ok(()),
+    });
+    match result {
+        Ok(()) => Ok(applied),
+        Err(error) => Err(match applied.undo() {
+            Ok(()) => error.into(),
+            Err(kept) => CgroupError::NotRestored { cause: Box::new(error), kept: Box::new(kept) }.into(),
+        }),
+    }
+}
+
+/// Writes in order. Some values fit only after others: memory is at most memory and swap, a burst at most the quota, a
+/// cpuset not empty. What is refused is tried again after the rest, for as long as one of a round is taken.
+fn write_in_rounds(
+    mut pending: Vec<Pending>,
+    written: &mut Vec<Pending>,
+    write: impl Fn(&Pending) -> Result<(), CgroupError>,
+) -> Result<(), CgroupError> {
+    loop {
+        let (mut refused, mut first) = (Vec::new(), None);
+        let count = pending.len();
+        for one in pending {
+            match write(&one) {
+                Ok(()) => written.push(one),
+                Err(error) => {
+                    first.get_or_insert(error);
+                    refused.push(one);
+                }
+            }
+        }
+        match first {
+            None => return Ok(()),
+            Some(error) if refused.len() == count => return Err(error),
+            Some(_) => pending = refused,
+        }
+    }
+}
+
+impl Applied {
+    /// Takes the change back.
+    ///
+    /// # Errors
+    /// A value can't be; the others are.
+    pub fn undo(mut self) -> Result<(), CgroupError> {
+        let filter = self.filter.take().map_or(Ok(()), |filter| filter.undo());
+        self.written.retain(|one| one.previous.is_some());
+        self.written.reverse();
+        let mut restored = Vec::new();
+        let values = write_in_rounds(self.written, &mut restored, |one| {
+            one.previous.as_deref().map_or(Ok(()), |previous| one.write(previous))
+        });
+        filter.and(values)
+    }
+}
