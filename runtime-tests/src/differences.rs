@@ -22,6 +22,8 @@ struct Difference {
 const RUNC: (&str, &str) = ("runc", "1.1");
 const CRUN: (&str, &str) = ("crun", "1.8");
 
+const CRUN_NOTIFY: &str = "has its socket at another place in the state directory, and tells no MAINPID";
+
 const SANDBOXD: (&str, &str) = ("sandboxd", "0.1");
 
 const fn any(runtime: (&'static str, &'static str), test: &'static str, reason: &'static str) -> Difference {
@@ -42,6 +44,17 @@ const DIFFERENCES: &[Difference] = &[
         SANDBOXD,
         "mounts::idmapped_bind_shows_mapped_owners",
         "id-mapped mounts are not made yet: refused with the field's pointer",
+    ),
+    any(RUNC, "service::pidfd_socket_receives_init", "has no --pidfd-socket"),
+    any(CRUN, "service::pidfd_socket_receives_init", "has no --pidfd-socket"),
+    any(CRUN, "service::keep_leaves_a_stopped_container", "has no --keep"),
+    any(CRUN, "service::no_subreaper_leaves_orphans", "adopts them all the same"),
+    any(CRUN, "service::notify_start_waits_until_ready", CRUN_NOTIFY),
+    any(CRUN, "service::notify_run_*", CRUN_NOTIFY),
+    any(
+        RUNC,
+        "service::notify_start_returns_when_the_container_ends",
+        "waits until somebody else has reaped the container's process",
     ),
     any(
         RUNC,

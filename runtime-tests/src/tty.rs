@@ -52,7 +52,9 @@ impl ConsoleSocket {
     }
 }
 
-fn receive_fd(stream: &UnixStream) -> Option<OwnedFd> {
+/// Receives a descriptor, if one comes with the next message.
+#[must_use]
+pub fn receive_fd(stream: &UnixStream) -> Option<OwnedFd> {
     let mut text = [0; 4096];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

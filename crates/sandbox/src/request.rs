@@ -52,6 +52,9 @@ pub struct CreateRequest {
     pub pid_file: Option<PathBuf>,
     /// A connected `AF_UNIX` socket to which the pidfd of init is sent.
     pub pidfd_socket: Option<OwnedFd>,
+    /// The container gets the directory [`crate::Runtime::notify_directory`] at `/run/notify` and
+    /// `NOTIFY_SOCKET=/run/notify/notify.sock`: whoever binds a socket there hears what it says (`sd_notify(3)`).
+    pub notify_directory: Option<PathBuf>,
     /// How the root is switched.
     pub root_switch: RootSwitch,
     /// Session keyring.
@@ -74,6 +77,7 @@ impl CreateRequest {
             console: None,
             pid_file: None,
             pidfd_socket: None,
+            notify_directory: None,
             root_switch: RootSwitch::default(),
             session_keyring: SessionKeyring::default(),
             cgroup_manager: CgroupManager::default(),

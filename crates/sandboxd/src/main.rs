@@ -11,6 +11,7 @@ mod commands;
 mod error;
 mod foreground;
 mod log;
+mod notify;
 #[cfg(not(test))]
 mod sys;
 mod terminal;

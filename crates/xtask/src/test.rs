@@ -20,7 +20,7 @@ use crate::vm::{self, Image, Job, Suite, Unavailable};
 use crate::{build, project};
 
 /// Programs that some tests drive, and where Debian has them.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("busybox", "busybox-static"),
     ("buildah", "buildah"),
     ("conmon", "conmon"),
@@ -29,6 +29,7 @@ const PROGRAMS: [(&str, &str); 13] = [
     ("dockerd", "docker.io"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
+    ("keyctl", "keyutils"),
     ("newuidmap", "uidmap"),
     ("podman", "podman"),
     ("runc", "runc"),

@@ -17,6 +17,7 @@ mod namespaces;
 mod pause;
 mod process;
 mod seccomp;
+mod service;
 mod tty;
 mod update;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         devices::cases(),
         hooks::cases(),
         seccomp::cases(),
+        service::cases(),
         tty::cases(),
         update::cases(),
         cli::cases(),

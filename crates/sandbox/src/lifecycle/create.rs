@@ -56,6 +56,9 @@ pub(super) fn launch(
     // The parser has read it as UTF-8.
     entry.write_intent(&record, &String::from_utf8_lossy(&prepared.config_bytes))?;
 
+    if request.notify_directory.is_some() {
+        entry.make_notify_directory()?;
+    }
     let mut warnings = Vec::new();
     let cgroup = match claim {
         Some(claim) => {

@@ -12,7 +12,8 @@ mod prepare;
 mod start;
 mod update;
 
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use spec::config::Resources;
 
@@ -51,6 +52,21 @@ impl Runtime {
         let entry = self.state.open_entry(id)?;
         let record = entry.read()?.ok_or(Error::NotFound)?;
         Container::of_record(id, &record)
+    }
+
+    /// Where a container's socket of `sd_notify(3)` is: see [`CreateRequest::notify_directory`].
+    pub fn notify_directory(&self, id: &ContainerId) -> PathBuf {
+        self.state.path().join(&**id).join(crate::state::NOTIFY)
+    }
+
+    /// Holds the container's first process; `None` where it has ended.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::State`]
+    pub fn open_init(&self, id: &ContainerId) -> Result<Option<OwnedFd>> {
+        let record = self.state.open_entry(id)?.read()?.ok_or(Error::NotFound)?;
+        let Some(init) = record.init else { return Ok(None) };
+        init.open().map_err(|error| Error::host("look at init", error))
     }
 
     /// All containers, by id; for each whose state can't be read the error.

@@ -7,7 +7,8 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use spec::Config;
+use spec::config::{Attributes, Mount, MountKind, attribute};
+use spec::{AbsolutePath, Config, Text};
 
 use crate::cgroup::{CgroupPath, CgroupPlan, Hierarchies, plan_cgroup};
 use crate::error::{Error, Result};
@@ -47,7 +48,10 @@ impl Prepared {
         let bundle = absolute(&request.bundle)?;
         let config_bytes = read_config(&bundle, request.config.as_deref())?;
         let parsed = spec::parse_config(&config_bytes)?;
-        let config = parsed.config;
+        let mut config = parsed.config;
+        if let Some(directory) = &request.notify_directory {
+            add_notify_socket(&mut config, directory);
+        }
         let mut warnings: Vec<Warning> = parsed
             .warnings
             .into_iter()
@@ -79,6 +83,31 @@ impl Prepared {
     pub fn terminal(&self) -> bool {
         self.config.process.as_ref().is_some_and(|process| process.terminal.is_some())
     }
+}
+
+/// The socket of `sd_notify(3)`, where runc's callers expect it.
+fn add_notify_socket(config: &mut Config, directory: &Path) {
+    let text = |text: &str| Text::new(text);
+    let (Some(process), Some(source)) = (&mut config.process, directory.to_str().and_then(text)) else {
+        return;
+    };
+    let Some(destination) = text("/run/notify").and_then(AbsolutePath::new) else { return };
+    if config.linux.namespaces.mount.is_none() {
+        return;
+    }
+    let set = attribute::RDONLY | attribute::NOSUID | attribute::NODEV | attribute::NOEXEC;
+    config.mounts.push(Mount {
+        destination,
+        kind: MountKind::Bind { source, recursive: false },
+        attributes: Attributes { set, clear: 0 },
+        recursive_attributes: Attributes::default(),
+        propagation: Vec::new(),
+        data: Vec::new(),
+        copy_up: false,
+        id_map: None,
+    });
+    process.env.retain(|entry| !entry.starts_with("NOTIFY_SOCKET="));
+    process.env.extend(text("NOTIFY_SOCKET=/run/notify/notify.sock"));
 }
 
 /// The container's cgroups.

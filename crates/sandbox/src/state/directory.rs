@@ -3,6 +3,7 @@
 //! Runs in the runtime. Names below the root are ids, which are safe as names; nothing below a container's directory
 //! is reached by path.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -26,6 +27,8 @@ const RECORD: &str = "state.json";
 /// file makes some file systems (ext4) write it out at once.
 const INTENT: &str = "intent.json";
 const NEW_RECORD: &str = ".state.json.new";
+/// The directory that the container gets to see, with the socket of `sd_notify(3)`.
+pub(crate) const NOTIFY: &str = "notify";
 /// The gate's name in a container's directory.
 pub(crate) const GATE: &str = "start.sock";
 
@@ -171,6 +174,7 @@ impl StateRoot {
             }
             match unlinkat(&entry.directory, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::ISDIR) => remove_directory(entry.directory.as_fd(), name).map_err(error)?,
                 Err(errno) => return Err(error(errno)),
             }
         }
@@ -179,6 +183,19 @@ impl StateRoot {
             Err(errno) => Err(error(errno)),
         }
     }
+}
+
+/// Removes a directory of files.
+fn remove_directory(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::RDONLY;
+    let directory = openat(parent, name, flags, Mode::empty())?;
+    for file in Dir::read_from(&directory)? {
+        let file = file?;
+        if !matches!(file.file_name().to_bytes(), b"." | b"..") {
+            unlinkat(&directory, file.file_name(), AtFlags::empty())?;
+        }
+    }
+    unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
 /// The directory and its missing parents.
@@ -310,6 +327,16 @@ impl Entry {
     /// A path of the gate that any process of this user namespace can use, however long the root's path is.
     pub fn gate_path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}/{GATE}", self.directory.as_raw_fd()))
+    }
+
+    /// Makes the directory of the socket of `sd_notify(3)`.
+    ///
+    /// # Errors
+    /// Of mkdir.
+    pub fn make_notify_directory(&self) -> Result<()> {
+        let mode = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
+        mkdirat(&self.directory, NOTIFY, mode)
+            .map_err(|errno| Error::file("make the directory", NOTIFY, errno.into()))
     }
 
     /// Removes the gate, where there is one.

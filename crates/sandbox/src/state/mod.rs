@@ -8,6 +8,7 @@ mod directory;
 mod identity;
 mod record;
 
+pub(crate) use directory::NOTIFY;
 pub use directory::{Entry, StateRoot};
 pub use identity::{Identity, boot_id, has_ended};
 pub use record::{Phase, Record, SCHEMA};

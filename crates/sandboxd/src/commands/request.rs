@@ -12,6 +12,7 @@ use super::Session;
 use crate::args::creation::Creation;
 use crate::args::global;
 use crate::error::{Context as _, Error, Result};
+use crate::notify;
 
 /// Whether the command returns while the container lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub(crate) fn prepare(
     request.cgroup_manager = cgroup_manager(session);
     request.preserve_fds = creation.preserve_fds.saturating_add(listen_fds());
     request.listen_fds = listen_fds();
+    if notify::wanted().is_some() {
+        request.notify_directory = Some(session.runtime()?.notify_directory(&request.id));
+    }
     let prepared = Prepared::new(&request, purpose)?;
 
     let socket = creation.console_socket.as_deref().filter(|path| !path.as_os_str().is_empty());

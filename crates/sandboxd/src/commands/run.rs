@@ -1,5 +1,6 @@
 //! `run`
 
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
 use sandbox::plan::Purpose;
@@ -10,12 +11,19 @@ use super::request::{Stay, prepare};
 use crate::args::creation::Run;
 use crate::error::{Context as _, Result};
 use crate::foreground::{self, Orphans, Signals};
+use crate::notify::{self, Notify, Until};
 use crate::terminal::Relay;
 
 pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
     if arguments.detach {
-        let (request, prepared) = prepare(session, &arguments.creation, Purpose::Run, Stay::Detached)?;
-        session.accept(session.runtime()?.launch(&request, prepared)?);
+        let purpose = if notify::wanted().is_some() { Purpose::Create } else { Purpose::Run };
+        let (request, prepared) = prepare(session, &arguments.creation, purpose, Stay::Detached)?;
+        let runtime = session.runtime()?;
+        let running = session.accept(runtime.launch(&request, prepared)?);
+        if purpose == Purpose::Create {
+            start_notifying(session, &runtime, &running, Until::Ready)
+                .inspect_err(|_| delete(session, &runtime, &running))?;
+        }
         return Ok(0);
     }
 
@@ -27,10 +35,36 @@ pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
     let foreground = Foreground { session, runtime: &runtime, signals: &signals, orphans };
     if prepared.terminal() {
         foreground.run_on_terminal(request, arguments)
+    } else if notify::wanted().is_some() {
+        let prepared = Prepared::new(&request, Purpose::Create)?;
+        let running = session.accept(runtime.launch(&request, prepared)?);
+        match start_notifying(session, &runtime, &running, Until::End) {
+            Ok(()) => foreground.follow(&running, None, arguments),
+            Err(error) => {
+                foreground.delete(&running);
+                Err(error)
+            }
+        }
     } else {
         let running = session.accept(runtime.launch(&request, prepared)?);
         foreground.follow(&running, None, arguments)
     }
+}
+
+/// Starts a created container whose process can tell the service manager that it is ready. In the foreground a thread
+/// passes on what it says, and we are the process to watch; otherwise we wait for it, and it is its first process.
+fn start_notifying(session: &Session<'_>, runtime: &Runtime, running: &Running, until: Until) -> Result<()> {
+    let id = &running.container.id;
+    let notify = Notify::bind(&runtime.notify_directory(id))?;
+    session.accept(runtime.start(id)?);
+    let Some(notify) = notify else { return Ok(()) };
+    if until == Until::Ready {
+        return notify.forward(running.pidfd.as_fd(), running.container.pid.cast_unsigned(), until);
+    }
+    let pidfd = running.pidfd.try_clone().context(|| "duplicate a pidfd".to_owned())?;
+    // It ends with the container. What it can't pass on concerns the service manager alone.
+    std::thread::spawn(move || notify.forward(pidfd.as_fd(), std::process::id(), until));
+    Ok(())
 }
 
 /// A container that stays in the foreground.
@@ -49,7 +83,7 @@ impl Foreground<'_> {
         let prepared = Prepared::new(&request, Purpose::Create)?;
         let running = self.session.accept(self.runtime.launch(&request, prepared)?);
         let relay = Relay::receive(&ours).and_then(|relay| {
-            self.session.accept(self.runtime.start(&request.id)?);
+            start_notifying(self.session, self.runtime, &running, Until::End)?;
             Ok(relay)
         });
         match relay {
@@ -70,11 +104,15 @@ impl Foreground<'_> {
         followed
     }
 
-    /// What the caller waits for is the container's status, or why there is none: trouble here is a warning.
     fn delete(&self, running: &Running) {
-        match self.runtime.delete(&running.container.id, Deletion::Force) {
-            Ok(outcome) => self.session.accept(outcome),
-            Err(error) => self.session.warn_about(error),
-        }
+        delete(self.session, self.runtime, running);
+    }
+}
+
+/// What the caller waits for is the container's status, or why there is none: trouble here is a warning.
+fn delete(session: &Session<'_>, runtime: &Runtime, running: &Running) {
+    match runtime.delete(&running.container.id, Deletion::Force) {
+        Ok(outcome) => session.accept(outcome),
+        Err(error) => session.warn_about(error),
     }
 }
