@@ -5,8 +5,8 @@
 use core::ffi::CStr;
 
 use crate::interpreter::{Init, descriptors};
-use crate::report::{Kind, Report};
-use crate::sys::{self, flag};
+use crate::report::{Call, Kind, Report};
+use crate::sys::{self, Failure, flag};
 
 impl Init {
     /// Joins namespaces by descriptor.
@@ -64,10 +64,11 @@ impl Init {
     /// A procfs that nobody else can shape: the one mounted by this program, or a detached one.
     pub fn private_procfs(&mut self) -> sys::Result<i32> {
         if self.procfs < 0 {
-            let context = sys::fsopen(c"proc")?;
-            sys::fsconfig_create(context)?;
-            self.procfs = sys::fsmount(context, 0)?;
-            self.discard(context);
+            self.procfs = match new_procfs() {
+                // A user namespace may mount one only of a pid namespace of its own.
+                Err(Failure { errno: flag::EPERM, .. }) => clone_procfs()?,
+                result => result?,
+            };
         }
         Ok(self.procfs)
     }
@@ -77,6 +78,23 @@ impl Init {
         let procfs = self.private_procfs()?;
         write_proc_file(procfs, path, value.to_bytes())
     }
+}
+
+fn new_procfs() -> sys::Result<i32> {
+    let context = sys::fsopen(c"proc")?;
+    sys::fsconfig_create(context)?;
+    let procfs = sys::fsmount(context, 0)?;
+    crate::interpreter::discard(context);
+    Ok(procfs)
+}
+
+/// The host's, with what is mounted in it, which can't be left behind there and is never entered by a write.
+fn clone_procfs() -> sys::Result<i32> {
+    let procfs = crate::mount::clone_host_path(c"/proc", true)?;
+    if sys::filesystem_magic(procfs)? != flag::PROC_SUPER_MAGIC {
+        return sys::refuse(Call::CheckProc, flag::EPERM);
+    }
+    Ok(procfs)
 }
 
 /// Writes a file below a procfs, reached without links out of it, mounts over it or magic.

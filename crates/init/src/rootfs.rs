@@ -16,10 +16,11 @@ impl Init {
             make_mount_below_private(path)?;
         }
         let directory = flag::O_PATH | flag::O_DIRECTORY;
+        // What the runtime's identity may not reach belongs to the user namespace's own root, who is at work now.
+        let held = opened && self.slots[0] >= 0;
         let tree =
-            if opened { self.slots[0] } else { sys::clone_tree(flag::AT_FDCWD, path, flag::AT_RECURSIVE)? };
-        let target =
-            if opened { self.slots[1] } else { sys::openat2(flag::AT_FDCWD, path, directory, 0, 0)? };
+            if held { self.slots[0] } else { sys::clone_tree(flag::AT_FDCWD, path, flag::AT_RECURSIVE)? };
+        let target = if held { self.slots[1] } else { sys::openat2(flag::AT_FDCWD, path, directory, 0, 0)? };
         sys::attach(tree, target)?;
         self.root = tree;
         Ok(())

@@ -94,6 +94,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// The id map of a new user namespace.
+    #[error("map ids (from {pointer}): {action}: {reason}")]
+    IdMap {
+        /// The map, as JSON pointer.
+        pointer: &'static str,
+        /// What was done: a helper's name, or `write` and the file.
+        action: String,
+        /// Why not.
+        reason: String,
+    },
+
     /// A step of init.
     #[error(transparent)]
     Step(#[from] StepError),
@@ -166,6 +177,7 @@ impl Error {
             Self::Step(error) => Some(Cow::Borrowed(&*error.pointer)).filter(|pointer| !pointer.is_empty()),
             Self::Plan(error) => Some(Cow::Borrowed(&*error.pointer)),
             Self::Cgroup(error) => error.pointer().map(Cow::Borrowed),
+            Self::IdMap { pointer, .. } => Some(Cow::Borrowed(*pointer)),
             Self::Namespace { index, .. } => Some(format!("/linux/namespaces/{index}").into()),
             Self::Hook { point, index, .. } => Some(format!("/hooks/{}/{index}", point.name()).into()),
             _ => None,

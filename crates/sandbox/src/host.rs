@@ -9,6 +9,7 @@ use spec::Config;
 use spec::config::CapabilitySet;
 
 use crate::cgroup::{self, Hierarchies, OwnPaths};
+use crate::confinement::Confinement;
 use crate::error::{Error, Result};
 
 /// Facts of the host and of the runtime's own process that the plan depends on.
@@ -20,8 +21,8 @@ pub struct HostFacts {
     pub bounding: CapabilitySet,
     /// Bit n−1: signal n is ignored by the runtime, and would be by what it executes.
     pub ignored_signals: u64,
-    /// The runtime is in a user namespace itself, and can't make device nodes.
-    pub in_user_namespace: bool,
+    /// What binds a runtime that is not root of the host; absent for one that is.
+    pub confinement: Option<Confinement>,
     /// AppArmor is enabled. Looked up where the config asks for a profile.
     pub apparmor: bool,
     /// SELinux is enabled. Looked up where the config asks for a label.
@@ -33,13 +34,15 @@ impl HostFacts {
     /// `None`, that cgroups don't.
     ///
     /// # Errors
-    /// `/proc/self/status` can't be read, or the cgroup mounts can't.
+    /// `/proc/self/status` or the id maps can't be read, or the cgroup mounts can't.
     pub fn probe(config: &Config, own_paths: Option<OwnPaths>) -> Result<Self> {
         let mut facts = Self::probe_self()?;
         if let Some(own_paths) = own_paths {
             facts.cgroups = Some(cgroup::probe_hierarchies(own_paths)?);
         }
         let process = config.process.as_ref();
+        let oom_score_adj_asked = process.is_some_and(|process| process.oom_score_adj.is_some());
+        facts.confinement = Confinement::probe(facts.bounding, oom_score_adj_asked)?;
         if process.is_some_and(|process| process.apparmor_profile.is_some()) {
             let enabled = fs::read("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
             facts.apparmor = enabled.starts_with(b"Y");

@@ -5,6 +5,7 @@
 //! Never touches what the embedding process owns: no chdir, umask, environment, signal disposition, rlimit, stdout.
 
 pub mod cgroup;
+pub mod confinement;
 pub mod error;
 mod hint;
 pub mod hooks;
@@ -23,4 +24,4 @@ pub use error::{Error, Result};
 pub use id::ContainerId;
 pub use lifecycle::{Container, Deletion, KillScope, Prepared, Running, Runtime, Status};
 pub use outcome::{Outcome, Warning};
-pub use request::{CgroupManager, CreateRequest, RootSwitch, SessionKeyring};
+pub use request::{CgroupManager, CreateRequest, RootSwitch, Rootless, SessionKeyring};

@@ -37,6 +37,18 @@ pub enum CgroupManager {
     Disabled,
 }
 
+/// Whether cgroups that this runtime may not make are done without, where no limit needs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rootless {
+    /// Where the runtime is not root of the host.
+    #[default]
+    Auto,
+    /// They are.
+    Yes,
+    /// They are not: it is an error.
+    No,
+}
+
 /// A container to create from a bundle.
 #[derive(Debug)]
 pub struct CreateRequest {
@@ -61,6 +73,8 @@ pub struct CreateRequest {
     pub session_keyring: SessionKeyring,
     /// Who makes the cgroup.
     pub cgroup_manager: CgroupManager,
+    /// What to do where the cgroup can't be had.
+    pub rootless: Rootless,
     /// How many descriptors from 3 on stay open in the container.
     pub preserve_fds: u32,
     /// How many of these, the first, the process is told of (`LISTEN_FDS`, `LISTEN_PID`).
@@ -81,6 +95,7 @@ impl CreateRequest {
             root_switch: RootSwitch::default(),
             session_keyring: SessionKeyring::default(),
             cgroup_manager: CgroupManager::default(),
+            rootless: Rootless::default(),
             preserve_fds: 0,
             listen_fds: 0,
         }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sandbox::cgroup::{CgroupPath, Hierarchies, V1Hierarchy, V2Hierarchy, plan_cgroup};
+use sandbox::confinement::{Confinement, IdRange};
 use sandbox::host::HostFacts;
 use sandbox::plan::{PlanRequest, Purpose, plan};
 use sandbox::{CgroupManager, ContainerId, RootSwitch, SessionKeyring};
@@ -52,10 +53,13 @@ fn legacy() -> Hierarchies {
 
 /// The plan's text, its warnings first.
 fn plan_text(config: &[u8], cgroups: Hierarchies, purpose: Purpose) -> String {
+    plan_text_on(config, &host(cgroups), purpose)
+}
+
+fn plan_text_on(config: &[u8], host: &HostFacts, purpose: Purpose) -> String {
     let parsed = spec::parse_config(config).unwrap();
     let config = parsed.config;
     let id = ContainerId::new("golden").unwrap();
-    let host = host(cgroups);
     let path = CgroupPath::new(config.linux.cgroups_path.as_ref(), &id).unwrap();
     let hierarchies = host.cgroups.as_ref().unwrap();
     let cgroup = plan_cgroup(CgroupManager::Cgroupfs, &config.linux.resources, &path, hierarchies).unwrap();
@@ -69,7 +73,7 @@ fn plan_text(config: &[u8], cgroups: Hierarchies, purpose: Purpose) -> String {
         listen_fds: 0,
         cgroup: Some(cgroup.value),
     };
-    let plan = plan(&config, &host, request).unwrap();
+    let plan = plan(&config, host, request).unwrap();
     let parse_warnings = parsed.warnings.iter().map(|it| format!("warning {}: {}\n", it.pointer, it.message));
     let plan_warnings = plan
         .warnings
@@ -184,4 +188,75 @@ fn features_planned() {
         let config = merged(&base, &patch).to_string();
         check(&format!("{name}.plan"), &plan_text(config.as_bytes(), unified(), Purpose::Create));
     }
+}
+
+/// An ordinary user of the host.
+fn user() -> HostFacts {
+    let gids = vec![IdRange { first: 0, size: u32::MAX }];
+    let confinement = Confinement { uid: 1000, gid: 100, gids, ..Confinement::default() };
+    HostFacts { bounding: CapabilitySet::default(), confinement: Some(confinement), ..host(unified()) }
+}
+
+/// Root of a user namespace, as engines start a runtime for an ordinary user.
+fn inside() -> HostFacts {
+    let confinement = Confinement {
+        in_user_namespace: true,
+        gids: vec![IdRange { first: 0, size: 1 }],
+        setgroups_denied: true,
+        oom_score_adj: Some(100),
+        ..Confinement::default()
+    };
+    HostFacts { confinement: Some(confinement), ..host(unified()) }
+}
+
+#[test]
+fn rootless_planned() {
+    let ids = Some(spec::HostIds { uid: 1000, gid: 100 });
+    let config = spec::default_config(ids);
+    check("rootless-default.plan", &plan_text_on(config.as_bytes(), &user(), Purpose::Create));
+
+    let base: Value = serde_json::from_str(&config).unwrap();
+    let range = |own| {
+        json!([{"containerID": 0, "hostID": own, "size": 1},
+            {"containerID": 1, "hostID": 100_000, "size": 65536}])
+    };
+    let ranges = json!({"process": {"user": {"additionalGids": [5]}},
+        "linux": {"uidMappings": range(1000), "gidMappings": range(100)}});
+    let config = merged(&base, &ranges).to_string();
+    check("rootless-ranges.plan", &plan_text_on(config.as_bytes(), &user(), Purpose::Create));
+
+    let own = json!({"process": {"user": {"additionalGids": [5]}, "oomScoreAdj": -10},
+        "mounts": [{"destination": "/proc", "type": "proc"},
+            {"destination": "/sys", "type": "sysfs", "options": ["ro", "nosuid"]},
+            {"destination": "/dev/pts", "type": "devpts", "options": ["mode=620", "gid=5"]},
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]}],
+        "linux": {"uidMappings": null, "gidMappings": null,
+            "namespaces": [{"type": "mount"}, {"type": "pid"}, {"type": "uts"}]}});
+    let config = merged(&base, &own).to_string();
+    check("rootless-inside.plan", &plan_text_on(config.as_bytes(), &inside(), Purpose::Create));
+}
+
+#[test]
+fn rootless_without_rights_refused() {
+    let ids = Some(spec::HostIds { uid: 1000, gid: 100 });
+    let base: Value = serde_json::from_str(&spec::default_config(ids)).unwrap();
+    let error = |patch: Value| {
+        let config = spec::parse_config(merged(&base, &patch).to_string().as_bytes()).unwrap().config;
+        let id = ContainerId::new("golden").unwrap();
+        let request = PlanRequest {
+            id: &id,
+            bundle: "/bundle".into(),
+            purpose: Purpose::Create,
+            root_switch: RootSwitch::Pivot,
+            session_keyring: SessionKeyring::New,
+            preserve_fds: 0,
+            listen_fds: 0,
+            cgroup: None,
+        };
+        plan(&config, &user(), request).unwrap_err().pointer
+    };
+    let host_namespaces = json!({"hostname": null, "linux": {"uidMappings": null, "gidMappings": null, "namespaces": [{"type": "mount"}]}});
+    assert_eq!(error(host_namespaces), "/linux/namespaces");
+    // The only group that is mapped is the caller's: nobody may set it, or leave it.
+    assert_eq!(error(json!({"process": {"user": {"additionalGids": [0]}}})), "/process/user/additionalGids");
 }

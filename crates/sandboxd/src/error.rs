@@ -44,6 +44,11 @@ pub(crate) enum Error {
         /// Why.
         source: regex_lite::Error,
     },
+    /// Nowhere to keep the state of an ordinary user's containers.
+    #[error(
+        "XDG_RUNTIME_DIR is not set: set it to a directory of your own (logind makes /run/user/UID), or give --root DIR"
+    )]
+    NoRuntimeDirectory,
     /// Some of several containers.
     #[error("{}", Several(.0))]
     Several(Vec<(String, Error)>),

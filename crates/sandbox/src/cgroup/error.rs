@@ -103,6 +103,16 @@ pub enum CgroupError {
         /// The errno; absent where the parent does not have the controller.
         source: Option<io::Error>,
     },
+    /// A limit needs a cgroup, and this runtime may not make one.
+    #[error("{pointer} needs a cgroup, and {} can't be written: {} (rootless needs no limits and no cgroupsPath where no cgroup is delegated to the user)", path.display(), Lower(source))]
+    NotDelegated {
+        /// What can't be written.
+        path: PathBuf,
+        /// The limit, as JSON pointer.
+        pointer: String,
+        /// The errno.
+        source: io::Error,
+    },
     /// The container's cgroup is there already, and in use.
     #[error("cgroup {} exists and has processes: {}", path.display(), Pids(pids))]
     Occupied {
@@ -164,9 +174,10 @@ impl CgroupError {
     /// The errno of the call, where there was one.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Call { source, .. } | Self::Write { source, .. } | Self::DeviceFilter { source, .. } => {
-                source.raw_os_error()
-            }
+            Self::Call { source, .. }
+            | Self::Write { source, .. }
+            | Self::DeviceFilter { source, .. }
+            | Self::NotDelegated { source, .. } => source.raw_os_error(),
             Self::Controller { source, .. } => source.as_ref().and_then(io::Error::raw_os_error),
             Self::NotRestored { cause, .. } => cause.errno(),
             _ => None,
@@ -186,7 +197,9 @@ impl CgroupError {
     /// The field of the config that is concerned, as JSON pointer.
     pub fn pointer(&self) -> Option<&str> {
         match self {
-            Self::Write { pointer, .. } | Self::Controller { pointer, .. } => Some(pointer),
+            Self::Write { pointer, .. }
+            | Self::Controller { pointer, .. }
+            | Self::NotDelegated { pointer, .. } => Some(pointer),
             Self::DeviceFilter { .. } => Some("/linux/resources/devices"),
             Self::NotRestored { cause, .. } => cause.pointer(),
             _ => None,

@@ -18,13 +18,14 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, geteuid, pidfd_send_signal,
 use spec::config::{HookPoint, NamespaceKind};
 
 use super::container::{Container, Status};
+use super::id_maps::write_id_maps;
 use super::prepare::Prepared;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
 use crate::error::{Error, Result, StepError};
 use crate::hint;
 use crate::hooks::{HookRun, namespace_flags};
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
-use crate::plan::{IdMaps, Join, Purpose, clone_flag};
+use crate::plan::{Join, Purpose, clone_flag};
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id};
 use crate::{CreateRequest, Outcome};
 
@@ -357,16 +358,6 @@ fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate::Warning> 
     let state = state_document(container, false);
     let ignored_signals = prepared.host.ignored_signals;
     HookRun { point: HookPoint::Poststart, hooks, state: &state, inside: None, ignored_signals }.run_all()
-}
-
-/// Groups first: while `setgroups` is undecided, `gid_map` can be written only by who has the rights, as we have.
-fn write_id_maps(maps: &IdMaps, pid: i32) -> Result<()> {
-    for (name, map) in [("uid_map", &maps.uid), ("gid_map", &maps.gid)] {
-        let path = format!("/proc/{pid}/{name}");
-        // One write: the kernel takes a map whole or not at all.
-        std::fs::write(&path, map).map_err(|error| Error::file("write", &path, error))?;
-    }
-    Ok(())
 }
 
 /// The number and nothing else, in a file that appears whole.

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::container::{Status, status};
+use super::members;
 use crate::ContainerId;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
@@ -25,7 +26,7 @@ const MOST_SIGNAL: i32 = 64;
 pub enum KillScope {
     /// The first process.
     Init,
-    /// All processes in the container's cgroup.
+    /// All processes in the container's cgroup; without one, all in its pid namespace.
     All,
 }
 
@@ -41,7 +42,7 @@ pub(super) fn kill(state: &StateRoot, id: &ContainerId, signal: i32, scope: Kill
         (Status::Stopped, KillScope::Init) => Err(Error::status("container not running")),
         (Status::Creating, _) => Err(Error::status("container not running")),
         (_, KillScope::All) => kill_all(&record, signal)
-            .and_then(|had_cgroup| if had_cgroup { Ok(()) } else { kill_init(&record, signal) }),
+            .and_then(|had_cgroup| if had_cgroup { Ok(()) } else { members::signal(&record, signal) }),
         (_, KillScope::Init) => kill_init(&record, signal).and_then(|()| thaw(&record, now, signal)),
     }
 }

@@ -6,7 +6,9 @@
 mod container;
 mod create;
 mod delete;
+mod id_maps;
 mod kill;
+mod members;
 mod pause;
 mod prepare;
 mod start;
@@ -85,7 +87,8 @@ impl Runtime {
         Ok(containers)
     }
 
-    /// The processes in the container's cgroup, by pid in the runtime's namespace; without a cgroup, init alone.
+    /// The processes in the container's cgroup, by pid in the runtime's namespace; without a cgroup, those in
+    /// its pid namespace.
     ///
     /// # Errors
     /// [`Error::NotFound`], or the cgroup can't be read.
@@ -95,9 +98,9 @@ impl Runtime {
         if container.status == Status::Stopped {
             return Err(Error::status("container not running"));
         }
-        match record.cgroup.filter(|cgroup| !cgroup.directories.is_empty()) {
+        match record.cgroup.clone().filter(|cgroup| !cgroup.directories.is_empty()) {
             Some(cgroup) => Ok(crate::cgroup::Cgroup::open(cgroup)?.processes()?),
-            None => Ok(vec![container.pid]),
+            None => members::pids(&record),
         }
     }
 

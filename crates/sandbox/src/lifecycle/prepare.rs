@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use spec::config::{Attributes, Mount, MountKind, attribute};
 use spec::{AbsolutePath, Config, Text};
 
-use crate::cgroup::{CgroupPath, CgroupPlan, Hierarchies, plan_cgroup};
+use crate::cgroup::{CgroupError, CgroupPath, CgroupPlan, Hierarchies, Refusal, plan_cgroup};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
 use crate::plan::{Plan, PlanRequest, Purpose, plan};
-use crate::{CgroupManager, CreateRequest};
+use crate::{CgroupManager, CreateRequest, Rootless};
 
 /// No config is larger (`spec` refuses it too).
 const MOST_CONFIG_BYTES: u64 = 16 << 20;
@@ -119,9 +119,43 @@ fn plan_own_cgroup(
 ) -> Result<(Option<CgroupPlan>, Vec<Warning>)> {
     let none = Hierarchies::default();
     let hierarchies = host.cgroups.as_ref().unwrap_or(&none);
-    let outcome = plan_cgroup(request.cgroup_manager, &config.linux.resources, path, hierarchies)?;
-    let plan = Some(outcome.value).filter(|plan| !plan.directories.is_empty());
+    let mut outcome = plan_cgroup(request.cgroup_manager, &config.linux.resources, path, hierarchies)?;
+    let confined = host.confinement.is_some();
+    if confined && outcome.value.drop_device_program() {
+        let message = "rules of devices are not enforced: only root of the host can attach the filter";
+        outcome.warnings.push(warning("/linux/resources/devices", message));
+    }
+    let mut plan = Some(outcome.value).filter(|plan| !plan.directories.is_empty());
+    let tolerant = match request.rootless {
+        Rootless::Auto => confined,
+        Rootless::Yes => true,
+        Rootless::No => false,
+    };
+    // A path that the config names must be had (runc's rule).
+    if tolerant
+        && config.linux.cgroups_path.is_none()
+        && let Some(wanted) = &plan
+        && let Some(Refusal { path, source }) = wanted.probe_refusal(hierarchies)?
+    {
+        if let Some(pointer) = wanted.limit() {
+            return Err(CgroupError::NotDelegated { path, pointer: pointer.to_owned(), source }.into());
+        }
+        let reason = crate::error::reason(&source);
+        let message = format!("the container gets no cgroup: write to {}: {reason}", path.display());
+        outcome.warnings.push(warning("/linux/cgroupsPath", &message));
+        let own_pids = config.linux.namespaces.pid.as_ref().is_some_and(|pid| pid.path.is_none());
+        if !own_pids {
+            let message = "without a cgroup and a new pid namespace, processes that outlive the first can't be found by \
+                           kill and delete";
+            outcome.warnings.push(warning("/linux/namespaces", message));
+        }
+        plan = None;
+    }
     Ok((plan, outcome.warnings))
+}
+
+fn warning(pointer: &str, message: &str) -> Warning {
+    Warning { pointer: Some(pointer.to_owned()), message: message.to_owned() }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

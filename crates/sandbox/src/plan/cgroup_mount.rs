@@ -3,6 +3,7 @@
 //! Pure. On v2 one file system. On v1 a tmpfs with a directory for each hierarchy: the hierarchy itself, seen from the
 //! container's cgroup namespace, or without one the container's own cgroup, bound.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use init::Step;
@@ -11,7 +12,7 @@ use spec::config::{Mount, attribute};
 
 use super::mounts::options;
 use super::namespaces::NamespacePlan;
-use super::{PlanRequest, Steps, v1_directories};
+use super::{PlanRequest, Steps, confined, v1_directories};
 use crate::cgroup::{DirectoryPlan, Hierarchy, V1Hierarchy};
 use crate::host::HostFacts;
 
@@ -33,6 +34,15 @@ pub(super) fn plan_cgroup_mount(
         // Without a cgroup namespace a mount of the file system would show the whole host.
         if let Some(own) = own_unified(request).filter(|_| !namespaces.cgroup_namespace) {
             steps.push(pointer, bind_own(&own.to_string_lossy(), target, attributes));
+            return;
+        }
+        // In a user namespace the file system can be mounted only with a cgroup namespace of its own.
+        if confined::in_user_namespace(host, namespaces) && !namespaces.cgroup_namespace {
+            let source = hierarchies
+                .v2
+                .as_ref()
+                .map_or(Cow::Borrowed("/sys/fs/cgroup"), |v2| v2.mount_point.to_string_lossy());
+            steps.push(pointer, confined::bind_tree(&source, target, attributes, false));
             return;
         }
         steps.push(pointer, new_filesystem("cgroup2", "cgroup", target, attributes, Strs::default()));

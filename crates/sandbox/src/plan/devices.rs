@@ -8,8 +8,8 @@ use spec::Config;
 use spec::config::{Device, DeviceKind, Id, MountKind};
 use spec::{AbsolutePath, Text};
 
-use super::Steps;
 use super::namespaces::NamespacePlan;
+use super::{Steps, confined};
 use crate::host::HostFacts;
 
 /// What every container has (config-linux.md, default devices): name, major, minor.
@@ -54,7 +54,7 @@ pub(super) fn plan_devices(steps: &mut Steps, config: &Config, host: &HostFacts,
     if host_dev(config) {
         return;
     }
-    let bound = namespaces.in_user_namespace || host.in_user_namespace;
+    let bound = confined::in_user_namespace(host, namespaces);
     let devices = &config.linux.devices;
     steps.push("/linux/devices", Step::EnterDirectory { path: "/dev".into() });
     for (name, major, minor) in DEFAULT_DEVICES {

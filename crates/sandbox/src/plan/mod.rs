@@ -4,6 +4,7 @@
 //! here reads the config again. Each step carries its origin, the JSON pointer it comes from.
 
 mod cgroup_mount;
+mod confined;
 mod describe;
 mod devices;
 mod mounts;
@@ -25,7 +26,7 @@ use crate::{ContainerId, RootSwitch, SessionKeyring};
 
 pub use describe::{describe, syscall_text};
 pub(crate) use namespaces::clone_flag;
-pub use namespaces::{IdMaps, Join};
+pub use namespaces::{IdMaps, Join, MapWriter};
 
 /// What follows the set-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +120,7 @@ impl Steps {
 /// # Errors
 /// [`PlanError`] where the config asks for what this host or this runtime can't do.
 pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Result<Plan, PlanError> {
+    confined::check_namespaces(config, host)?;
     let mut steps = Steps::default();
     let rootfs = rootfs::absolute_root(config, &request);
     let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);

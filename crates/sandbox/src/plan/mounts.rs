@@ -8,7 +8,7 @@ use spec::Config;
 use spec::config::{Mount, MountKind, MountOption, attribute};
 
 use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan, bind_mounts};
-use super::{PlanError, PlanRequest, Steps, cgroup_mount, rootfs};
+use super::{PlanError, PlanRequest, Steps, cgroup_mount, confined, rootfs};
 use crate::host::HostFacts;
 
 /// What may be mounted over below `/proc`: files that show the machine's size, as lxcfs gives them.
@@ -42,6 +42,13 @@ pub(super) fn plan_mounts(
         }
         match &mount.kind {
             MountKind::Filesystem { fstype, source } => {
+                if let Some(step) = confined::bind_instead(steps, &pointer, mount, fstype, host, namespaces) {
+                    steps.push(pointer, step);
+                    continue;
+                }
+                let mut mount = mount.clone();
+                drop_unmapped_groups(steps, &pointer, &mut mount, config, host, namespaces);
+                let mount = &mount;
                 let step = filesystem(steps, &pointer, mount, fstype, source.as_deref().unwrap_or(""));
                 steps.push(pointer, step);
                 if !mount.recursive_attributes.is_empty() {
@@ -137,6 +144,26 @@ fn filesystem(steps: &mut Steps, pointer: &str, mount: &Mount, fstype: &str, sou
             && mount.data.iter().all(|option| &*option.key != "mode"),
         propagation: propagations(mount),
     }
+}
+
+/// In a user namespace a group must be mapped to be named.
+fn drop_unmapped_groups(
+    steps: &mut Steps,
+    pointer: &str,
+    mount: &mut Mount,
+    config: &Config,
+    host: &HostFacts,
+    namespaces: &NamespacePlan,
+) {
+    mount.data.retain(|option| {
+        let unmapped = confined::is_unmapped_group(option, config, host, namespaces);
+        if unmapped {
+            let value = option.value.as_deref().unwrap_or_default();
+            let message = format!("gid={value} is ignored: the group is not mapped in the user namespace");
+            steps.warn(&format!("{pointer}/options"), message);
+        }
+        !unmapped
+    });
 }
 
 fn bind(mount: &Mount, source: &str, recursive: bool, slot: u32) -> Step {

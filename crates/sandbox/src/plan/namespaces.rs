@@ -8,9 +8,9 @@ use init::Step;
 use init::sys::flag;
 use init::wire::{Descriptor, Descriptors, NamespaceFlags};
 use spec::Config;
-use spec::config::{IdMapping, MountKind, NamespaceKind, TimeOffset, TimeOffsets};
+use spec::config::{MountKind, NamespaceKind, TimeOffset, TimeOffsets};
 
-use super::{PlanRequest, Steps};
+use super::{PlanRequest, Steps, confined};
 use crate::host::HostFacts;
 
 /// A namespace that is joined.
@@ -31,6 +31,21 @@ pub struct IdMaps {
     pub uid: String,
     /// Likewise.
     pub gid: String,
+    /// Who writes the first.
+    pub uid_writer: MapWriter,
+    /// Who writes the other.
+    pub gid_writer: MapWriter,
+}
+
+/// Who writes a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapWriter {
+    /// The runtime, which has the right to.
+    Runtime,
+    /// The runtime, which maps its own id and nothing else; for groups `setgroups(2)` is given up before.
+    OwnId,
+    /// `newuidmap(1)`, `newgidmap(1)`.
+    Helper,
 }
 
 /// What the other planners need to know of the namespaces.
@@ -44,10 +59,24 @@ pub(super) struct NamespacePlan {
     pub(super) new_user: bool,
     pub(super) new_network: bool,
     pub(super) new_pid: bool,
+    /// All the new ones, those too that init makes.
+    pub(super) new: Vec<NamespaceKind>,
     pub(super) cgroup_namespace: bool,
     /// A mount namespace of its own, new or joined: mounts may be made.
     pub(super) own_mounts: bool,
     pub(super) new_mount: bool,
+}
+
+impl NamespacePlan {
+    /// Whether a namespace of this kind is made for the container.
+    pub(super) fn is_new(&self, kind: NamespaceKind) -> bool {
+        self.new.contains(&kind)
+    }
+
+    /// Whether the container joins one of this kind.
+    pub(super) fn joined(&self, kind: NamespaceKind) -> bool {
+        self.joins.iter().any(|join| join.kind == kind)
+    }
 }
 
 /// The flag of a kind.
@@ -113,21 +142,19 @@ pub(super) fn plan_namespaces(
 
     let plan = NamespacePlan {
         clone_flags: if fork || joins_user { 0 } else { new_flags },
-        id_maps: new(NamespaceKind::User).then(|| IdMaps {
-            uid: id_map(&config.linux.uid_mappings),
-            gid: id_map(&config.linux.gid_mappings),
-        }),
+        id_maps: new(NamespaceKind::User).then(|| confined::plan_id_maps(config, host)),
         in_user_namespace: namespaces.user.is_some(),
         new_user: new(NamespaceKind::User),
         new_network: new(NamespaceKind::Network),
         new_pid: new(NamespaceKind::Pid),
+        new: NamespaceKind::ALL.into_iter().filter(|kind| new(*kind)).collect(),
         cgroup_namespace: namespaces.cgroup.is_some(),
         own_mounts: namespaces.mount.is_some(),
         new_mount: new(NamespaceKind::Mount),
         joins,
     };
     if plan.in_user_namespace {
-        plan_user_namespace(steps, config, request, &plan, rootfs);
+        plan_user_namespace(steps, config, host, request, &plan, rootfs);
     }
     if new(NamespaceKind::Cgroup) {
         let namespaces = NamespaceFlags(flag::CLONE_NEWCGROUP);
@@ -175,6 +202,7 @@ fn plan_joins(steps: &mut Steps, joins: &[Join]) {
 fn plan_user_namespace(
     steps: &mut Steps,
     config: &Config,
+    host: &HostFacts,
     request: &PlanRequest<'_>,
     plan: &NamespacePlan,
     rootfs: &Path,
@@ -196,7 +224,10 @@ fn plan_user_namespace(
     if plan.new_user {
         steps.push("/linux/uidMappings", Step::AwaitIdMaps {});
     }
-    steps.push("/linux/namespaces", Step::BecomeRoot {});
+    // An ordinary user may map the own id to another than root's, and stays that one.
+    if host.confinement.is_none() || !plan.new_user || confined::maps_root(config) {
+        steps.push("/linux/namespaces", Step::BecomeRoot {});
+    }
 }
 
 /// Slots 0 and 1 hold the root and its place.
@@ -205,10 +236,6 @@ pub(super) const FIRST_BIND_SLOT: u32 = 2;
 /// The bind mounts, each with its index in `/mounts`; their order numbers the slots.
 pub(super) fn bind_mounts(config: &Config) -> impl Iterator<Item = (usize, &spec::config::Mount)> {
     config.mounts.iter().enumerate().filter(|(_, mount)| matches!(mount.kind, MountKind::Bind { .. }))
-}
-
-fn id_map(mappings: &[IdMapping]) -> String {
-    mappings.iter().map(|line| format!("{} {} {}\n", line.container_id, line.host_id, line.size)).collect()
 }
 
 fn time_offsets(offsets: &TimeOffsets) -> String {

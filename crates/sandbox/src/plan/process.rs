@@ -11,7 +11,7 @@ use spec::config::{
 use spec::{Config, Text};
 
 use super::namespaces::NamespacePlan;
-use super::{PlanError, PlanRequest, Purpose, Steps, devices};
+use super::{PlanError, PlanRequest, Purpose, Steps, confined, devices};
 use crate::SessionKeyring;
 use crate::host::HostFacts;
 
@@ -65,7 +65,7 @@ pub(super) fn plan_kernel_settings(steps: &mut Steps, config: &Config, host: &Ho
     }
     let Some(process) = &config.process else { return };
     if let Some(adjustment) = process.oom_score_adj {
-        let value = adjustment.to_string();
+        let value = confined::oom_score_adj(steps, adjustment.into(), host).to_string();
         let step = Step::WriteProc { path: "self/oom_score_adj".into(), value: value.as_str().into() };
         steps.push("/process/oomScoreAdj", step);
     }
@@ -123,7 +123,7 @@ pub(super) fn plan_process(
     }
     let filter = compile_filter(steps, config)?;
     let filter_needs_admin = filter.is_some() && !process.no_new_privileges;
-    plan_credentials(steps, process, host, namespaces, filter_needs_admin);
+    plan_credentials(steps, process, host, namespaces, filter_needs_admin)?;
     steps.push("/process/user/umask", Step::SetUmask { mask: process.user.umask });
     if process.no_new_privileges {
         steps.push("/process/noNewPrivileges", Step::NoNewPrivileges {});
@@ -226,7 +226,7 @@ fn plan_credentials(
     host: &HostFacts,
     namespaces: &NamespacePlan,
     filter_needs_admin: bool,
-) {
+) -> Result<(), PlanError> {
     let all = CapabilitySet::from_bits(u64::MAX);
     // A user namespace's first processes have every capability in it.
     let available = if namespaces.in_user_namespace { all } else { host.bounding };
@@ -237,8 +237,12 @@ fn plan_credentials(
         steps.push("/process/capabilities/bounding", step);
     }
     let user = &process.user;
-    let groups = Words(user.additional_gids.iter().map(|gid| gid.get()).collect());
-    steps.push("/process/user/additionalGids", Step::SetGroups { groups });
+    if !confined::is_setgroups_denied(host, namespaces) {
+        let groups = Words(user.additional_gids.iter().map(|gid| gid.get()).collect());
+        steps.push("/process/user/additionalGids", Step::SetGroups { groups });
+    } else if !user.additional_gids.is_empty() {
+        confined::check_groups(steps, namespaces)?;
+    }
     steps.push("/process/user/gid", Step::SetGid { gid: user.gid.get() });
     steps.push("/process/user/uid", Step::SetUid { uid: user.uid.get() });
     // Without noNewPrivileges only CAP_SYS_ADMIN may install a filter. It is kept until then; execve computes the
@@ -258,6 +262,7 @@ fn plan_credentials(
         let ambient = CapabilityMask(capabilities.ambient.bits());
         steps.push("/process/capabilities/ambient", Step::SetAmbient { ambient });
     }
+    Ok(())
 }
 
 /// What can be had of what is asked; a warning for the rest.

@@ -8,7 +8,7 @@ use init::Step;
 use init::wire::{NamespaceFlags, Value};
 use serde_json::{Map, json};
 
-use super::{Plan, PlannedStep};
+use super::{MapWriter, Plan, PlannedStep};
 use init::wire::Field as _;
 
 impl fmt::Display for Plan {
@@ -31,7 +31,16 @@ impl fmt::Display for Plan {
             )?;
         }
         if let Some(maps) = &self.id_maps {
-            writeln!(f, "write-id-maps uid={:?} gid={:?}  # /linux/uidMappings", maps.uid, maps.gid)?;
+            write!(f, "write-id-maps uid={:?} gid={:?}", maps.uid, maps.gid)?;
+            for (name, writer) in [("uid", maps.uid_writer), ("gid", maps.gid_writer)] {
+                match writer {
+                    MapWriter::Runtime => {}
+                    MapWriter::OwnId if name == "gid" => f.write_str(" deny-setgroups")?,
+                    MapWriter::OwnId => {}
+                    MapWriter::Helper => write!(f, " by=new{name}map")?,
+                }
+            }
+            f.write_str("  # /linux/uidMappings\n")?;
         }
         for step in &self.steps {
             writeln!(f, "{step}")?;

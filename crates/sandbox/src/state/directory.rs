@@ -204,7 +204,8 @@ fn make_directories(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
     }
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+    // Sticky: what cleans a user's runtime directory leaves it alone then (XDG base directory specification).
+    match std::fs::DirBuilder::new().mode(0o1700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     }

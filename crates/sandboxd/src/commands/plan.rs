@@ -6,7 +6,7 @@ use sandbox::plan::Purpose;
 use sandbox::{ContainerId, CreateRequest, Prepared};
 
 use super::Session;
-use super::request::cgroup_manager;
+use super::request::{cgroup_manager, rootless};
 use crate::args::about::{Plan, PlanFormat};
 use crate::error::{Context as _, Result};
 
@@ -18,6 +18,7 @@ pub(crate) fn plan(session: &Session<'_>, arguments: &Plan) -> Result<u8> {
     let mut request = CreateRequest::new(id, &arguments.bundle);
     request.config.clone_from(&arguments.config);
     request.cgroup_manager = cgroup_manager(session);
+    request.rootless = rootless(session);
     let prepared = Prepared::new(&request, Purpose::Create)?;
     let text = match arguments.format {
         PlanFormat::Text => {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use sandbox::plan::Purpose;
-use sandbox::{CgroupManager, ContainerId, CreateRequest, Prepared, RootSwitch, SessionKeyring};
+use sandbox::{CgroupManager, ContainerId, CreateRequest, Prepared, RootSwitch, Rootless, SessionKeyring};
 
 use super::Session;
 use crate::args::creation::Creation;
@@ -39,6 +39,7 @@ pub(crate) fn prepare(
     request.session_keyring =
         if creation.no_new_keyring { SessionKeyring::Inherit } else { SessionKeyring::New };
     request.cgroup_manager = cgroup_manager(session);
+    request.rootless = rootless(session);
     request.preserve_fds = creation.preserve_fds.saturating_add(listen_fds());
     request.listen_fds = listen_fds();
     if notify::wanted().is_some() {
@@ -67,6 +68,15 @@ pub(crate) fn cgroup_manager(session: &Session<'_>) -> CgroupManager {
         Some(global::CgroupManager::Disabled) => CgroupManager::Disabled,
         None if session.global.systemd_cgroup => CgroupManager::Systemd,
         None => CgroupManager::default(),
+    }
+}
+
+/// Whether cgroups may be done without, as `--rootless` says.
+pub(crate) fn rootless(session: &Session<'_>) -> Rootless {
+    match session.global.rootless {
+        global::Rootless::Auto => Rootless::Auto,
+        global::Rootless::True => Rootless::Yes,
+        global::Rootless::False => Rootless::No,
     }
 }
 

@@ -5,10 +5,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
+use sandbox::confinement::is_initial_map;
 use sandbox::{Outcome, Runtime, Warning};
 
 use crate::args::Global;
-use crate::error::{OneLine, Result};
+use crate::error::{Error, OneLine, Result};
 use crate::log::Log;
 
 /// Where state is kept by default.
@@ -37,9 +38,9 @@ impl<'a> Session<'a> {
     /// The containers below the state root.
     ///
     /// # Errors
-    /// The directory can't be used.
+    /// The directory can't be used, or an ordinary user has none.
     pub(crate) fn runtime(&self) -> Result<Runtime> {
-        let root = self.global.root.clone().unwrap_or_else(default_root);
+        let root = self.global.root.clone().map_or_else(default_root, Ok)?;
         Ok(Runtime::open(&root)?)
     }
 
@@ -68,35 +69,20 @@ impl<'a> Session<'a> {
 }
 
 /// runc's rule: `$XDG_RUNTIME_DIR` for whoever is not root, and for a root that is one only in a user namespace and
-/// is still called otherwise.
-fn default_root() -> PathBuf {
+/// is not called so.
+fn default_root() -> Result<PathBuf> {
     let xdg = env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
     match xdg {
         Some(xdg) if !rustix::process::geteuid().is_root() || is_root_by_namespace_only() => {
-            PathBuf::from(xdg).join("sandboxd")
+            Ok(PathBuf::from(xdg).join("sandboxd"))
         }
-        _ => ROOT.into(),
+        None if !rustix::process::geteuid().is_root() => Err(Error::NoRuntimeDirectory),
+        _ => Ok(ROOT.into()),
     }
 }
 
 fn is_root_by_namespace_only() -> bool {
-    let named_otherwise = env::var_os("USER").is_some_and(|user| !user.is_empty() && user != "root");
-    named_otherwise && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !is_initial_uid_map(&map))
-}
-
-/// Whether this is the map of the initial user namespace.
-fn is_initial_uid_map(map: &str) -> bool {
-    map.split_whitespace().eq(["0", "0", "4294967295"])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn uid_map_of_initial_namespace_is_recognised() {
-        assert!(is_initial_uid_map("         0          0 4294967295\n"));
-        assert!(!is_initial_uid_map("         0       1000          1\n"));
-        assert!(!is_initial_uid_map("0 0 1\n1 1 4294967294\n"));
-    }
+    // Engines that made the namespace pass no USER at all.
+    let named_otherwise = env::var_os("USER").is_none_or(|user| user != "root");
+    named_otherwise && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !is_initial_map(&map))
 }
