@@ -81,6 +81,14 @@ impl Call {
         self
     }
 
+    /// Starts it through another program, within those that it is started through already.
+    #[must_use]
+    pub fn inside<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
+        let wrapper = wrapper.into_iter().map(|arg| arg.as_ref().to_owned());
+        self.argv.splice(0..0, wrapper);
+        self
+    }
+
     /// Through a shell that sets something up: `"$@"` is the call.
     #[must_use]
     pub fn through_sh(self, script: &str) -> Self {

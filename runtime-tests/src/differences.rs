@@ -58,6 +58,29 @@ const DIFFERENCES: &[Difference] = &[
     ),
     any(
         RUNC,
+        "rootless::map_ranges_with_groups",
+        "an ordinary user's containers get no supplementary groups, though newgidmap allows setgroups(2)",
+    ),
+    any(RUNC, "rootless::inside_locked_flags_stay", "1.1 remounts without the locked flags: EPERM"),
+    any(CRUN, "rootless::limit_in_a_delegated_cgroup", "the controller is not enabled for the container"),
+    any(CRUN, "rootless::groups_without_a_map_fail", "groups that can't be set are left out without a word"),
+    any(
+        CRUN,
+        "rootless::without_a_user_namespace_fails",
+        "adds a user namespace that the config does not have",
+    ),
+    any(
+        CRUN,
+        "rootless::limit_without_a_cgroup_fails",
+        "limits that can't be set are left out without a word",
+    ),
+    any(
+        CRUN,
+        "rootless::cgroups_path_without_permission_fails",
+        "the first hierarchy's refusal is passed over, the next one's error is another",
+    ),
+    any(
+        RUNC,
         "config::invalid_version_fails",
         "the version is not looked at; config.md: MUST be refused when invalid",
     ),

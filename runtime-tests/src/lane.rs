@@ -117,7 +117,9 @@ fn protect_files() -> rustix::io::Result<()> {
     }
     for mount in own_mounts() {
         let stays = KERNEL_KINDS.contains(&mount.kind.as_str())
+            // What is mounted below is hidden by the bind.
             || mount.point == "/tmp"
+            || mount.point.starts_with("/tmp/")
             || mount.point.starts_with("/dev/")
             || mount.point.starts_with("/sys/")
             || mount.point.starts_with("/proc/");

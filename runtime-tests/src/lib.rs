@@ -22,6 +22,7 @@ pub mod sys;
 pub mod test;
 pub mod trace;
 pub mod tty;
+pub mod user;
 pub mod wait;
 
 pub use bundle::Bundle;
@@ -31,3 +32,4 @@ pub use lane::Lane;
 pub use runtime::Runtime;
 pub use suite::{Case, Skip, Verdict};
 pub use test::Test;
+pub use user::User;

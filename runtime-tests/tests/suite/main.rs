@@ -16,6 +16,7 @@ mod mounts;
 mod namespaces;
 mod pause;
 mod process;
+mod rootless;
 mod seccomp;
 mod service;
 mod tty;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         cli::cases(),
         errors::cases(),
         clients::cases(),
+        rootless::cases(),
         faults::cases(),
     ];
     let mut all: Vec<_> = suites.into_iter().flatten().collect();

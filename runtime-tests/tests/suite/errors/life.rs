@@ -36,7 +36,10 @@ pub(super) const MISTAKES: &[Mistake] = &[
     }),
     ("state_root_not_ours", |t| {
         t.needs_program("setpriv")?;
-        let call = create_with(t, |b| b)?;
+        let map = serde_json::json!([{"containerID": 0, "hostID": 65_534, "size": 1}]);
+        let call = create_with(t, |b| {
+            b.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map)
+        })?;
         let words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
         fs::write(t.dir.join("log.json"), "").unwrap();
         std::os::unix::fs::chown(t.dir.join("log.json"), Some(65_534), Some(65_534)).unwrap();
