@@ -7,6 +7,7 @@
 pub mod cgroup;
 pub mod confinement;
 pub mod error;
+mod features;
 mod hint;
 pub mod hooks;
 pub mod host;
@@ -18,9 +19,11 @@ pub mod plan;
 pub mod request;
 pub mod seccomp;
 pub mod state;
+pub mod survey;
 mod sys;
 
 pub use error::{Error, Result};
+pub use features::features;
 pub use id::ContainerId;
 pub use lifecycle::{Container, Deletion, KillScope, Prepared, Running, Runtime, Status};
 pub use outcome::{Outcome, Warning};

@@ -6,7 +6,7 @@ use runtime_tests::{Case, Output, Test, Verdict, cases};
 use serde_json::Value;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases!["cli":
+    let mut all = cases!["cli":
         version_has_runcs_shape,
         help_exits_0,
         help_of_each_command_exits_0,
@@ -41,7 +41,74 @@ pub(crate) fn cases() -> Vec<Case> {
         config_flag_is_another_file,
         list_bad_format_fails,
         ps_options_are_passed,
-    ]
+    ];
+    let ours = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("cli::{name}"), run).only_ours();
+    all.push(ours("features_say_what_is_done", features_say_what_is_done));
+    all.push(ours("info_gives_a_reason_for_what_is_missing", info_gives_a_reason));
+    all.push(ours("what_is_not_done_is_refused", what_is_not_done_is_refused));
+    all
+}
+
+fn features_say_what_is_done(t: &Test) -> Verdict {
+    let features = t.bare_call(&["features"]).ok().json();
+    let linux = &features["linux"];
+    for (pointer, kind) in [
+        ("/cgroup/v1", "bool"),
+        ("/cgroup/v2", "bool"),
+        ("/cgroup/systemd", "bool"),
+        ("/cgroup/systemdUser", "bool"),
+        ("/cgroup/rdma", "bool"),
+        ("/seccomp/actions", "list"),
+        ("/seccomp/operators", "list"),
+        ("/seccomp/archs", "list"),
+        ("/seccomp/knownFlags", "list"),
+        ("/seccomp/supportedFlags", "list"),
+        ("/apparmor/enabled", "bool"),
+        ("/selinux/enabled", "bool"),
+        ("/intelRdt/enabled", "bool"),
+        ("/memoryPolicy/modes", "list"),
+        ("/netDevices/enabled", "bool"),
+    ] {
+        let value = linux.pointer(pointer).unwrap_or(&Value::Null);
+        assert!(if kind == "bool" { value.is_boolean() } else { value.is_array() }, "{pointer}: {value}");
+    }
+    assert!(features["potentiallyUnsafeConfigAnnotations"].is_array());
+    assert!(features["annotations"]["org.sandboxd.version"].is_string());
+    Ok(())
+}
+
+fn info_gives_a_reason(t: &Test) -> Verdict {
+    let info = t.bare_call(&["info", "--format", "json"]).ok().json();
+    for section in ["kernel", "cgroup", "namespaces", "security", "mounts", "user", "programs"] {
+        let findings = info[section].as_object().unwrap_or_else(|| panic!("{section}"));
+        for (name, finding) in findings {
+            let detail = finding["detail"].as_str().unwrap();
+            assert!(finding["available"].as_bool().unwrap() || !detail.is_empty(), "{section}: {name}");
+        }
+    }
+    // It agrees with what the suite sees.
+    for controller in ["cpu", "memory", "pids"] {
+        let available = info["cgroup"][controller]["available"].as_bool().unwrap();
+        assert_eq!(available, t.cgroups().has(controller), "{controller}");
+    }
+    let text = t.bare_call(&["--criu", "/no/such/criu", "info"]).ok();
+    assert!(text.lines().iter().any(|line| line.contains("/no/such/criu is no file")), "{text}");
+    Ok(())
+}
+
+fn what_is_not_done_is_refused(t: &Test) -> Verdict {
+    let features = t.bare_call(&["features"]).ok().json();
+    for (feature, pointer, value) in [
+        ("intelRdt", "/linux/intelRdt", serde_json::json!({"closID": "c"})),
+        ("netDevices", "/linux/netDevices", serde_json::json!({"no-such": {}})),
+    ] {
+        if features["linux"][feature]["enabled"] == false {
+            let b = t.bundle();
+            b.set(pointer, value);
+            let _ = t.create_fails(&b).says(pointer);
+        }
+    }
+    Ok(())
 }
 
 fn version_has_runcs_shape(t: &Test) -> Verdict {

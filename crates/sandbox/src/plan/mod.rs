@@ -121,6 +121,7 @@ impl Steps {
 /// [`PlanError`] where the config asks for what this host or this runtime can't do.
 pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Result<Plan, PlanError> {
     confined::check_namespaces(config, host)?;
+    refuse_what_is_not_done(config)?;
     let mut steps = Steps::default();
     let rootfs = rootfs::absolute_root(config, &request);
     let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);
@@ -149,6 +150,20 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
         steps: steps.steps,
         warnings: steps.warnings,
     })
+}
+
+/// Nothing of a config is left out in silence.
+fn refuse_what_is_not_done(config: &Config) -> Result<(), PlanError> {
+    let refuse = |pointer: &'static str, message: &str| {
+        Err(PlanError { pointer: pointer.into(), message: message.to_owned() })
+    };
+    if config.linux.intel_rdt.is_some() {
+        return refuse("/linux/intelRdt", "Intel RDT is not supported");
+    }
+    if !config.linux.net_devices.is_empty() {
+        return refuse("/linux/netDevices", "network devices can't be moved into the container");
+    }
+    Ok(())
 }
 
 /// Without a mount namespace of its own a container must not mount anything: it would be the host's.

@@ -36,3 +36,15 @@ pub(crate) fn send_signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()
     let result = unsafe { init::sys::syscall6(init::sys::common::PIDFD_SEND_SIGNAL, arguments) };
     if result < 0 { Err(io::Error::from_raw_os_error(-result as i32)) } else { Ok(()) }
 }
+
+/// Whether the kernel takes this flag.
+///
+/// `seccomp(SECCOMP_SET_MODE_FILTER, flags, NULL)`: EINVAL where it does not know them, else EFAULT for the filter.
+pub(crate) fn takes_seccomp_flag(flags: u64) -> bool {
+    const SET_MODE_FILTER: usize = 1;
+    const EFAULT: isize = 14;
+    let arguments = [SET_MODE_FILTER, flags as usize, 0, 0, 0, 0];
+    // SAFETY: a null pointer, which the call refuses: no filter is installed.
+    let result = unsafe { init::sys::syscall6(init::sys::number::SECCOMP, arguments) };
+    result == -EFAULT
+}

@@ -62,6 +62,12 @@ pub(crate) struct Completion {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// Print what this host offers (not supported yet)
+/// Print what this host offers to containers, and where it doesn't, why
+///
+/// Kernel, cgroup controllers, namespaces, security modules, file systems, subordinate ids, CRIU. Nothing is changed.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Info {}
+pub(crate) struct Info {
+    /// Form of the answer
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: PlanFormat,
+}

@@ -4,6 +4,7 @@ mod completion;
 mod create;
 mod delete;
 mod features;
+mod info;
 mod kill;
 mod list;
 mod owner;
@@ -46,11 +47,9 @@ pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
         Verb::Completion(completion) => completion::completion(&completion),
         Verb::Plan(plan) => plan::plan(session, &plan),
         Verb::Features(_) => features::features(),
-        Verb::Exec(_)
-        | Verb::Events(_)
-        | Verb::Checkpoint(_)
-        | Verb::Restore(_)
-        | Verb::Mounts(_)
-        | Verb::Info(_) => Err(Error::NotSupportedYet),
+        Verb::Info(info) => info::info(session, &info),
+        Verb::Exec(_) | Verb::Events(_) | Verb::Checkpoint(_) | Verb::Restore(_) | Verb::Mounts(_) => {
+            Err(Error::NotSupportedYet)
+        }
     }
 }
