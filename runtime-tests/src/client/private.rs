@@ -22,9 +22,12 @@ pub struct Private<'t> {
     holder: Child,
 }
 
-/// What the holder does before it says that it is ready: `/run` and `/var/lib` are where engines keep what cannot be
-/// configured (shim sockets, results of CNI).
-const SET_UP: &str = "mount -t tmpfs -o mode=755 tmpfs /run && mount -t tmpfs -o mode=755 tmpfs /var/lib && \
+/// How often what an engine leaves to end by itself is waited for.
+const ROUNDS: u32 = 10;
+
+/// What the holder does before it says that it is ready: `/run`, `/var/lib` and `/var/tmp` are where engines keep what
+/// cannot be configured (shim sockets, results of CNI, layers).
+const SET_UP: &str = "for place in /run /var/lib /var/tmp; do mount -t tmpfs -o mode=755 tmpfs $place || exit; done; \
     ip link set lo up && echo ready >\"$0\"; exec sleep 1000";
 
 impl<'t> Private<'t> {
@@ -119,7 +122,13 @@ impl Drop for Private<'_> {
     fn drop(&mut self) {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
-        residue::settle(self.test, Duration::from_secs(5));
-        self.remove_empty_cgroups();
+        // Ending an engine's containers starts processes that clean up after them: each round waits for those there are.
+        for _ in 0..ROUNDS {
+            residue::settle(self.test, Duration::from_secs(5));
+            self.remove_empty_cgroups();
+            if self.test.cgroups().directories_named(&self.test.token).is_empty() {
+                break;
+            }
+        }
     }
 }

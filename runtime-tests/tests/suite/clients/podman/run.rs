@@ -1,18 +1,17 @@
-//! Real podman over the runtime, in a network and mount namespace of its own; the same through the distribution's runc,
-//! so that the tests are known to be right.
+//! `podman run` with what people give it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 
+use runtime_tests::client::Podman;
 use runtime_tests::procfs::status_field;
 use runtime_tests::tty::Master;
 use runtime_tests::wait::Fifo;
-use runtime_tests::{Call, Case, Lane, Runtime, Skip, Test, Verdict};
+use runtime_tests::{Skip, Verdict};
 
-type Check = fn(&Podman<'_>) -> Verdict;
+use super::Check;
 
-const CHECKS: &[(&str, Check)] = &[
+pub(super) const CHECKS: &[(&str, Check)] = &[
     ("run_rm_prints_and_removes", run_rm),
     ("run_returns_the_exit_status", run_status),
     ("run_on_a_terminal", run_on_terminal),
@@ -32,129 +31,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("run_tmpfs_copies_up", run_tmpfs),
     ("run_init", run_init),
     ("run_in_a_user_namespace", run_user_namespace),
-    ("create_start_stop_inspect", create_start_stop),
     ("run_interactive_reads_stdin", run_stdin),
     ("run_device_and_sysctl", run_device),
+    ("run_ulimit_and_shm", run_ulimit),
+    ("run_userns_auto", run_userns_auto),
 ];
-
-pub(crate) fn cases() -> Vec<Case> {
-    super::over_both("podman", CHECKS, with_podman)
-}
-
-fn with_podman(t: &Test, runtime: &Runtime, check: Check) -> Verdict {
-    for program in ["podman", "conmon", "nsenter", "unshare", "ip", "tar"] {
-        t.needs_program(program)?;
-    }
-    if runtime.name == "crun" && t.lane == Lane::Hybrid {
-        return Err(Skip::new("crun refuses hybrid cgroups"));
-    }
-    let podman = Podman::start(t, runtime);
-    check(&podman)
-}
-
-/// A podman with storage, configuration and namespaces of its own, and one image.
-struct Podman<'t> {
-    test: &'t Test,
-    dir: PathBuf,
-    runtime: String,
-    holder: Child,
-}
-
-impl<'t> Podman<'t> {
-    fn start(test: &'t Test, runtime: &Runtime) -> Self {
-        let dir = test.dir.join("p");
-        for sub in ["home", "tmp", "networks"] {
-            fs::create_dir_all(dir.join(sub)).unwrap();
-        }
-        let limits = if test.lane == Lane::V2 { "pids_limit = 0\n" } else { "" };
-        // Locks in files are this podman's own; those in shared memory are one machine's.
-        // Hard limits cannot be raised where CAP_SYS_RESOURCE is missing: those that podman asks for are bounded.
-        let conf = format!(
-            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n{limits}\
-             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\nruntime = \"{0}\"\n\
-             runtime_supports_json = [\"{0}\"]\nimage_copy_tmp_dir = \"{2}/tmp\"\n\
-             [engine.runtimes]\n\"{0}\" = [\"{1}\"]\n\
-             [network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{2}/networks\"\n",
-            runtime.name,
-            runtime.path.display(),
-            dir.display()
-        );
-        fs::write(dir.join("containers.conf"), conf).unwrap();
-        let storage = format!(
-            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{0}/root\"\nrunroot = \"{0}/run\"\n",
-            dir.display()
-        );
-        fs::write(dir.join("storage.conf"), storage).unwrap();
-        let ready = dir.join("ready");
-        let mut fifo = Fifo::create(&ready);
-        let holder = Command::new("unshare")
-            .args(["--net", "--mount", "--propagation", "private", "sh", "-c"])
-            .args(["ip link set lo up; echo ready >\"$0\"; exec sleep 1000"])
-            .arg(&ready)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        assert_eq!(fifo.line(), "ready");
-        let podman = Self { test, dir, runtime: runtime.name.clone(), holder };
-        let bundle = test.bundle();
-        // Its busybox is shared with every bundle: tar wants a file that nobody links meanwhile.
-        let busybox = bundle.inside("/bin/busybox");
-        fs::copy(&busybox, podman.dir.join("busybox")).unwrap();
-        fs::rename(podman.dir.join("busybox"), &busybox).unwrap();
-        let archive = podman.dir.join("image.tar");
-        Call::new(["tar", "-C", bundle.rootfs().to_str().unwrap(), "-cf", archive.to_str().unwrap(), "."])
-            .ok();
-        podman
-            .call(&["import", "--change", "CMD [\"/bin/sh\"]", archive.to_str().unwrap(), "localhost/bb"])
-            .ok();
-        podman
-    }
-
-    fn call(&self, args: &[&str]) -> Call {
-        let pid = self.holder.id().to_string();
-        let path = |sub: &str| self.dir.join(sub).to_str().unwrap().to_owned();
-        Call::new(["nsenter", "--target", &pid, "--net", "--mount", "podman"])
-            .args(["--root", &path("root"), "--runroot", &path("run"), "--tmpdir", &path("tmp")])
-            .args(["--runtime", &self.runtime, "--log-level", "error"])
-            .args(args)
-            .env("CONTAINERS_CONF", path("containers.conf"))
-            .env("CONTAINERS_STORAGE_CONF", path("storage.conf"))
-            .env("HOME", path("home"))
-            .env("TMPDIR", path("tmp"))
-            .env(runtime_tests::test::TOKEN_VARIABLE, &self.test.token)
-            .cwd(&self.dir)
-    }
-
-    /// `run` with flags, the image, and a script.
-    fn run(&self, flags: &[&str], script: &str) -> Call {
-        let parent = self.parent();
-        self.call(&["run", "--cgroup-parent", &parent]).args(flags).args(["localhost/bb", "sh", "-c", script])
-    }
-
-    /// A cgroup parent with the token in its name.
-    fn parent(&self) -> String {
-        format!("/{}", self.test.token)
-    }
-
-    /// Without a network, which most of these need not wait for.
-    fn run_rm(&self, flags: &[&str], script: &str) -> Call {
-        self.run(&[&["--rm", "--network=none"], flags].concat(), script)
-    }
-}
-
-impl Drop for Podman<'_> {
-    fn drop(&mut self) {
-        let _ = self.call(&["rm", "--force", "--all", "--time", "0"]).output();
-        let _ = self.holder.kill();
-        let _ = self.holder.wait();
-        runtime_tests::residue::settle(self.test, std::time::Duration::from_secs(5));
-        for directory in self.test.cgroups().directories_named(&self.test.token) {
-            // podman leaves the parent that it was given, and conmon's below it.
-            let _ = fs::remove_dir(directory.join("conmon"));
-            let _ = fs::remove_dir(&directory);
-        }
-    }
-}
 
 fn run_rm(p: &Podman<'_>) -> Verdict {
     assert_eq!(p.run_rm(&[], "echo hello; hostname | wc -c").ok().lines(), ["hello", "13"]);
@@ -169,7 +50,7 @@ fn run_status(p: &Podman<'_>) -> Verdict {
 }
 
 fn run_on_terminal(p: &Podman<'_>) -> Verdict {
-    p.test.needs_program("setsid")?;
+    p.test().needs_program("setsid")?;
     let (mut master, peer) = Master::pair();
     master.resize(30, 100);
     let call = p
@@ -197,8 +78,9 @@ fn run_detached(p: &Podman<'_>) -> Verdict {
 }
 
 fn run_memory(p: &Podman<'_>) -> Verdict {
-    p.test.needs_controller("memory")?;
-    let file = if p.test.cgroups().uses_v2("memory") { "memory.max" } else { "memory/memory.limit_in_bytes" };
+    p.test().needs_controller("memory")?;
+    let file =
+        if p.test().cgroups().uses_v2("memory") { "memory.max" } else { "memory/memory.limit_in_bytes" };
     let output = p.run_rm(&["--memory=50m"], &format!("cat /sys/fs/cgroup/{file}")).ok();
     assert_eq!(output.text(), "52428800");
     let _ = p
@@ -209,8 +91,8 @@ fn run_memory(p: &Podman<'_>) -> Verdict {
 }
 
 fn run_pids(p: &Podman<'_>) -> Verdict {
-    p.test.needs_controller("pids")?;
-    let file = if p.test.cgroups().uses_v2("pids") { "pids.max" } else { "pids/pids.max" };
+    p.test().needs_controller("pids")?;
+    let file = if p.test().cgroups().uses_v2("pids") { "pids.max" } else { "pids/pids.max" };
     let output = p.run_rm(&["--pids-limit=42"], &format!("cat /sys/fs/cgroup/{file}")).ok();
     assert_eq!(output.text(), "42");
     Ok(())
@@ -231,7 +113,7 @@ fn run_cap_drop(p: &Podman<'_>) -> Verdict {
 }
 
 fn run_volume(p: &Podman<'_>) -> Verdict {
-    let host = p.dir.join("volume");
+    let host = p.private.dir.join("volume");
     fs::create_dir(&host).unwrap();
     fs::write(host.join("file"), "host\n").unwrap();
     let volume = format!("{}:/v", host.display());
@@ -251,7 +133,7 @@ fn run_seccomp(p: &Podman<'_>) -> Verdict {
     };
     assert_eq!(filter(&[]), "2");
     assert_eq!(filter(&["--security-opt=seccomp=unconfined"]), "0");
-    let profile = p.dir.join("profile.json");
+    let profile = p.private.dir.join("profile.json");
     let rule = r#"{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}"#;
     fs::write(&profile, format!(r#"{{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{rule}]}}"#)).unwrap();
     let option = format!("--security-opt=seccomp={}", profile.display());
@@ -272,15 +154,13 @@ fn run_bridge(p: &Podman<'_>) -> Verdict {
 }
 
 fn run_port(p: &Podman<'_>) -> Verdict {
-    p.run(&["-d", "-p", "8080:80"], "echo served >/tmp/index.html; exec httpd -f -p 80 -h /tmp").ok();
-    let pid = p.holder.id().to_string();
-    let busybox = p.test.bundle().inside("/bin/busybox");
-    // The container's process is there when run returns, its socket a moment later.
-    let script =
-        "for i in $(seq 200); do \"$0\" wget -q -O - http://127.0.0.1:8080/index.html && exit; done; exit 1";
-    let output =
-        Call::new(["nsenter", "--target", &pid, "--net", "sh", "-c", script, busybox.to_str().unwrap()]).ok();
-    assert_eq!(output.text(), "served");
+    let mut fifo = Fifo::create(&p.private.dir.join("f"));
+    let volume = format!("{}:/t", p.private.dir.display());
+    let script = "echo served >/tmp/index.html; httpd -p 80 -h /tmp; echo up >/t/f; exec sleep 1000";
+    p.run(&["-d", "-p", "8080:80", "-v", &volume], script).ok();
+    assert_eq!(fifo.line(), "up");
+    let text = p.private.in_network(|| crate::clients::http_get("127.0.0.1:8080", "/index.html"));
+    assert!(text.ends_with("served\n"), "{text:?}");
     Ok(())
 }
 
@@ -336,7 +216,7 @@ fn run_tmpfs(p: &Podman<'_>) -> Verdict {
 }
 
 fn run_init(p: &Podman<'_>) -> Verdict {
-    p.test.needs_program("catatonit")?;
+    p.test().needs_program("catatonit")?;
     let output = p.run_rm(&["--init"], "cat /proc/1/comm; echo $$").ok();
     assert_eq!(output.lines()[0], "podman-init");
     Ok(())
@@ -347,23 +227,6 @@ fn run_user_namespace(p: &Podman<'_>) -> Verdict {
     let output = p.run_rm(&flags, "id -u; cat /proc/self/uid_map; stat -c %u /etc/passwd").ok();
     let words: Vec<_> = output.stdout.split_whitespace().collect();
     assert_eq!(words, ["0", "0", "100000", "65536", "0"]);
-    Ok(())
-}
-
-fn create_start_stop(p: &Podman<'_>) -> Verdict {
-    let script = "trap 'exit 9' TERM; while :; do sleep 1000 & wait; done";
-    let create =
-        ["create", "--network=none", "--cgroup-parent", &p.parent(), "localhost/bb", "sh", "-c", script];
-    let id = p.call(&create).ok().text().to_owned();
-    let status = || p.call(&["inspect", "--format", "{{.State.Status}}", &id]).ok().text().to_owned();
-    assert_eq!(status(), "created");
-    p.call(&["start", &id]).ok();
-    assert_eq!(status(), "running");
-    p.call(&["kill", "--signal", "WINCH", &id]).ok();
-    p.call(&["stop", "--time", "10", &id]).ok();
-    assert_eq!(status(), "exited");
-    p.call(&["start", &id]).ok();
-    p.call(&["rm", "--force", "--time", "0", &id]).ok();
     Ok(())
 }
 
@@ -379,5 +242,34 @@ fn run_device(p: &Podman<'_>) -> Verdict {
     let flags = ["--device", "/dev/fuse", "--sysctl", "net.ipv4.ip_forward=1"];
     let output = p.run_rm(&flags, "head -c0 </dev/fuse && cat /proc/sys/net/ipv4/ip_forward").ok();
     assert_eq!(output.text(), "1");
+    Ok(())
+}
+
+fn run_ulimit(p: &Podman<'_>) -> Verdict {
+    let flags = ["--ulimit=nofile=64:64", "--ulimit=nproc=4096:4096", "--ulimit=core=0:0", "--shm-size=1m"];
+    let output = p.run_rm(&flags, "ulimit -n; ulimit -c; df -k /dev/shm | awk 'END { print $2 }'").ok();
+    assert_eq!(output.lines(), ["64", "0", "1024"]);
+    Ok(())
+}
+
+fn run_userns_auto(p: &Podman<'_>) -> Verdict {
+    // Ranges are given out to the user `containers`; the machine's files stay as they are.
+    let ranges = p.private.write("subids", "containers:2000000:1000000\n");
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        if !Path::new(file).exists() {
+            return Err(Skip::new("no /etc/subuid"));
+        }
+        p.private.call("mount").args(["--bind", &ranges, file]).ok();
+    }
+    let script = "cat /proc/self/uid_map; stat -c %u /etc/passwd";
+    let maps = [(); 2].map(|()| {
+        let id = p.run_detached(&["--userns=auto:size=1024"], &format!("{script}; exec sleep 1000"));
+        let pid = p.inspect(&id, ".State.Pid");
+        let map = fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
+        map.split_whitespace().map(|word| word.parse::<u32>().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!((maps[0][0], maps[0][2]), (0, 1024));
+    assert!((2_000_000..3_000_000).contains(&maps[0][1]), "{maps:?}");
+    assert_ne!(maps[0][1], maps[1][1], "each container has ids of its own");
     Ok(())
 }
