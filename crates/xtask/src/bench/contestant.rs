@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Context, Failure, Result};
 use crate::lane::{Lane, mounts_below, v1_hierarchies};
-use crate::process::{capture, find_program, rendered};
+use crate::process::{capture, find_program, rendered, run};
 use crate::{bundle, project};
 
 /// The id of every container here; each runtime has a state directory of its own.
@@ -32,15 +32,18 @@ impl Arena {
         super::compile_floor(&floor)?;
         let state = PathBuf::from(format!("/run/sandboxd-bench-{}", std::process::id()));
         std::fs::create_dir(&state).context(state.display())?;
+        // What /run is on hosts; here it may be a disk. For all contestants, in this lane's mount namespace.
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=0711", "sandboxd-bench"]).arg(&state))?;
         Ok(Self { bundle, state, floor, lane })
     }
 
-    /// Removes the state directories, unless something is mounted there.
+    /// Removes the state directories, unless something is mounted in there.
     pub(super) fn remove(&self) -> Result<()> {
+        run(Command::new("umount").arg(&self.state))?;
         if let Some(point) = mounts_below(&self.state)?.first() {
             return Err(Failure::new(format!("{} is mounted: nothing is removed", point.display())));
         }
-        std::fs::remove_dir_all(&self.state).context(self.state.display())
+        std::fs::remove_dir(&self.state).context(self.state.display())
     }
 }
 
