@@ -39,6 +39,9 @@ pub struct Running {
     pub container: Container,
     /// Becomes readable when init ends.
     pub pidfd: OwnedFd,
+    /// Its directory, without the lock: whatever has its name later, this is it.
+    pub(super) entry: Entry,
+    pub(super) record: Record,
 }
 
 /// Makes a container and takes it to where the purpose wants it.
@@ -94,6 +97,7 @@ pub(super) fn launch(
     undo.armed = false;
     let process = undo.process.take();
     drop(undo);
+    entry.unlock()?;
     let pidfd = process.map(|process| process.pidfd).ok_or(Error::NotFound)?;
     send_pidfd(request, &pidfd)?;
     if purpose == Purpose::Run {
@@ -101,7 +105,7 @@ pub(super) fn launch(
     }
     let mut all = prepared.warnings;
     all.extend(warnings);
-    Ok(Outcome { value: Running { container, pidfd }, warnings: all })
+    Ok(Outcome { value: Running { container, pidfd, entry, record }, warnings: all })
 }
 
 fn check_console(request: &CreateRequest, prepared: &Prepared) -> Result<()> {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use rustix::process::{Signal, pidfd_send_signal};
 use spec::config::HookPoint;
 
+use super::Running;
 use super::container::{Container, Status, status};
 use super::create::state_document;
 use super::start::ignored_signals;
@@ -68,6 +69,23 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
     Ok(Outcome { value: (), warnings })
 }
 
+/// Removes a container whose end its maker has seen. Nothing is read back: the maker knows what it made.
+pub(super) fn delete_ended(state: &StateRoot, running: &Running) -> Result<Outcome<()>> {
+    let Running { entry, record, .. } = running;
+    match entry.lock_again(state) {
+        // Somebody was faster.
+        Err(Error::NotFound) => return Ok(Outcome::new(())),
+        result => result?,
+    }
+    let cgroup = record.cgroup.clone().filter(|cgroup| !cgroup.directories.is_empty());
+    if let Some(cgroup) = cgroup.map(Cgroup::open).transpose()? {
+        end_cgroup(&cgroup, true, Instant::now() + DEFAULT_DEADLINE)?;
+    }
+    let warnings = poststop(entry, record)?;
+    state.remove(entry)?;
+    Ok(Outcome { value: (), warnings })
+}
+
 /// Ends every process; init is waited for, the others by their cgroup.
 fn kill_all(record: &Record, cgroup: Option<&Cgroup>, deadline: Instant) -> Result<()> {
     let init = record.init.map(|init| init.open()).transpose();
@@ -86,7 +104,10 @@ fn kill_all(record: &Record, cgroup: Option<&Cgroup>, deadline: Instant) -> Resu
 
 /// Removes the cgroup. Most often nobody is in it; whoever is, is ended only where it can be the container's.
 fn end_cgroup(cgroup: &Cgroup, kill: bool, deadline: Instant) -> Result<()> {
-    if kill && cgroup.remove(Instant::now()).is_err() {
+    if kill {
+        if cgroup.remove(Instant::now()).is_ok() {
+            return Ok(());
+        }
         cgroup.kill_all()?;
     }
     Ok(cgroup.remove(deadline)?)

@@ -172,6 +172,14 @@ impl Runtime {
         update::update(&self.state, id, asked)
     }
 
+    /// Removes a container of ours that was waited for: cgroup, with whoever is left in it, and state.
+    ///
+    /// # Errors
+    /// Something of it can't be removed.
+    pub fn delete_ended(&self, running: &Running) -> Result<Outcome<()>> {
+        delete::delete_ended(&self.state, running)
+    }
+
     /// Removes a container: cgroup, state, and with [`Deletion::Force`] its processes.
     ///
     /// # Errors

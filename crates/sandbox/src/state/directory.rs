@@ -243,6 +243,22 @@ impl Entry {
         }
     }
 
+    /// Takes the lock again, after [`Entry::unlock`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where the directory was removed, whatever has its name now; [`Error::Busy`]
+    pub fn lock_again(&self, root: &StateRoot) -> Result<()> {
+        self.lock(root)
+    }
+
+    /// Gives the lock back and keeps the directory.
+    ///
+    /// # Errors
+    /// What flock says.
+    pub fn unlock(&self) -> Result<()> {
+        flock(&self.directory, FlockOperation::Unlock).map_err(|errno| Error::host("flock", errno.into()))
+    }
+
     /// What is recorded; `None` where nothing was yet.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
 use sandbox::plan::Purpose;
-use sandbox::{CreateRequest, Deletion, Prepared, Running, Runtime};
+use sandbox::{CreateRequest, Deletion, Outcome, Prepared, Running, Runtime};
 
 use super::Session;
 use super::request::{Stay, prepare};
@@ -99,19 +99,28 @@ impl Foreground<'_> {
     fn follow(&self, running: &Running, relay: Option<Relay>, arguments: &Run) -> Result<u8> {
         let followed = foreground::follow(self.runtime, running, self.signals, relay, self.orphans);
         if !arguments.keep {
-            self.delete(running);
+            // Where it could not be followed it may be alive.
+            match followed {
+                Ok(_) => report(self.session, self.runtime.delete_ended(running)),
+                Err(_) => self.delete(running),
+            }
         }
         followed
     }
 
+    /// Ends it, whatever it does.
     fn delete(&self, running: &Running) {
         delete(self.session, self.runtime, running);
     }
 }
 
-/// What the caller waits for is the container's status, or why there is none: trouble here is a warning.
 fn delete(session: &Session<'_>, runtime: &Runtime, running: &Running) {
-    match runtime.delete(&running.container.id, Deletion::Force) {
+    report(session, runtime.delete(&running.container.id, Deletion::Force));
+}
+
+/// What the caller waits for is the container's status, or why there is none: trouble here is a warning.
+fn report(session: &Session<'_>, deleted: sandbox::Result<Outcome<()>>) {
+    match deleted {
         Ok(outcome) => session.accept(outcome),
         Err(error) => session.warn_about(error),
     }
