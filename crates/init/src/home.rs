@@ -21,14 +21,14 @@ impl Init {
     }
 
     fn read_home(&mut self, uid: u32) -> sys::Result<bool> {
-        let resolve = flag::RESOLVE_IN_ROOT | flag::RESOLVE_NO_MAGICLINKS;
+        // The container's root is this process's own by now.
+        let resolve = flag::RESOLVE_NO_MAGICLINKS;
         let flags = flag::O_RDONLY | flag::O_NONBLOCK | flag::O_NOCTTY;
-        let directory = sys::openat(flag::AT_FDCWD, c"/", flag::O_PATH | flag::O_DIRECTORY, 0)?;
-        let found = sys::openat2(directory, c"etc/passwd", flag::O_PATH, 0, resolve)?;
+        let found = sys::openat2(flag::AT_FDCWD, c"/etc/passwd", flag::O_PATH, 0, resolve)?;
         if sys::stat(found, c"")?.kind() != flag::S_IFREG {
             return Ok(false);
         }
-        let file = sys::openat2(directory, c"etc/passwd", flags, 0, resolve)?;
+        let file = sys::openat2(flag::AT_FDCWD, c"/etc/passwd", flags, 0, resolve)?;
         let mut line = [0_u8; 1024];
         let (mut filled, mut total) = (0, 0);
         loop {

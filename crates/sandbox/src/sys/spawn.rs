@@ -63,14 +63,15 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
         keep_capabilities: spawn.namespaces & flag::CLONE_NEWUSER != 0,
         errno: 0,
     };
-    let mut stack = Box::new(Stack([0; 16 * 1024]));
+    // Uninitialised: only the pages that the child comes to exist.
+    let mut stack = Box::<Stack>::new_uninit();
     let mut pidfd: RawFd = -1;
     let sharing = flag::CLONE_VM | flag::CLONE_VFORK | flag::CLONE_CLEAR_SIGHAND | flag::CLONE_PIDFD;
     let mut args = CloneArgs {
         flags: sharing | spawn.namespaces,
         pidfd: (&raw mut pidfd) as u64,
         exit_signal: 17, // SIGCHLD
-        stack: (&raw mut *stack) as u64,
+        stack: stack.as_mut_ptr() as u64,
         stack_size: size_of::<Stack>() as u64,
         ..CloneArgs::default()
     };
