@@ -7,6 +7,7 @@ mod build;
 mod bundle;
 mod error;
 mod lane;
+mod man;
 mod process;
 mod project;
 mod test;
@@ -33,6 +34,7 @@ usage: cargo xtask TASK
                                 start-up cost against the floor and against the runtimes that are installed
   validate --suite DIR [--cgroup LANE] [--runtime FILE] [--against RUNTIME] [TEST...]
                                 the validation suite of a built opencontainers/runtime-tools checkout
+  man                           the manual pages, into target/man
   tidy                          headers, unsafe, words, links, dependencies
   lane LANE COMMAND [ARG...]    runs a command where it sees cgroup v1 or v2 alone
   vm [--suite bookworm|trixie|sid] [--limit SECONDS] [--runtime FILE] [--copy FILE]... [--console] [--rebuild]
@@ -68,6 +70,7 @@ fn dispatch() -> Result<ExitCode> {
         "test" => test::main(parser),
         "bench" => bench::main(parser),
         "validate" => validate::main(parser),
+        "man" => man::main(parser),
         "tidy" => tidy::main(parser),
         "lane" => lane::main(parser),
         "vm" => vm::main(parser),

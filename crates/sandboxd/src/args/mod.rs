@@ -4,6 +4,7 @@
 
 pub(crate) mod about;
 pub(crate) mod creation;
+mod examples;
 pub(crate) mod global;
 pub(crate) mod later;
 pub(crate) mod lifecycle;

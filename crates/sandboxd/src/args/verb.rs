@@ -3,7 +3,7 @@
 use clap::{Args as _, FromArgMatches as _};
 
 use super::normalise::FlagsMayStand::{self, Anywhere, BeforeOperands};
-use super::{about, creation, later, lifecycle, pause, update};
+use super::{about, creation, examples, later, lifecycle, pause, update};
 
 /// One row of the table. Only the row that is used is built: that keeps the start-up short.
 pub(crate) struct Row {
@@ -29,7 +29,11 @@ impl Row {
 
     /// The command as clap sees it.
     pub(crate) fn command(&self) -> clap::Command {
-        (self.augment)(clap::Command::new(self.name)).args_override_self(true)
+        let command = (self.augment)(clap::Command::new(self.name)).args_override_self(true);
+        match examples::of(self.name) {
+            Some(examples) => command.after_help(examples),
+            None => command,
+        }
     }
 
     /// What clap read.
