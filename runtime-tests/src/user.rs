@@ -79,6 +79,7 @@ impl<'t> User<'t> {
         let script =
             "cd \"$0\" && for name in passwd group subuid subgid; do mount --bind etc/$name /etc/$name; done
             mknod -m 666 tun c 10 200 && [ -e /dev/net/tun ] && mount --bind tun /dev/net/tun
+            mkdir -p /run/user/4242 && mount --bind run /run/user/4242
             ip link set lo up; echo ready >ready; exec sleep 1000";
         let holder = Command::new("unshare")
             .args(["--net", "--mount", "--propagation", "private", "sh", "-c", script])
@@ -92,7 +93,7 @@ impl<'t> User<'t> {
         Ok(Self { test, home, runtime: copy, cgroup, holder })
     }
 
-    /// `$XDG_RUNTIME_DIR`.
+    /// What the user has as `$XDG_RUNTIME_DIR`; there it is `/run/user/4242`, which leaves room in a socket's address.
     #[must_use]
     pub fn runtime_directory(&self) -> PathBuf {
         self.home.with_file_name("run")
@@ -111,7 +112,7 @@ impl<'t> User<'t> {
             .env("CGROUP", cgroup)
             .env("HOME", &self.home)
             .env("USER", "tester")
-            .env("XDG_RUNTIME_DIR", self.runtime_directory())
+            .env("XDG_RUNTIME_DIR", "/run/user/4242")
             .env("XDG_DATA_HOME", self.home.join("data"))
             .env("XDG_CONFIG_HOME", self.home.join("config"))
             .env("TMPDIR", &self.home)

@@ -6,16 +6,23 @@ mod containerd;
 mod cri;
 mod docker;
 mod podman;
+mod rootless;
 
 use std::path::Path;
 
 use runtime_tests::{Case, Lane, Runtime, Skip, Test, Verdict, differences};
 
 pub(crate) fn cases() -> Vec<Case> {
-    [podman::cases(), buildah::cases(), conmon::cases(), containerd::cases(), cri::cases(), docker::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let clients = [
+        podman::cases(),
+        buildah::cases(),
+        conmon::cases(),
+        containerd::cases(),
+        cri::cases(),
+        docker::cases(),
+        rootless::cases(),
+    ];
+    clients.into_iter().flatten().collect()
 }
 
 /// A client's checks, over the runtime under test (`CLIENT::NAME`) and over runc (`CLIENT::runc_NAME`), the latter
