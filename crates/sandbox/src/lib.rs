@@ -25,6 +25,6 @@ mod sys;
 pub use error::{Error, Result};
 pub use features::features;
 pub use id::ContainerId;
-pub use lifecycle::{Container, Deletion, KillScope, Prepared, Running, Runtime, Status};
+pub use lifecycle::{Container, Deletion, Event, Events, KillScope, Prepared, Running, Runtime, Status};
 pub use outcome::{Outcome, Warning};
 pub use request::{CgroupManager, CreateRequest, RootSwitch, Rootless, SessionKeyring};

@@ -63,6 +63,9 @@ pub(crate) enum Error {
         /// As typed.
         value: String,
     },
+    /// In runc's words.
+    #[error("duration interval must be greater than 0")]
+    InvalidInterval,
     /// What the host can't do.
     #[error("{what} is not enabled: {reason}")]
     NotEnabled {

@@ -9,6 +9,7 @@ mod config;
 mod conformance;
 mod devices;
 mod errors;
+mod events;
 mod faults;
 mod hooks;
 mod lifecycle;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         errors::cases(),
         clients::cases(),
         rootless::cases(),
+        events::cases(),
         faults::cases(),
     ];
     let mut all: Vec<_> = suites.into_iter().flatten().collect();

@@ -99,6 +99,17 @@ pub(super) fn read_list_path(path: &Path) -> io::Result<String> {
     read_list(retry_on_intr(|| rustix::fs::openat(CWD, path, flags, Mode::empty()))?)
 }
 
+/// The names of a cgroup's files that are UTF-8, as all of the kernel's are.
+pub(super) fn read_names(directory: BorrowedFd<'_>) -> io::Result<Vec<String>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = retry_on_intr(|| rustix::fs::openat(directory, ".", flags, Mode::empty()))?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::new(open)? {
+        names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+    }
+    Ok(names)
+}
+
 /// The names of the cgroups directly below: any bytes, the container may have made them.
 pub(super) fn read_subdirectories(directory: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

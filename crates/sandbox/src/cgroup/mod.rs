@@ -51,12 +51,14 @@ mod hierarchies;
 mod kill;
 mod limits_v1;
 mod limits_v2;
+mod oom;
 mod path;
 mod permission;
 mod plan;
 mod previous;
 mod record;
 mod remove;
+mod stats;
 mod subtree;
 mod sys;
 mod update;
@@ -71,10 +73,15 @@ pub use device::default_device_rules;
 pub use error::{CgroupError, PlanError};
 pub use handle::Cgroup;
 pub use hierarchies::{Hierarchies, Mode, OwnPaths, V1Hierarchy, V2Hierarchy, probe_hierarchies};
+pub use oom::OomWatch;
 pub use path::CgroupPath;
 pub use permission::Refusal;
 pub use plan::{CgroupPlan, DeviceFilter, DevicePlan, DirectoryPlan, Missing, Write, plan_cgroup};
 pub use record::{CgroupRecord, Hierarchy, RecordedDirectory};
+pub use stats::{
+    BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, HugetlbStats, MemoryStats, MemoryUsage, PidsStats,
+    Pressure, PressureLine, Stats,
+};
 pub use update::Applied;
 
 /// How long to wait for a cgroup to become empty, where the caller has no other wish.

@@ -6,6 +6,7 @@
 mod container;
 mod create;
 mod delete;
+mod events;
 mod id_maps;
 mod kill;
 mod members;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use spec::config::Resources;
 
+use crate::cgroup::Stats;
 use crate::error::{Error, Result};
 use crate::plan::Purpose;
 use crate::state::StateRoot;
@@ -27,6 +29,7 @@ use crate::{ContainerId, CreateRequest, Outcome};
 pub use container::{Container, Status};
 pub use create::Running;
 pub use delete::Deletion;
+pub use events::{Event, Events};
 pub use kill::KillScope;
 pub use prepare::Prepared;
 
@@ -178,6 +181,22 @@ impl Runtime {
     /// Something of it can't be removed.
     pub fn delete_ended(&self, running: &Running) -> Result<Outcome<()>> {
         delete::delete_ended(&self.state, running)
+    }
+
+    /// What a container uses now.
+    ///
+    /// # Errors
+    /// [`Error::Status`]: it is stopped.
+    pub fn stats(&self, id: &ContainerId) -> Result<Stats> {
+        self.events(id)?.stats()
+    }
+
+    /// Watches a container, for what happens to it until it ends.
+    ///
+    /// # Errors
+    /// [`Error::Status`]: it is stopped.
+    pub fn events(&self, id: &ContainerId) -> Result<Events> {
+        events::watch(&self.state, id)
     }
 
     /// Removes a container: cgroup, state, and with [`Deletion::Force`] its processes.

@@ -69,20 +69,6 @@ pub(crate) struct Exec {
     command: Vec<OsString>,
 }
 
-/// Print a container's resource usage and out-of-memory events (not supported yet)
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Events {
-    /// Time between two prints
-    #[arg(long, value_name = "DURATION", default_value = "5s")]
-    interval: String,
-    /// Print the usage once
-    #[arg(long)]
-    stats: bool,
-    /// Container
-    #[arg(value_name = "ID", required = true)]
-    id: String,
-}
-
 /// What `checkpoint` and `restore` have in common.
 #[derive(Clone, Debug, clap::Args)]
 #[command(about = None, long_about = None)]

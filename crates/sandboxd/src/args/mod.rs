@@ -4,6 +4,7 @@
 
 pub(crate) mod about;
 pub(crate) mod creation;
+pub(crate) mod events;
 mod examples;
 pub(crate) mod global;
 pub(crate) mod later;

@@ -3,6 +3,7 @@
 mod completion;
 mod create;
 mod delete;
+mod events;
 mod features;
 mod info;
 mod kill;
@@ -19,6 +20,7 @@ mod signal;
 mod spec;
 mod start;
 mod state;
+mod stats;
 mod update;
 
 pub(crate) use session::Session;
@@ -43,12 +45,13 @@ pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
         Verb::Pause(pause) => pause::pause(session, &pause),
         Verb::Resume(resume) => pause::resume(session, &resume),
         Verb::Update(update) => update::update(session, &update),
+        Verb::Events(events) => events::events(session, &events),
         Verb::Spec(spec) => spec::spec(&spec),
         Verb::Completion(completion) => completion::completion(&completion),
         Verb::Plan(plan) => plan::plan(session, &plan),
         Verb::Features(_) => features::features(),
         Verb::Info(info) => info::info(session, &info),
-        Verb::Exec(_) | Verb::Events(_) | Verb::Checkpoint(_) | Verb::Restore(_) | Verb::Mounts(_) => {
+        Verb::Exec(_) | Verb::Checkpoint(_) | Verb::Restore(_) | Verb::Mounts(_) => {
             Err(Error::NotSupportedYet)
         }
     }
