@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         unknown_type_fails,
         numbers_missing_fail,
         default_device_in_the_config_is_accepted,
+        ptmx_in_the_config_stays_the_containers_own,
         duplicate_with_other_numbers_fails_or_the_last_wins,
         network_device_tun_is_usable_when_allowed,
     ]
@@ -154,6 +155,14 @@ fn default_device_in_the_config_is_accepted(t: &Test) -> Verdict {
         &json!([{"type": "c", "path": "/dev/null", "major": 1, "minor": 3, "fileMode": 438}]),
     );
     assert_eq!(t.output_of(&b, "echo x >/dev/null; stat -c %a /dev/null").text(), "666");
+    Ok(())
+}
+
+fn ptmx_in_the_config_stays_the_containers_own(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.set("/linux/devices", json!([{"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}]));
+    let output = t.output_of(&b, "readlink /dev/ptmx");
+    assert!(["pts/ptmx", "/dev/pts/ptmx"].contains(&output.text()), "{output}");
     Ok(())
 }
 

@@ -70,6 +70,10 @@ pub(super) fn plan_devices(steps: &mut Steps, config: &Config, host: &HostFacts,
     }
     let mut entered = "/dev";
     for (index, device) in devices.iter().enumerate() {
+        // Engines list all of the host's for a privileged container; this one is the link to the container's own devpts.
+        if &**device.path == "/dev/ptmx" {
+            continue;
+        }
         let pointer = format!("/linux/devices/{index}");
         let (parent, _) = split_parent(&device.path);
         if parent != entered {
