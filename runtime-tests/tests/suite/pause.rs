@@ -218,7 +218,7 @@ fn container_that_forks_without_end_is_paused(t: &Test) -> Verdict {
 
 /// Each call succeeds or says why not, at once: nothing waits for a deadline; the end is clean whatever the order was.
 fn races_with_kill_and_delete(t: &Test) -> Verdict {
-    for round in 0..12 {
+    for round in 0..20 {
         let c = running(t);
         let calls = [
             c.call(&["pause"]),

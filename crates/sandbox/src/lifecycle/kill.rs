@@ -43,7 +43,7 @@ pub(super) fn kill(state: &StateRoot, id: &ContainerId, signal: i32, scope: Kill
         (Status::Creating, _) => Err(Error::status("container not running")),
         (_, KillScope::All) => kill_all(&record, signal)
             .and_then(|had_cgroup| if had_cgroup { Ok(()) } else { members::signal(&record, signal) }),
-        (_, KillScope::Init) => kill_init(&record, signal).and_then(|()| thaw(&record, now, signal)),
+        (_, KillScope::Init) => kill_init(&record, signal).and_then(|()| thaw(&record, signal)),
     }
 }
 
@@ -61,11 +61,13 @@ fn is_gone(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
-/// A frozen process takes no signal on v1 until it is thawed; SIGKILL must work.
-fn thaw(record: &Record, now: Status, signal: i32) -> Result<()> {
+/// A frozen process takes no signal on v1 until it is thawed; SIGKILL must work. Looked for after the signal was sent: a
+/// `pause` that is under way looks for the signal after it has frozen.
+fn thaw(record: &Record, signal: i32) -> Result<()> {
     match &record.cgroup {
-        Some(cgroup) if now == Status::Paused && signal == SIGKILL => {
-            Ok(Cgroup::open(cgroup.clone())?.thaw()?)
+        Some(cgroup) if signal == SIGKILL && !cgroup.directories.is_empty() => {
+            let cgroup = Cgroup::open(cgroup.clone())?;
+            if cgroup.is_frozen()? { Ok(cgroup.thaw()?) } else { Ok(()) }
         }
         _ => Ok(()),
     }

@@ -3,6 +3,7 @@
 //! Runs in the runtime, under the container's lock. Nothing is recorded: that a container is paused shows in its cgroup,
 //! so whatever becomes of this process, `resume` finds what is the case.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use super::container::{Status, status};
 use crate::ContainerId;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
+use crate::host::read_small_file;
 use crate::state::{Record, StateRoot, has_ended};
 
 /// How long processes may take to stand still. Shorter than others wait for the lock.
@@ -26,7 +28,12 @@ pub(super) fn pause(state: &StateRoot, id: &ContainerId) -> Result<()> {
     let cgroup = cgroup(&record)?;
     let Some(init) = open_init(&record)? else { return Err(not_running()) };
     let frozen = cgroup.freeze(Some(init.as_fd()), Instant::now() + FREEZE_DEADLINE);
-    if !has_ended(init.as_fd()).map_err(|error| Error::host("look at init", error))? {
+    let host = |error| Error::host("look at init", error);
+    let ended = has_ended(init.as_fd()).map_err(host)?;
+    // On v1 a process that was killed and then frozen does not end. `kill` looks for a freezer after it has killed, this
+    // for a kill after it has frozen: one of the two sees the other.
+    let killed = || record.init.map_or(Ok(false), |init| is_kill_pending(init.pid));
+    if !ended && !killed().map_err(host)? {
         return Ok(frozen?);
     }
     // It ended meanwhile: an empty cgroup freezes too, and who enters it would never run.
@@ -45,6 +52,18 @@ pub(super) fn resume(state: &StateRoot, id: &ContainerId) -> Result<()> {
 
 pub(super) fn not_running() -> Error {
     Error::status("container not running")
+}
+
+/// Whether SIGKILL was sent to a process that has not ended (proc_pid_status(5), `SigPnd` and `ShdPnd`).
+fn is_kill_pending(pid: i32) -> io::Result<bool> {
+    const SIGKILL_BIT: u64 = 1 << 8;
+    let status = match read_small_file(&format!("/proc/{pid}/status")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        status => status?,
+    };
+    let pending = status.lines().filter(|line| line.starts_with("SigPnd:") || line.starts_with("ShdPnd:"));
+    let mut sets = pending.filter_map(|line| u64::from_str_radix(line[7..].trim(), 16).ok());
+    Ok(sets.any(|set| set & SIGKILL_BIT != 0))
 }
 
 /// Init's pidfd; `None` where it has ended.
