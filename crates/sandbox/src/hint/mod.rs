@@ -39,6 +39,16 @@ pub(crate) fn of_error(error: &Error) -> Option<Hint> {
         Error::Host { action, source } => of_host(action, source),
         Error::Namespace { kind, reason, .. } => of_namespace(kind, reason),
         Error::Step(error) => error.hint.clone(),
+        Error::IdMap { action, .. } if action.starts_with("new") => Some(
+            "the ranges of /etc/subuid and /etc/subgid for this user must hold every id that is mapped; \
+             `usermod --add-subuids` adds one"
+                .into(),
+        ),
+        Error::IdMap { .. } => Some(
+            "an ordinary user maps his own id and the ranges of /etc/subuid and /etc/subgid; the ids must exist in \
+             the caller's user namespace"
+                .into(),
+        ),
         Error::InitEnded { how } if how.contains("signal 9") => {
             Some("if /linux/resources/memory has a limit, raise it: a start needs about 1 MiB".into())
         }
@@ -120,18 +130,12 @@ fn of_cgroup_write(pointer: &str, errno: Errno) -> Option<Hint> {
 
 fn of_file(action: &str, path: &std::path::Path, source: &io::Error) -> Option<Hint> {
     let errno = source.raw_os_error().map(Errno::from_raw_os_error)?;
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     Some(match (action, errno) {
         ("read", Errno::NOENT) if path.parent().is_some_and(std::path::Path::is_dir) => {
             "`spec` writes one to begin with; --config names another file".into()
         }
         ("read", Errno::NOENT) => "--bundle names the directory that holds config.json".into(),
         ("write the pid file", Errno::NOENT) => "make its directory first".into(),
-        ("write", Errno::PERM | Errno::INVAL) if matches!(name, "uid_map" | "gid_map") => {
-            "an ordinary user maps his own id and the ranges of /etc/subuid and /etc/subgid; the ids must exist in \
-             the caller's user namespace"
-                .into()
-        }
         _ => return None,
     })
 }

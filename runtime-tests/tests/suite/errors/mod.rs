@@ -9,6 +9,7 @@ mod command;
 mod life;
 mod mounts;
 mod process;
+mod user;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 
-use runtime_tests::{Bundle, Call, Case, Lane, Skip, Test, Verdict};
+use runtime_tests::{Bundle, Call, Case, Lane, Output, Skip, Test, Verdict};
 use serde_json::Value;
 
 /// A mistake: its name, and a call that makes it.
@@ -59,7 +60,11 @@ pub(crate) fn cases() -> Vec<Case> {
         let (name, make) = (*name, *make);
         Case::new(format!("errors::{name}"), move |t| check(t, name, make)).only_ours()
     };
-    all.into_iter().flatten().map(case).collect()
+    let user = |(name, make): &(&'static str, fn(&Test) -> Result<Output, Skip>)| {
+        let (name, make) = (*name, *make);
+        Case::new(format!("errors::{name}"), move |t| judge(t, name, &make(t)?)).only_ours()
+    };
+    all.into_iter().flatten().map(case).chain(user::MISTAKES.iter().map(user)).collect()
 }
 
 /// A thread that writes files. It is made before the lane is entered, in which the machine's files are read-only, and
@@ -110,7 +115,10 @@ fn log_file(t: &Test) -> PathBuf {
 }
 
 fn check(t: &Test, name: &str, make: fn(&Test) -> Result<Call, Skip>) -> Verdict {
-    let output = make(t)?.output();
+    judge(t, name, &make(t)?.output())
+}
+
+fn judge(t: &Test, name: &str, output: &Output) -> Verdict {
     let log = fs::read_to_string(log_file(t)).unwrap_or_default();
     let mut text = output.stderr.clone();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
