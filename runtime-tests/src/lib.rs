@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod client;
 pub mod command;
 pub mod container;
+pub mod criu;
 pub mod differences;
 pub mod lane;
 pub mod procfs;

@@ -96,6 +96,11 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         arguments.test_threads = Some(processors * 2);
     }
+    let filter = arguments.filter.as_deref().unwrap_or_default();
+    let of_criu = |case: &Case| case.name.contains("checkpoint") || case.name.contains("restore");
+    if cases.iter().any(|case| case.name.contains(filter) && of_criu(case)) {
+        crate::criu::prepare();
+    }
     let scratch = std::env::temp_dir().join(format!("runtime-tests-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).expect("make the scratch directory");
     let skips = Skips::default();

@@ -91,3 +91,24 @@ impl Init {
         Ok(())
     }
 }
+
+/// Replaces streams by the null device of the root, if it has one. The container is at work behind the root's `/dev`
+/// already: what is there need not be a device, and opening it must neither block nor follow a link.
+pub fn reopen_null(streams: u32) -> sys::Result<()> {
+    let flags = flag::O_RDWR | flag::O_NOFOLLOW | flag::O_NONBLOCK | flag::O_NOCTTY;
+    let path = match sys::openat2(flag::AT_FDCWD, c"/dev/null", flag::O_PATH | flag::O_NOFOLLOW, 0, 0) {
+        Ok(path) => path,
+        Err(Failure { errno: flag::ENOENT, .. }) => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    let status = sys::stat(path, c"")?;
+    if status.kind() == flag::S_IFCHR && (status.rdev_major, status.rdev_minor) == (1, 3) {
+        let null = sys::openat2(flag::AT_FDCWD, c"/dev/null", flags, 0, 0)?;
+        for stream in (0..3).filter(|stream| streams & (1 << stream) != 0) {
+            sys::duplicate(null, stream)?;
+        }
+        sys::close(null);
+    }
+    sys::close(path);
+    Ok(())
+}

@@ -4,7 +4,7 @@
 
 use crate::buffer::PathBuffer;
 use crate::credentials::{self, Scheduling};
-use crate::device::Node;
+use crate::device::{self, Node};
 use crate::mount::{BindMount, NewMount, clone_host_path};
 use crate::namespace;
 use crate::report::{Call, Kind};
@@ -223,6 +223,9 @@ impl Init {
             Step::SetMemoryPolicy { mode, nodes } => sys::set_mempolicy(mode, nodes),
             Step::SetPersonality { domain } => sys::personality(domain),
             Step::LoopbackUp {} => namespace::loopback_up(),
+            Step::SetDescriptor { descriptor, number } => sys::duplicate(descriptor, number as i32),
+            Step::ReopenNull { streams } => device::reopen_null(streams),
+            Step::End {} => sys::exit(0),
             Step::SetStreams { input, output } => {
                 sys::duplicate(input, 0)?;
                 sys::duplicate(output, 1)?;

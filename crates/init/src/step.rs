@@ -237,4 +237,14 @@ steps! {
     61 "set-streams" SetStreams { input: Descriptor, output: Descriptor, }
     /// `lo` is brought up.
     60 "loopback-up" LoopbackUp {}
+    /// A descriptor for the program, at this number.
+    80 "set-descriptor" SetDescriptor { descriptor: Descriptor, number: u32, }
+    /// Streams that are the host's null device become the root's: a process that holds a file of the host can't be
+    /// checkpointed.
+    81 "reopen-null" ReopenNull {
+        /// Bit n: stream n.
+        streams: u32,
+    }
+    /// The process has done its work, and ends with success.
+    82 "end" End {}
 }

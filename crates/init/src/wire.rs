@@ -369,6 +369,8 @@ pub enum Descriptor {
     Input,
     /// Where a hook writes.
     Output,
+    /// The nth of those that a program other than the container's gets.
+    Passed(u16),
 }
 
 #[cfg(feature = "std")]
@@ -385,6 +387,7 @@ impl std::fmt::Display for Descriptor {
             Self::Absent => f.write_str("none"),
             Self::Input => f.write_str("input"),
             Self::Output => f.write_str("output"),
+            Self::Passed(index) => write!(f, "passed-{index}"),
         }
     }
 }

@@ -129,6 +129,11 @@ pub enum Error {
         reason: String,
     },
 
+    /// CRIU's, or its absence.
+    #[cfg(feature = "criu")]
+    #[error(transparent)]
+    Criu(Box<crate::criu::CriuError>),
+
     /// Something did not happen in time.
     #[error("{0}: no answer in time")]
     Deadline(&'static str),
@@ -148,6 +153,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+#[cfg(feature = "criu")]
+impl From<crate::criu::CriuError> for Error {
+    fn from(error: crate::criu::CriuError) -> Self {
+        Self::Criu(Box::new(error))
+    }
 }
 
 impl Error {

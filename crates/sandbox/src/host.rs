@@ -4,7 +4,9 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
+use rustix::fs::FileType;
 use spec::Config;
 use spec::config::CapabilitySet;
 
@@ -23,6 +25,8 @@ pub struct HostFacts {
     pub ignored_signals: u64,
     /// What binds a runtime that is not root of the host; absent for one that is.
     pub confinement: Option<Confinement>,
+    /// Bit n: stream n of the runtime, which the container gets, is the null device.
+    pub null_streams: u32,
     /// AppArmor is enabled. Looked up where the config asks for a profile.
     pub apparmor: bool,
     /// SELinux is enabled. Looked up where the config asks for a label.
@@ -37,6 +41,7 @@ impl HostFacts {
     /// `/proc/self/status` or the id maps can't be read, or the cgroup mounts can't.
     pub fn probe(config: &Config, own_paths: Option<OwnPaths>) -> Result<Self> {
         let mut facts = Self::probe_self()?;
+        facts.null_streams = probe_null_streams();
         if let Some(own_paths) = own_paths {
             facts.cgroups = Some(cgroup::probe_hierarchies(own_paths)?);
         }
@@ -78,6 +83,20 @@ impl HostFacts {
             ..Self::default()
         }
     }
+}
+
+/// Which of the three streams are the null device.
+fn probe_null_streams() -> u32 {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    let null = rustix::fs::makedev(1, 3);
+    let is_null = |stream: BorrowedFd<'_>| {
+        rustix::fs::fstat(stream).is_ok_and(|status| {
+            FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && status.st_rdev == null
+        })
+    };
+    let mask = streams.into_iter().enumerate();
+    mask.fold(0, |mask, (number, stream)| if is_null(stream) { mask | 1 << number } else { mask })
 }
 
 /// A file of the kernel that fits a page, in one read.

@@ -6,6 +6,8 @@
 
 pub mod cgroup;
 pub mod confinement;
+#[cfg(feature = "criu")]
+pub mod criu;
 pub mod error;
 mod features;
 mod hint;

@@ -77,6 +77,14 @@ pub(crate) enum Error {
     /// The host's `ps`.
     #[error("ps: {0}")]
     Ps(String),
+    /// A value of a flag of checkpoint or restore.
+    #[cfg(feature = "criu")]
+    #[error("{0}")]
+    Criu(String),
+    /// Built without the feature.
+    #[cfg(not(feature = "criu"))]
+    #[error("this sandboxd was built without CRIU (feature criu)")]
+    WithoutCriu,
     /// What is still to come.
     #[error("not supported yet")]
     NotSupportedYet,

@@ -149,15 +149,8 @@ fn misuse_is_one_line_on_stderr() {
 
 #[test]
 fn command_of_later_says_so() {
-    for arguments in [
-        &["checkpoint", "--image-path", "x", "a"][..],
-        &["restore", "-no-subreaper", "--detach", "a"],
-        &["mounts", "add", "a", "f"],
-    ] {
-        let (code, stdout, stderr) = run(arguments);
-        assert_eq!((code, stdout.as_str()), (1, ""), "{arguments:?}");
-        assert_eq!(stderr, format!("sandboxd: {} a: not supported yet\n", arguments[0]));
-    }
+    let (code, stdout, stderr) = run(&["mounts", "add", "a", "f"]);
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", "sandboxd: mounts a: not supported yet\n"));
     let (code, _, stderr) = run(&["exec", "-t", "--cwd=/x", "a", "sh", "-c", "true"]);
     assert_eq!((code, stderr.as_str()), (255, "sandboxd: exec a: not supported yet\n"));
 }

@@ -3,6 +3,7 @@
 
 mod bundles;
 mod cgroup;
+mod checkpoint;
 mod cli;
 mod clients;
 mod config;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         service::cases(),
         tty::cases(),
         update::cases(),
+        checkpoint::cases(),
         cli::cases(),
         errors::cases(),
         clients::cases(),

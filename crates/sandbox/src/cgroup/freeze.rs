@@ -81,6 +81,43 @@ impl Cgroup {
         Ok(false)
     }
 
+    /// The cgroup through which CRIU freezes: v1's freezer wherever there is one.
+    #[cfg(feature = "criu")]
+    pub(crate) fn freezer_of_criu(&self) -> Option<&std::path::Path> {
+        let v2 = self.record.directories.iter().find(|it| it.hierarchy == Hierarchy::V2);
+        self.freezer().or(v2).map(|directory| &*directory.path)
+    }
+
+    /// Where v1 has a freezer, it holds the processes from here on instead of v2's.
+    #[cfg(feature = "criu")]
+    pub(crate) fn hand_over_pause(
+        &self,
+        init: Option<BorrowedFd<'_>>,
+        deadline: Instant,
+    ) -> Result<(), CgroupError> {
+        let Some(directory) = self.freezer() else { return Ok(()) };
+        let error = |source| CgroupError::Call { call: "freeze", path: directory.path.clone(), source };
+        let open = open_cgroup(directory)?.ok_or_else(|| error(Errno::NOENT.into()))?;
+        let mut guard = Thaw { hierarchy: &directory.hierarchy, cgroup: open.as_fd(), armed: true };
+        if !freeze_v1(open.as_fd(), init, deadline).map_err(error)? {
+            return Err(CgroupError::NotFrozen { path: directory.path.clone() });
+        }
+        for other in &self.record.directories {
+            if other.hierarchy == Hierarchy::V2
+                && let Some(open) = open_cgroup(other)?
+            {
+                let path = other.path.clone();
+                thaw_one(&other.hierarchy, open.as_fd()).map_err(|source| CgroupError::Call {
+                    call: "thaw",
+                    path,
+                    source,
+                })?;
+            }
+        }
+        guard.armed = false;
+        Ok(())
+    }
+
     fn freezable(&self) -> Result<&RecordedDirectory, CgroupError> {
         self.primary().filter(|it| has_freezer(&it.hierarchy)).ok_or(CgroupError::NoFreezer)
     }

@@ -53,7 +53,7 @@ pub(super) fn launch(
     let purpose = prepared.purpose;
     check_console(request, &prepared)?;
     let entry = state.create(&request.id)?;
-    let mut undo = Undo { state, entry: &entry, cgroup: None, process: None, armed: true };
+    let mut undo = Undo::new(state, &entry);
     let mut record = intend(&entry, &prepared)?;
     let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
     record.cgroup = claim.as_ref().map(|claim| claim.record().clone());
@@ -108,7 +108,7 @@ pub(super) fn launch(
     Ok(Outcome { value: Running { container, pidfd, entry, record }, warnings: all })
 }
 
-fn check_console(request: &CreateRequest, prepared: &Prepared) -> Result<()> {
+pub(super) fn check_console(request: &CreateRequest, prepared: &Prepared) -> Result<()> {
     match (prepared.terminal(), &request.console) {
         (true, None) => {
             Err(Error::Request("cannot allocate tty if runc will detach without setting console socket"))
@@ -121,7 +121,7 @@ fn check_console(request: &CreateRequest, prepared: &Prepared) -> Result<()> {
 }
 
 /// What is going to be, as it is recorded before anything is done.
-fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
+pub(super) fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let steps = &prepared.plan.steps;
     let gate = steps.iter().position(|planned| matches!(planned.step, Step::AwaitStart { .. }));
@@ -173,7 +173,7 @@ fn spawn(
 }
 
 /// Opens a namespace's file and checks that it is of the kind that the config says.
-fn open_namespace(join: &Join) -> Result<OwnedFd> {
+pub(super) fn open_namespace(join: &Join) -> Result<OwnedFd> {
     let error = |reason: String| Error::Namespace {
         kind: join.kind.name(),
         path: join.path.clone(),
@@ -204,7 +204,7 @@ fn open_gate(entry: &Entry) -> Result<OwnedFd> {
     open().map_err(|errno| Error::file("listen on", entry.gate_path(), errno.into()))
 }
 
-fn identify(process: &Process) -> Result<Identity> {
+pub(super) fn identify(process: &Process) -> Result<Identity> {
     Identity::of(process.pid, process.pidfd.as_fd()).map_err(|error| Error::host("look at init", error))
 }
 
@@ -354,7 +354,7 @@ pub(super) fn state_document(container: &Container, inside: bool) -> Vec<u8> {
     document.to_string().into_bytes()
 }
 
-fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate::Warning> {
+pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate::Warning> {
     let hooks = &prepared.config.hooks;
     if hooks.poststart.is_empty() {
         return Vec::new();
@@ -365,7 +365,7 @@ fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate::Warning> 
 }
 
 /// The number and nothing else, in a file that appears whole.
-fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let error = |source| Error::file("write the pid file", path, source);
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -382,7 +382,7 @@ fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     })
 }
 
-fn send_pidfd(request: &CreateRequest, pidfd: &OwnedFd) -> Result<()> {
+pub(super) fn send_pidfd(request: &CreateRequest, pidfd: &OwnedFd) -> Result<()> {
     let Some(socket) = &request.pidfd_socket else { return Ok(()) };
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
@@ -429,12 +429,25 @@ impl Process {
 }
 
 /// What exists of a container that is not whole yet; gone with this, unless it was disarmed.
-struct Undo<'a> {
+pub(super) struct Undo<'a> {
     state: &'a StateRoot,
     entry: &'a Entry,
-    cgroup: Option<Cgroup>,
-    process: Option<Process>,
+    pub(super) cgroup: Option<Cgroup>,
+    pub(super) process: Option<Process>,
     armed: bool,
+}
+
+impl<'a> Undo<'a> {
+    /// Of a container that has a directory so far.
+    pub(super) const fn new(state: &'a StateRoot, entry: &'a Entry) -> Self {
+        Self { state, entry, cgroup: None, process: None, armed: true }
+    }
+
+    /// The container is whole; its init.
+    pub(super) fn disarm(mut self) -> Option<Process> {
+        self.armed = false;
+        self.process.take()
+    }
 }
 
 impl Drop for Undo<'_> {

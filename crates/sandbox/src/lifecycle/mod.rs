@@ -3,6 +3,8 @@
 //! Runs in the runtime. Each verb is a module; what is known of containers is in the [state](crate::state) directory,
 //! and nowhere else: a runtime may end at any instruction and another take over.
 
+#[cfg(feature = "criu")]
+mod checkpoint;
 mod container;
 mod create;
 mod delete;
@@ -12,6 +14,8 @@ mod kill;
 mod members;
 mod pause;
 mod prepare;
+#[cfg(feature = "criu")]
+mod restore;
 mod start;
 mod update;
 
@@ -205,5 +209,28 @@ impl Runtime {
     /// It is not stopped, or something of it can't be removed.
     pub fn delete(&self, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
         delete::delete(&self.state, id, deletion)
+    }
+
+    /// Saves a running container with CRIU; unless it is to go on, it is deleted then.
+    ///
+    /// # Errors
+    /// [`Error::Status`], [`Error::Criu`]: the container is as it was.
+    #[cfg(feature = "criu")]
+    pub fn checkpoint(&self, request: crate::criu::CheckpointRequest) -> Result<Outcome<()>> {
+        checkpoint::checkpoint(&self.state, request)
+    }
+
+    /// Restores a container with CRIU, as prepared with [`Purpose::Run`] from the same request. The caller is the
+    /// parent of init.
+    ///
+    /// # Errors
+    /// Nothing is left behind.
+    #[cfg(feature = "criu")]
+    pub fn restore(
+        &self,
+        request: &crate::criu::RestoreRequest,
+        prepared: Prepared,
+    ) -> Result<Outcome<Running>> {
+        restore::restore(&self.state, request, prepared)
     }
 }

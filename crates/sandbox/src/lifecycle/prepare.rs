@@ -86,7 +86,7 @@ impl Prepared {
 }
 
 /// The socket of `sd_notify(3)`, where runc's callers expect it.
-fn add_notify_socket(config: &mut Config, directory: &Path) {
+pub(super) fn add_notify_socket(config: &mut Config, directory: &Path) {
     let text = |text: &str| Text::new(text);
     let (Some(process), Some(source)) = (&mut config.process, directory.to_str().and_then(text)) else {
         return;

@@ -73,6 +73,9 @@ pub fn describe(step: &Step) -> String {
         Step::CloseOnExec { .. } => "mark the descriptors".into(),
         Step::FindHome { .. } => "find the home directory".into(),
         Step::SetStreams { .. } => "set the streams".into(),
+        Step::SetDescriptor { number, .. } => format!("pass descriptor {number}"),
+        Step::ReopenNull { .. } => "open the null device of the root".into(),
+        Step::End {} => "end".into(),
         Step::LoopbackUp {} => "bring up the loopback device".into(),
     }
 }

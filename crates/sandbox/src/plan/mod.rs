@@ -139,6 +139,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     process::plan_hooks(&mut steps, config);
     process::plan_kernel_settings(&mut steps, config, host);
     rootfs::plan_switch(&mut steps, config, &request, &namespaces);
+    process::plan_null_streams(&mut steps, config, host, &namespaces);
     process::plan_process(&mut steps, config, host, &request, &namespaces)?;
     Ok(Plan {
         rootfs,

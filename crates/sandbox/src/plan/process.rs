@@ -35,6 +35,20 @@ pub(super) fn plan_terminal(steps: &mut Steps, config: &Config, namespaces: &Nam
     steps.push("/process/terminal", step);
 }
 
+/// A null device that the runtime was given is the host's: it becomes the root's, or the container could not be
+/// checkpointed. A terminal replaces the streams anyway.
+pub(super) fn plan_null_streams(
+    steps: &mut Steps,
+    config: &Config,
+    host: &HostFacts,
+    namespaces: &NamespacePlan,
+) {
+    let terminal = config.process.as_ref().is_some_and(|process| process.terminal.is_some());
+    if host.null_streams != 0 && namespaces.own_mounts && !terminal {
+        steps.push("/process", Step::ReopenNull { streams: host.null_streams });
+    }
+}
+
 /// The runtime runs them; init waits.
 pub(super) fn plan_hooks(steps: &mut Steps, config: &Config) {
     let hooks = &config.hooks;

@@ -47,6 +47,15 @@ pub(crate) fn of(name: &str) -> Option<&'static str> {
              \x20 sandboxd update --cpu-quota 50000 --cpu-period 100000 web-1\n\
              \x20 echo '{\"pids\": {\"limit\": 100}}' | sandboxd update --resources - web-1"
         }
+        "checkpoint" => {
+            "Examples:\n\
+             \x20 sandboxd checkpoint --image-path /var/tmp/web-1 web-1\n\
+             \x20 sandboxd checkpoint --leave-running --tcp-established --image-path /var/tmp/web-1 web-1"
+        }
+        "restore" => {
+            "Examples:\n\
+             \x20 sandboxd restore --image-path /var/tmp/web-1 --bundle /srv/web --detach web-1"
+        }
         "spec" => "Examples:\n\x20 sandboxd spec --bundle /srv/web\n\x20 sandboxd spec --rootless",
         "plan" => {
             "Examples:\n\

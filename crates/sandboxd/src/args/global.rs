@@ -40,7 +40,7 @@ pub(crate) struct Global {
     #[arg(long, value_enum, value_name = "true|false|auto", default_value = "auto")]
     pub(crate) rootless: Rootless,
 
-    /// Accepted for compatibility: CRIU is found in $PATH
+    /// CRIU, for checkpoint and restore [default: criu in $PATH]
     #[arg(long, value_name = "PATH")]
     pub(crate) criu: Option<PathBuf>,
 

@@ -3,6 +3,7 @@
 //! [`mod@normalise`] turns the forms that callers of runc write into one, clap reads it.
 
 pub(crate) mod about;
+pub(crate) mod checkpoint;
 pub(crate) mod creation;
 pub(crate) mod events;
 mod examples;

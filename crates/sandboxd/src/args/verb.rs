@@ -3,7 +3,7 @@
 use clap::{Args as _, FromArgMatches as _};
 
 use super::normalise::FlagsMayStand::{self, Anywhere, BeforeOperands};
-use super::{about, creation, events, examples, later, lifecycle, pause, update};
+use super::{about, checkpoint, creation, events, examples, later, lifecycle, pause, update};
 
 /// One row of the table. Only the row that is used is built: that keeps the start-up short.
 pub(crate) struct Row {
@@ -76,9 +76,9 @@ verbs! {
     "pause"      Pause(pause::Pause)           1..=1, Some(0), Anywhere;
     "resume"     Resume(pause::Resume)         1..=1, Some(0), Anywhere;
     "update"     Update(update::Update)         1..=1, Some(0), Anywhere;
-    "events"     Events(events::Events)         1..=1, Some(0), Anywhere;
-    "checkpoint" Checkpoint(later::Checkpoint) 1..=1, Some(0), Anywhere;
-    "restore"    Restore(later::Restore)       1..=1, Some(0), Anywhere;
+    "events"     Events(events::Events)       1..=1, Some(0), Anywhere;
+    "checkpoint" Checkpoint(checkpoint::Checkpoint) 1..=1, Some(0), Anywhere;
+    "restore"    Restore(checkpoint::Restore) 1..=1, Some(0), Anywhere;
     "mounts"     Mounts(later::Mounts)         3..=3, Some(1), Anywhere;
     "spec"       Spec(about::Spec)             0..=0, None, Anywhere;
     "plan"       Plan(about::Plan)             0..=1, Some(0), Anywhere;

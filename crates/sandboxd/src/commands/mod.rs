@@ -1,5 +1,7 @@
 //! What each command means: a call of the library, and what is printed of its result.
 
+#[cfg(feature = "criu")]
+mod checkpoint;
 mod completion;
 mod create;
 mod delete;
@@ -13,6 +15,8 @@ mod pause;
 mod plan;
 mod ps;
 mod request;
+#[cfg(feature = "criu")]
+mod restore;
 mod run;
 mod select;
 mod session;
@@ -49,10 +53,30 @@ pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
         Verb::Spec(spec) => spec::spec(&spec),
         Verb::Completion(completion) => completion::completion(&completion),
         Verb::Plan(plan) => plan::plan(session, &plan),
+        Verb::Checkpoint(checkpoint) => checkpoint::checkpoint(session, &checkpoint),
+        Verb::Restore(restore) => restore::restore(session, &restore),
         Verb::Features(_) => features::features(),
         Verb::Info(info) => info::info(session, &info),
-        Verb::Exec(_) | Verb::Checkpoint(_) | Verb::Restore(_) | Verb::Mounts(_) => {
-            Err(Error::NotSupportedYet)
-        }
+        Verb::Exec(_) | Verb::Mounts(_) => Err(Error::NotSupportedYet),
+    }
+}
+
+#[cfg(not(feature = "criu"))]
+mod checkpoint {
+    //! This build has no CRIU.
+    use crate::error::{Error, Result};
+
+    pub(super) fn checkpoint(_: &super::Session<'_>, _: &crate::args::checkpoint::Checkpoint) -> Result<u8> {
+        Err(Error::WithoutCriu)
+    }
+}
+
+#[cfg(not(feature = "criu"))]
+mod restore {
+    //! This build has no CRIU.
+    use crate::error::{Error, Result};
+
+    pub(super) fn restore(_: &super::Session<'_>, _: &crate::args::checkpoint::Restore) -> Result<u8> {
+        Err(Error::WithoutCriu)
     }
 }

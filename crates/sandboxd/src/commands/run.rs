@@ -32,14 +32,15 @@ pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
     let (request, prepared) = prepare(session, &arguments.creation, Purpose::Run, Stay::Foreground)?;
     let runtime = session.runtime()?;
     let orphans = if arguments.no_subreaper { Orphans::Leave } else { Orphans::adopt()? };
-    let foreground = Foreground { session, runtime: &runtime, signals: &signals, orphans };
+    let end = if arguments.keep { AtEnd::Keep } else { AtEnd::Delete };
+    let foreground = Foreground { session, runtime: &runtime, signals: &signals, orphans, end };
     if prepared.terminal() {
-        foreground.run_on_terminal(request, arguments)
+        foreground.run_on_terminal(request)
     } else if notify::wanted().is_some() {
         let prepared = Prepared::new(&request, Purpose::Create)?;
         let running = session.accept(runtime.launch(&request, prepared)?);
         match start_notifying(session, &runtime, &running, Until::End) {
-            Ok(()) => foreground.follow(&running, None, arguments),
+            Ok(()) => foreground.follow(&running, None),
             Err(error) => {
                 foreground.delete(&running);
                 Err(error)
@@ -47,7 +48,7 @@ pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
         }
     } else {
         let running = session.accept(runtime.launch(&request, prepared)?);
-        foreground.follow(&running, None, arguments)
+        foreground.follow(&running, None)
     }
 }
 
@@ -67,17 +68,25 @@ fn start_notifying(session: &Session<'_>, runtime: &Runtime, running: &Running, 
     Ok(())
 }
 
+/// What becomes of the container when it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtEnd {
+    Delete,
+    Keep,
+}
+
 /// A container that stays in the foreground.
-struct Foreground<'a> {
-    session: &'a Session<'a>,
-    runtime: &'a Runtime,
-    signals: &'a Signals,
-    orphans: Orphans,
+pub(super) struct Foreground<'a> {
+    pub(super) session: &'a Session<'a>,
+    pub(super) runtime: &'a Runtime,
+    pub(super) signals: &'a Signals,
+    pub(super) orphans: Orphans,
+    pub(super) end: AtEnd,
 }
 
 impl Foreground<'_> {
     /// Runs a container whose terminal we serve. Created first, and started when its terminal has the size of ours.
-    fn run_on_terminal(&self, mut request: CreateRequest, arguments: &Run) -> Result<u8> {
+    fn run_on_terminal(&self, mut request: CreateRequest) -> Result<u8> {
         let (ours, theirs) = UnixStream::pair().context(|| "socketpair".to_owned())?;
         request.console = Some(theirs.into());
         let prepared = Prepared::new(&request, Purpose::Create)?;
@@ -87,7 +96,7 @@ impl Foreground<'_> {
             Ok(relay)
         });
         match relay {
-            Ok(relay) => self.follow(&running, Some(relay), arguments),
+            Ok(relay) => self.follow(&running, Some(relay)),
             Err(error) => {
                 self.delete(&running);
                 Err(error)
@@ -96,9 +105,9 @@ impl Foreground<'_> {
     }
 
     /// Follows it to its end, and deletes it.
-    fn follow(&self, running: &Running, relay: Option<Relay>, arguments: &Run) -> Result<u8> {
+    pub(super) fn follow(&self, running: &Running, relay: Option<Relay>) -> Result<u8> {
         let followed = foreground::follow(self.runtime, running, self.signals, relay, self.orphans);
-        if !arguments.keep {
+        if self.end == AtEnd::Delete {
             // Where it could not be followed it may be alive.
             match followed {
                 Ok(_) => report(self.session, self.runtime.delete_ended(running)),
@@ -109,7 +118,7 @@ impl Foreground<'_> {
     }
 
     /// Ends it, whatever it does.
-    fn delete(&self, running: &Running) {
+    pub(super) fn delete(&self, running: &Running) {
         delete(self.session, self.runtime, running);
     }
 }

@@ -1,0 +1,66 @@
+//! `restore`
+
+use std::os::unix::net::UnixStream;
+
+use sandbox::criu::RestoreRequest;
+use sandbox::plan::Purpose;
+
+use super::Session;
+use super::checkpoint::criu_options;
+use super::request::{Stay, prepare};
+use super::run::{AtEnd, Foreground};
+use crate::args::checkpoint::Restore;
+use crate::args::creation::Creation;
+use crate::error::{Context as _, Result};
+use crate::foreground::{Orphans, Signals};
+use crate::terminal::Relay;
+
+pub(crate) fn restore(session: &Session<'_>, arguments: &Restore) -> Result<u8> {
+    let criu = criu_options(session, &arguments.criu)?;
+    let signals = if arguments.detach { None } else { Some(Signals::block()?) };
+    let stay = if arguments.detach { Stay::Detached } else { Stay::Foreground };
+    let (create, prepared) = prepare(session, &creation(arguments), Purpose::Run, stay)?;
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let mut request = RestoreRequest {
+        create,
+        criu,
+        lsm_profile: given(&arguments.lsm_profile),
+        lsm_mount_context: given(&arguments.lsm_mount_context),
+    };
+    let runtime = session.runtime()?;
+    let Some(signals) = &signals else {
+        session.accept(runtime.restore(&request, prepared)?);
+        return Ok(0);
+    };
+    let orphans = if arguments.no_subreaper { Orphans::Leave } else { Orphans::adopt()? };
+    let foreground = Foreground { session, runtime: &runtime, signals, orphans, end: AtEnd::Delete };
+    if !prepared.terminal() {
+        let running = session.accept(runtime.restore(&request, prepared)?);
+        return foreground.follow(&running, None);
+    }
+    let (ours, theirs) = UnixStream::pair().context(|| "socketpair".to_owned())?;
+    request.create.console = Some(theirs.into());
+    let running = session.accept(runtime.restore(&request, prepared)?);
+    match Relay::receive(&ours) {
+        Ok(relay) => foreground.follow(&running, Some(relay)),
+        Err(error) => {
+            foreground.delete(&running);
+            Err(error)
+        }
+    }
+}
+
+/// What `restore` shares with `create`.
+fn creation(arguments: &Restore) -> Creation {
+    Creation {
+        bundle: arguments.bundle.clone(),
+        config: None,
+        console_socket: arguments.console_socket.clone(),
+        pidfd_socket: None,
+        pid_file: arguments.pid_file.clone(),
+        no_pivot: arguments.no_pivot,
+        no_new_keyring: false,
+        preserve_fds: 0,
+        id: arguments.id.clone(),
+    }
+}
