@@ -60,7 +60,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let (name, make) = (*name, *make);
         Case::new(format!("errors::{name}"), move |t| check(t, name, make)).only_ours()
     };
-    let user = |(name, make): &(&'static str, fn(&Test) -> Result<Output, Skip>)| {
+    let user = |(name, make): &user::Mistake| {
         let (name, make) = (*name, *make);
         Case::new(format!("errors::{name}"), move |t| judge(t, name, &make(t)?)).only_ours()
     };

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::log_file;
 
 /// A mistake of a user, whose world must live as long as the call.
-type Mistake = (&'static str, fn(&Test) -> Result<Output, Skip>);
+pub(super) type Mistake = (&'static str, fn(&Test) -> Result<Output, Skip>);
 
 pub(super) const MISTAKES: &[Mistake] = &[
     ("user_without_a_user_namespace", |t| {
