@@ -68,7 +68,7 @@ fn kill_everywhere(
             assert_eq!(status, 0, "the command failed by itself");
             // How many there are depends on when events arrive: this run had no more than were tried.
             assert!(calls <= at);
-            assert!(at > 50, "only {at} system calls: is this the command's own process?");
+            assert!(at > 30, "only {at} system calls: is this the command's own process?");
             return Ok(());
         }
     }
