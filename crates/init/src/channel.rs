@@ -29,6 +29,23 @@ impl Init {
         self.await_go()
     }
 
+    /// Closes what the container must not see: all but its own descriptors, the channel, and `kept` (−1 is none).
+    pub fn close_others(&mut self, kept: i32) -> sys::Result<()> {
+        let channel = self.channel as u32;
+        let (low, high) = match u32::try_from(kept) {
+            Ok(kept) => (channel.min(kept), channel.max(kept)),
+            Err(_) => (channel, channel),
+        };
+        // What is between the three; a range that begins after its end is empty.
+        for (first, last) in [(self.first_own, low - 1), (low + 1, high - 1), (high + 1, u32::MAX)] {
+            if first <= last {
+                sys::close_between(first, last)?;
+            }
+        }
+        self.forget_descriptors();
+        Ok(())
+    }
+
     /// Says that all is ready, then waits for whoever starts the container, who takes the runtime's place.
     ///
     /// What was opened on the way is closed first: a created container holds its gate and its three streams.

@@ -6,6 +6,7 @@ use crate::sys::{self, Failure, flag};
 
 /// `prctl(2)` options.
 mod option {
+    pub const SET_DUMPABLE: usize = 4;
     pub const SET_KEEPCAPS: usize = 8;
     pub const CAPBSET_DROP: usize = 24;
     pub const SET_NO_NEW_PRIVS: usize = 38;
@@ -45,6 +46,11 @@ pub fn set_ambient(ambient: u64) -> sys::Result<()> {
 /// Never undone.
 pub fn no_new_privileges() -> sys::Result<()> {
     sys::prctl(option::SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// Who is not allowed to trace this process by a capability can't look into it; execve resets it.
+pub fn not_dumpable() -> sys::Result<()> {
+    sys::prctl(option::SET_DUMPABLE, 0, 0).map(drop)
 }
 
 /// The fields of `struct sched_attr`, version 0, in order.

@@ -252,6 +252,9 @@ impl Init {
             Step::CloseOnExec { first } => sys::close_range(first, sys::CLOSE_RANGE_CLOEXEC),
             Step::InstallFilter { flags, program } => sys::install_filter(flags, program).map(drop),
             Step::Execute { args, env } => self.execute(args, env),
+            Step::SetAffinity { processors } => sys::sched_setaffinity(processors),
+            Step::NotDumpable {} => credentials::not_dumpable(),
+            Step::CloseOthers { kept } => self.close_others(kept),
             Step::ExecuteOpened { program, args, env, .. } => self.execute_opened(program, args, env),
         }
     }

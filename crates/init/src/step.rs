@@ -247,4 +247,14 @@ steps! {
     }
     /// The process has done its work, and ends with success.
     82 "end" End {}
+    /// `sched_setaffinity(2)`
+    70 "set-affinity" SetAffinity {
+        /// Bit mask of processors.
+        processors: Words,
+    }
+    /// `PR_SET_DUMPABLE`, off: before others can see this process.
+    71 "not-dumpable" NotDumpable {}
+    /// Every descriptor is closed but the container's, the one to the runtime and the one kept: before others can see
+    /// this process.
+    72 "close-others" CloseOthers { kept: Descriptor, }
 }

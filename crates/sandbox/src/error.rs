@@ -47,6 +47,10 @@ pub enum Error {
     #[error("invalid configuration: {0}")]
     Config(#[from] spec::Violations),
 
+    /// The caller's: what the process that is to be executed violates, by pointers into its document.
+    #[error("invalid configuration of the process: {0}")]
+    Process(Box<spec::Violations>),
+
     /// The config's, on this host.
     #[error("{0}")]
     Plan(#[from] PlanError),
@@ -183,6 +187,9 @@ impl Error {
     pub fn pointer(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Config(violations) => {
+                Some(Cow::Borrowed(&*violations.first().pointer)).filter(|pointer| !pointer.is_empty())
+            }
+            Self::Process(violations) => {
                 Some(Cow::Borrowed(&*violations.first().pointer)).filter(|pointer| !pointer.is_empty())
             }
             Self::CgroupPlan(error) => error.pointer().map(Cow::Borrowed),

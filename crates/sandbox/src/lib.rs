@@ -27,6 +27,12 @@ mod sys;
 pub use error::{Error, Result};
 pub use features::features;
 pub use id::ContainerId;
-pub use lifecycle::{Container, Deletion, Event, Events, KillScope, Prepared, Running, Runtime, Status};
+pub use lifecycle::{
+    Container, Deletion, Event, Events, Executed, KillScope, Prepared, PreparedExec, Running, Runtime,
+    Status, read_process,
+};
 pub use outcome::{Outcome, Warning};
-pub use request::{CgroupManager, CreateRequest, RootSwitch, Rootless, SessionKeyring};
+pub use request::{
+    CgroupManager, CreateRequest, ExecProcess, ExecRequest, IfPaused, ProcessChanges, RootSwitch, Rootless,
+    SessionKeyring,
+};

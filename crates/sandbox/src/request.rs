@@ -3,7 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use spec::config::{CapabilitySet, ConsoleSize, Id};
+use spec::{AbsolutePath, Text};
+
 use crate::ContainerId;
+use crate::cgroup::SubCgroup;
 
 /// How the container's root becomes `/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +102,97 @@ impl CreateRequest {
             rootless: Rootless::default(),
             preserve_fds: 0,
             listen_fds: 0,
+        }
+    }
+}
+
+/// What is executed.
+#[derive(Clone, Debug)]
+pub enum ExecProcess {
+    /// A `process` of the specification, as JSON. Where it says nothing of resource limits, labels, the scheduler, I/O
+    /// priority, the OOM score or CPU affinity, the container's process counts.
+    Document(Vec<u8>),
+    /// The container's own process with changes.
+    Changed(ProcessChanges),
+}
+
+/// What is different from the container's own process.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessChanges {
+    /// The command and its arguments.
+    pub args: Vec<Text>,
+    /// Whether it gets a terminal.
+    pub terminal: bool,
+    /// Working directory, in the container.
+    pub cwd: Option<AbsolutePath>,
+    /// Added to the environment.
+    pub env: Vec<Text>,
+    /// User.
+    pub uid: Option<Id>,
+    /// Group.
+    pub gid: Option<Id>,
+    /// Added to the additional groups.
+    pub additional_gids: Vec<Id>,
+    /// Added to the bounding, effective and permitted sets; to the ambient set, as far as the process's inheritable set
+    /// has them.
+    pub capabilities: CapabilitySet,
+    /// `no_new_privs`.
+    pub no_new_privileges: Option<bool>,
+    /// SELinux label.
+    pub selinux_label: Option<Text>,
+    /// AppArmor profile.
+    pub apparmor_profile: Option<Text>,
+}
+
+/// What happens to a process that is to be executed in a paused container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfPaused {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is made, stands still with the container, and goes on with it: `exec` returns then.
+    Wait,
+}
+
+/// A process to execute in a container.
+#[derive(Debug)]
+pub struct ExecRequest {
+    /// The container's id.
+    pub id: ContainerId,
+    /// What is executed.
+    pub process: ExecProcess,
+    /// The size of a terminal for which the process has none.
+    pub console_size: Option<ConsoleSize>,
+    /// A connected `AF_UNIX` socket to which the terminal's master is sent; needed where the process has a terminal.
+    pub console: Option<OwnedFd>,
+    /// A file to which the process id is written, atomically, without a newline.
+    pub pid_file: Option<PathBuf>,
+    /// A connected `AF_UNIX` socket to which the pidfd of the process is sent.
+    pub pidfd_socket: Option<OwnedFd>,
+    /// How many descriptors from 3 on stay open in the process.
+    pub preserve_fds: u32,
+    /// How many of these, the first, the process is told of (`LISTEN_FDS`).
+    pub listen_fds: u32,
+    /// Cgroups below the container's that it runs in. They must exist.
+    pub cgroups: Vec<SubCgroup>,
+    /// What happens if the container is paused.
+    pub if_paused: IfPaused,
+}
+
+impl ExecRequest {
+    /// A request with defaults.
+    pub const fn new(id: ContainerId, process: ExecProcess) -> Self {
+        Self {
+            id,
+            process,
+            console_size: None,
+            console: None,
+            pid_file: None,
+            pidfd_socket: None,
+            preserve_fds: 0,
+            listen_fds: 0,
+            cgroups: Vec::new(),
+            if_paused: IfPaused::Refuse,
         }
     }
 }

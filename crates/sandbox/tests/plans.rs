@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sandbox::cgroup::{CgroupPath, Hierarchies, V1Hierarchy, V2Hierarchy, plan_cgroup};
 use sandbox::confinement::{Confinement, IdRange};
 use sandbox::host::HostFacts;
-use sandbox::plan::{PlanRequest, Purpose, plan};
+use sandbox::plan::{ExecPlanRequest, PlanRequest, Purpose, plan, plan_exec};
 use sandbox::{CgroupManager, ContainerId, RootSwitch, SessionKeyring};
 use serde_json::{Value, json};
 use spec::config::CapabilitySet;
@@ -259,4 +259,50 @@ fn rootless_without_rights_refused() {
     assert_eq!(error(host_namespaces), "/linux/namespaces");
     // The only group that is mapped is the caller's: nobody may set it, or leave it.
     assert_eq!(error(json!({"process": {"user": {"additionalGids": [0]}}})), "/process/user/additionalGids");
+}
+
+/// The plan of a process in a container of this configuration: its own process once more.
+fn exec_plan_text(config: &[u8], session_keyring: SessionKeyring, cgroups: u16) -> String {
+    let config = spec::parse_config(config).unwrap().config;
+    let id = ContainerId::new("golden").unwrap();
+    let request =
+        ExecPlanRequest { id: &id, init: 7, session_keyring, preserve_fds: 1, listen_fds: 1, cgroups };
+    plan_exec(&config, &host(unified()), &request).unwrap().to_string()
+}
+
+#[test]
+fn processes_in_containers_planned() {
+    let base: Value = serde_json::from_str(&spec::default_config(None)).unwrap();
+    let cases = [
+        ("exec-default", json!({"process": {"terminal": false}}), 0),
+        (
+            "exec-process",
+            json!({"process": {"terminal": true, "args": ["sh"], "cwd": "/srv", "oomScoreAdj": 100,
+                "user": {"uid": 1000, "gid": 100, "additionalGids": [5]},
+                "execCPUAffinity": {"initial": "0-1", "final": "64"},
+                "scheduler": {"policy": "SCHED_BATCH"}, "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 0}},
+                "hooks": {"startContainer": [{"path": "/bin/h"}]},
+                "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}}}),
+            8,
+        ),
+        (
+            "exec-user-namespace",
+            json!({"process": {"terminal": false}, "linux": {"namespaces": [{"type": "mount"}, {"type": "user"}, {"type": "time"}],
+                "maskedPaths": null, "readonlyPaths": null,
+                "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}],
+                "gidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}]}, "hostname": null}),
+            0,
+        ),
+        (
+            "exec-no-namespaces",
+            json!({"process": {"terminal": false}, "hostname": null, "mounts": [], "root": {"readonly": false},
+                "linux": {"namespaces": [], "maskedPaths": null, "readonlyPaths": null}}),
+            0,
+        ),
+    ];
+    for (name, patch, cgroups) in cases {
+        let config = merged(&base, &patch).to_string();
+        let text = exec_plan_text(config.as_bytes(), SessionKeyring::New, cgroups);
+        check(&format!("{name}.plan"), &text);
+    }
 }

@@ -224,6 +224,10 @@ impl fmt::Display for Failure {
                 write!(f, " {}", OneLine(&subject.to_string_lossy()))?;
             }
             f.write_str(": ")?;
+            if command == "exec" && !matches!(self.error, Error::Misuse(_)) {
+                // runc's words.
+                f.write_str("exec failed: ")?;
+            }
         }
         // Several violations of a config are lines.
         let error = self.error.to_string().trim_end().replace('\n', "; ");

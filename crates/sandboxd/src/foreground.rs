@@ -1,14 +1,13 @@
 //! A container in the foreground: signals go to it, its end is ours.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
-use sandbox::Runtime;
-use sandbox::{KillScope, Running};
+use sandbox::{Executed, KillScope, Running, Runtime};
 
 use crate::error::{Context as _, Result};
 use crate::terminal::Relay;
@@ -51,24 +50,56 @@ impl Orphans {
     }
 }
 
-/// Follows a container to its end. The result is the exit code: its status, or 128 and the signal that ended it.
+/// What is in the foreground.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Followed<'a> {
+    /// A container: signals go to its init, whoever that is by then.
+    Container(&'a Runtime, &'a Running),
+    /// A process in a container.
+    Process(&'a Executed),
+}
+
+impl Followed<'_> {
+    fn pid(&self) -> i32 {
+        match self {
+            Self::Container(_, running) => running.container.pid,
+            Self::Process(process) => process.pid,
+        }
+    }
+
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Container(_, running) => running.pidfd.as_fd(),
+            Self::Process(process) => process.pidfd.as_fd(),
+        }
+    }
+
+    /// It may have ended in the meantime: then the signal has nobody to go to.
+    fn kill(&self, signal: i32) {
+        let _ = match self {
+            Self::Container(runtime, running) => runtime.kill(&running.container.id, signal, KillScope::Init),
+            Self::Process(process) => process.kill(signal),
+        };
+    }
+}
+
+/// Follows a container, or a process in one, to its end. The result is the exit code: its status, or 128 and the signal that ended it.
 ///
 /// # Errors
 /// Of the calls; the container may live on.
 pub(crate) fn follow(
-    runtime: &Runtime,
-    running: &Running,
+    followed: Followed<'_>,
     signals: &Signals,
     mut relay: Option<Relay>,
     orphans: Orphans,
 ) -> Result<u8> {
     loop {
-        wait_for_event(running, signals, relay.as_ref())?;
-        forward(runtime, running, signals, relay.as_ref())?;
+        wait_for_event(followed, signals, relay.as_ref())?;
+        forward(followed, signals, relay.as_ref())?;
         if let Some(relay) = &mut relay {
             relay.copy();
         }
-        if let Some(code) = exit_code(running, orphans)? {
+        if let Some(code) = exit_code(followed, orphans)? {
             if let Some(relay) = &mut relay {
                 relay.drain();
             }
@@ -78,9 +109,10 @@ pub(crate) fn follow(
 }
 
 /// Waits until a signal came, init ended, or bytes can be copied.
-fn wait_for_event(running: &Running, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
+fn wait_for_event(followed: Followed<'_>, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
+    let pidfd = followed.pidfd();
     let mut interests =
-        vec![PollFd::new(&signals.0, PollFlags::IN), PollFd::new(&running.pidfd, PollFlags::IN)];
+        vec![PollFd::new(&signals.0, PollFlags::IN), PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     interests.extend(relay.map(Relay::interests).unwrap_or_default());
     match rustix::event::poll(&mut interests, None) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -89,7 +121,7 @@ fn wait_for_event(running: &Running, signals: &Signals, relay: Option<&Relay>) -
 }
 
 /// Forwards every signal but those that are about ourselves.
-fn forward(runtime: &Runtime, running: &Running, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
+fn forward(followed: Followed<'_>, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
     while let Some(signal) = signals.0.read_signal().context(|| "read signals".to_owned())? {
         match i32::try_from(signal.ssi_signo).unwrap_or_default() {
             number::CHILD | number::URGENT => {}
@@ -100,8 +132,7 @@ fn forward(runtime: &Runtime, running: &Running, signals: &Signals, relay: Optio
             }
             // Our own write to a pipe that nobody reads.
             number::PIPE if signal.ssi_pid == std::process::id() => {}
-            // It may have ended in the meantime: then the signal has nobody to go to.
-            other => drop(runtime.kill(&running.container.id, other, KillScope::Init)),
+            other => followed.kill(other),
         }
     }
     Ok(())
@@ -118,17 +149,17 @@ mod number {
 }
 
 /// The exit code, if init has ended. Reaps what else has.
-fn exit_code(running: &Running, orphans: Orphans) -> Result<Option<u8>> {
+fn exit_code(followed: Followed<'_>, orphans: Orphans) -> Result<Option<u8>> {
     let context = || "wait for the container".to_owned();
     if orphans == Orphans::Reap {
         while let Some((pid, status)) = rustix::process::wait(WaitOptions::NOHANG).context(context)? {
-            if pid.as_raw_nonzero().get() == running.container.pid {
+            if pid.as_raw_nonzero().get() == followed.pid() {
                 return Ok(Some(code(status.exit_status(), status.terminating_signal())));
             }
         }
         return Ok(None);
     }
-    let init = WaitId::PidFd(running.pidfd.as_fd());
+    let init = WaitId::PidFd(followed.pidfd());
     let status =
         rustix::process::waitid(init, WaitIdOptions::EXITED | WaitIdOptions::NOHANG).context(context)?;
     Ok(status.map(|status| code(status.exit_status(), status.terminating_signal())))

@@ -254,6 +254,14 @@ fn receive_descriptor(socket: &UnixStream) -> Result<OwnedFd> {
     received.ok_or(Errno::NODATA).context(|| "receive the terminal".to_owned())
 }
 
+/// Rows and columns of the terminal that we were started from, if there is one and it has a size.
+pub(crate) fn host_size() -> Option<(u16, u16)> {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let candidates = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    let size = tcgetwinsize(candidates.into_iter().find(|candidate| isatty(candidate))?).ok()?;
+    (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
+}
+
 /// The terminal that we were started from, raw while this lives.
 #[derive(Debug)]
 struct HostTerminal {

@@ -151,8 +151,6 @@ fn misuse_is_one_line_on_stderr() {
 fn command_of_later_says_so() {
     let (code, stdout, stderr) = run(&["mounts", "add", "a", "f"]);
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", "sandboxd: mounts a: not supported yet\n"));
-    let (code, _, stderr) = run(&["exec", "-t", "--cwd=/x", "a", "sh", "-c", "true"]);
-    assert_eq!((code, stderr.as_str()), (255, "sandboxd: exec a: not supported yet\n"));
 }
 
 #[test]

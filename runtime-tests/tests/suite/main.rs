@@ -11,6 +11,7 @@ mod conformance;
 mod devices;
 mod errors;
 mod events;
+mod exec;
 mod faults;
 mod hooks;
 mod lifecycle;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         tty::cases(),
         update::cases(),
         checkpoint::cases(),
+        exec::cases(),
         cli::cases(),
         errors::cases(),
         clients::cases(),

@@ -58,6 +58,7 @@ pub mod number {
     pub const SENDFILE: usize = 71;
     pub const READLINKAT: usize = 78;
     pub const CAPSET: usize = 91;
+    pub const SCHED_SETAFFINITY: usize = 122;
     pub const PERSONALITY: usize = 92;
     pub const EXIT: usize = 93;
     pub const EXIT_GROUP: usize = 94;

@@ -204,6 +204,11 @@ pub fn close_range(first: u32, flags: u32) -> Result<()> {
     call!(Call::CloseRange, common::CLOSE_RANGE, first as usize, u32::MAX as usize, flags as usize).map(drop)
 }
 
+/// `close_range(first, last, 0)`
+pub fn close_between(first: u32, last: u32) -> Result<()> {
+    call!(Call::CloseRange, common::CLOSE_RANGE, first as usize, last as usize, 0).map(drop)
+}
+
 /// `CLOSE_RANGE_CLOEXEC`
 pub const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
@@ -776,6 +781,12 @@ pub fn execveat(program: i32, args: &PointerTable<'_>, env: &PointerTable<'_>) -
 /// `sched_setattr(0, attributes, 0)`: `struct sched_attr` of 48 bytes.
 pub fn sched_setattr(attributes: &[u8; 48]) -> Result<()> {
     call!(Call::SchedSetattr, number::SCHED_SETATTR, 0, attributes.as_ptr() as usize, 0).map(drop)
+}
+
+/// `sched_setaffinity(0, size, processors)`
+pub fn sched_setaffinity(processors: &[u8]) -> Result<()> {
+    let (size, mask) = (processors.len(), processors.as_ptr() as usize);
+    call!(Call::SchedSetaffinity, number::SCHED_SETAFFINITY, 0, size, mask).map(drop)
 }
 
 /// `ioprio_set(IOPRIO_WHO_PROCESS, 0, priority)`

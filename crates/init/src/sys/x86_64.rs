@@ -67,6 +67,7 @@ pub mod number {
     pub const UMOUNT2: usize = 166;
     pub const SETHOSTNAME: usize = 170;
     pub const SETDOMAINNAME: usize = 171;
+    pub const SCHED_SETAFFINITY: usize = 203;
     pub const GETDENTS64: usize = 217;
     pub const SET_MEMPOLICY: usize = 238;
     pub const EXIT_GROUP: usize = 231;

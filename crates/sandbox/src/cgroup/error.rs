@@ -121,6 +121,14 @@ pub enum CgroupError {
         /// Who is in it.
         pids: Vec<i32>,
     },
+    /// A sub-cgroup that is none of the container's.
+    #[error("bad sub cgroup path: {}: {reason}", path.display())]
+    SubCgroup {
+        /// As asked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The container's cgroup is there already, and frozen: a process that enters it would never run.
     #[error("cgroup {} exists and is frozen", path.display())]
     Frozen {

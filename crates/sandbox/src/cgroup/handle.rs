@@ -48,24 +48,6 @@ impl Cgroup {
         Ok(Self { record, v2: None, procs: Vec::new(), unattached: None })
     }
 
-    /// The cgroups of a record, and the descriptors for another process to enter by.
-    ///
-    /// # Errors
-    /// The record is not well-formed, or a directory can't be opened.
-    pub fn open_to_enter(record: CgroupRecord) -> Result<Self, CgroupError> {
-        let mut cgroup = Self::open(record)?;
-        for directory in &cgroup.record.directories {
-            let path = &directory.path;
-            let error = |source| CgroupError::Call { call: "open", path: path.clone(), source };
-            if directory.hierarchy == Hierarchy::V2 {
-                cgroup.v2 = Some(file::open_directory(path).map_err(error)?);
-            } else {
-                cgroup.procs.push(file::open_write_path(&path.join("cgroup.procs")).map_err(error)?);
-            }
-        }
-        Ok(cgroup)
-    }
-
     /// What to store.
     pub const fn record(&self) -> &CgroupRecord {
         &self.record

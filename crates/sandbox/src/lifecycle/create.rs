@@ -27,10 +27,10 @@ use crate::hooks::{HookRun, namespace_flags};
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
 use crate::plan::{Join, Purpose, clone_flag};
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id};
-use crate::{CreateRequest, Outcome};
+use crate::{CreateRequest, Outcome, SessionKeyring};
 
 /// How long init may be silent.
-const INIT_DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const INIT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A started container's init, held by pidfd.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ pub(super) fn launch(
     let entry = state.create(&request.id)?;
     let mut undo = Undo::new(state, &entry);
     let mut record = intend(&entry, &prepared)?;
+    record.inherits_keyring = request.session_keyring == SessionKeyring::Inherit;
     let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
     record.cgroup = claim.as_ref().map(|claim| claim.record().clone());
     // The parser has read it as UTF-8.
@@ -99,7 +100,7 @@ pub(super) fn launch(
     drop(undo);
     entry.unlock()?;
     let pidfd = process.map(|process| process.pidfd).ok_or(Error::NotFound)?;
-    send_pidfd(request, &pidfd)?;
+    send_pidfd(request.pidfd_socket.as_ref(), &pidfd)?;
     if purpose == Purpose::Run {
         warnings.extend(poststart(&prepared, &container));
     }
@@ -142,6 +143,7 @@ pub(super) fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
         resources: None,
         poststop: !prepared.config.hooks.poststop.is_empty(),
         own_pids: has_own_pids(prepared),
+        inherits_keyring: false,
         gate_step: gate.map(|gate| gate as u32),
     })
 }
@@ -382,8 +384,8 @@ pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     })
 }
 
-pub(super) fn send_pidfd(request: &CreateRequest, pidfd: &OwnedFd) -> Result<()> {
-    let Some(socket) = &request.pidfd_socket else { return Ok(()) };
+pub(super) fn send_pidfd(socket: Option<&OwnedFd>, pidfd: &OwnedFd) -> Result<()> {
+    let Some(socket) = socket else { return Ok(()) };
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
     let descriptors = [pidfd.as_fd()];
@@ -403,7 +405,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Waits for its end; how it ended, in words.
-    fn wait(&self) -> String {
+    pub(super) fn wait(&self) -> String {
         loop {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Err(Errno::INTR) => {}
@@ -423,7 +425,7 @@ impl Process {
         }
     }
 
-    fn kill(&self) {
+    pub(super) fn kill(&self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 }

@@ -9,6 +9,7 @@ mod container;
 mod create;
 mod delete;
 mod events;
+mod exec;
 mod id_maps;
 mod kill;
 mod members;
@@ -28,12 +29,13 @@ use crate::cgroup::Stats;
 use crate::error::{Error, Result};
 use crate::plan::Purpose;
 use crate::state::StateRoot;
-use crate::{ContainerId, CreateRequest, Outcome};
+use crate::{ContainerId, CreateRequest, ExecRequest, Outcome};
 
 pub use container::{Container, Status};
 pub use create::Running;
 pub use delete::Deletion;
 pub use events::{Event, Events};
+pub use exec::{Executed, PreparedExec, read_process};
 pub use kill::KillScope;
 pub use prepare::Prepared;
 
@@ -142,6 +144,23 @@ impl Runtime {
     /// The container is not created, or its command can't be executed.
     pub fn start(&self, id: &ContainerId) -> Result<Outcome<()>> {
         start::start(&self.state, id)
+    }
+
+    /// Finds out what an [`Runtime::exec`] would do; nothing is done.
+    ///
+    /// # Errors
+    /// The container is stopped, or paused; the process is not valid, or asks for what this host can't do.
+    pub fn prepare_exec(&self, request: &ExecRequest) -> Result<PreparedExec> {
+        exec::prepare(&self.state, request)
+    }
+
+    /// Executes a process in a container that is there, as prepared from the same request (its descriptors may have been
+    /// added since). Returns when the program is executed. The caller is the parent of the process.
+    ///
+    /// # Errors
+    /// No process is left behind.
+    pub fn exec(&self, request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Executed>> {
+        exec::exec(request, prepared)
     }
 
     /// Sends a signal by number.

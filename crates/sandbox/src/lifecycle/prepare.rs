@@ -162,14 +162,18 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|error| Error::file("find", path, error))
 }
 
-/// Reads the config once, from a regular file of a bounded size.
+/// Reads the config once.
 fn read_config(bundle: &Path, named: Option<&Path>) -> Result<Vec<u8>> {
-    let path = named.map_or_else(|| bundle.join("config.json"), Path::to_path_buf);
-    let error = |source| Error::file("read", &path, source);
+    read_document(&named.map_or_else(|| bundle.join("config.json"), Path::to_path_buf))
+}
+
+/// Reads a document from a regular file of a bounded size.
+pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>> {
+    let error = |source| Error::file("read", path, source);
     let mut options = File::options();
     // A FIFO must not block.
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-    let file = options.open(&path).map_err(error)?;
+    let file = options.open(path).map_err(error)?;
     let status = file.metadata().map_err(error)?;
     if !status.is_file() {
         let message = "it is not a regular file";

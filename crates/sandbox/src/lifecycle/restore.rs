@@ -89,7 +89,7 @@ pub(super) fn restore(
 
     let process = undo.process.as_ref().ok_or_else(|| no_init("it did not say which process it restored"))?;
     let pid = process.pid;
-    send_pidfd(&request.create, &process.pidfd)?;
+    send_pidfd(request.create.pidfd_socket.as_ref(), &process.pidfd)?;
     if let Some(path) = &request.create.pid_file {
         write_pid_file(path, pid)?;
     }

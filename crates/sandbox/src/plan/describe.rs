@@ -76,6 +76,9 @@ pub fn describe(step: &Step) -> String {
         Step::SetDescriptor { number, .. } => format!("pass descriptor {number}"),
         Step::ReopenNull { .. } => "open the null device of the root".into(),
         Step::End {} => "end".into(),
+        Step::SetAffinity { .. } => "set the processors to run on".into(),
+        Step::NotDumpable {} => "become undumpable".into(),
+        Step::CloseOthers { .. } => "close the descriptors".into(),
         Step::LoopbackUp {} => "bring up the loopback device".into(),
     }
 }

@@ -7,6 +7,7 @@ mod cgroup_mount;
 mod confined;
 mod describe;
 mod devices;
+mod exec;
 mod mounts;
 mod namespaces;
 mod process;
@@ -25,6 +26,7 @@ use crate::outcome::Warning;
 use crate::{ContainerId, RootSwitch, SessionKeyring};
 
 pub use describe::{describe, syscall_text};
+pub use exec::{ExecPlan, ExecPlanRequest, plan_exec};
 pub(crate) use namespaces::clone_flag;
 pub use namespaces::{IdMaps, Join, MapWriter};
 
@@ -35,6 +37,8 @@ pub enum Purpose {
     Create,
     /// Go on at once.
     Run,
+    /// Go on at once, in a container that is there already.
+    Exec,
 }
 
 /// What the caller asks for, as far as the plan depends on it.

@@ -77,16 +77,25 @@ pub(super) fn plan_kernel_settings(steps: &mut Steps, config: &Config, host: &Ho
         let step = Step::WriteProc { path: path.as_str().into(), value: (&*sysctl.value).into() };
         steps.push(format!("/linux/sysctl/{}", sysctl.key.replace('~', "~0").replace('/', "~1")), step);
     }
-    let Some(process) = &config.process else { return };
+    if config.linux.mount_label.is_some() && !host.selinux {
+        steps.warn("/linux/mountLabel", "ignored: the host's kernel has no SELinux");
+    }
+    if let Some(process) = &config.process {
+        plan_process_settings(steps, process, host);
+    }
+}
+
+/// What of it is the process's own.
+pub(super) fn plan_process_settings(steps: &mut Steps, process: &Process, host: &HostFacts) {
     if let Some(adjustment) = process.oom_score_adj {
         let value = confined::oom_score_adj(steps, adjustment.into(), host).to_string();
         let step = Step::WriteProc { path: "self/oom_score_adj".into(), value: value.as_str().into() };
         steps.push("/process/oomScoreAdj", step);
     }
-    plan_labels(steps, config, process, host);
+    plan_labels(steps, process, host);
 }
 
-fn plan_labels(steps: &mut Steps, config: &Config, process: &Process, host: &HostFacts) {
+fn plan_labels(steps: &mut Steps, process: &Process, host: &HostFacts) {
     if let Some(profile) = &process.apparmor_profile {
         if host.apparmor {
             let value = format!("exec {profile}");
@@ -104,9 +113,6 @@ fn plan_labels(steps: &mut Steps, config: &Config, process: &Process, host: &Hos
         } else {
             steps.warn("/process/selinuxLabel", "ignored: the host's kernel has no SELinux");
         }
-    }
-    if config.linux.mount_label.is_some() && !host.selinux {
-        steps.warn("/linux/mountLabel", "ignored: the host's kernel has no SELinux");
     }
 }
 
@@ -303,7 +309,7 @@ fn grantable(steps: &mut Steps, asked: &Capabilities, available: CapabilitySet) 
 fn plan_program(steps: &mut Steps, process: &Process, purpose: Purpose) {
     let Some(name) = process.args.first() else { return };
     // A path is checked by execve itself, where that comes at once.
-    if purpose == Purpose::Run && name.contains('/') {
+    if purpose != Purpose::Create && name.contains('/') {
         return;
     }
     let search =
@@ -315,6 +321,8 @@ fn plan_wait(steps: &mut Steps, config: &Config, request: &PlanRequest<'_>) {
     match request.purpose {
         Purpose::Create => steps.push("", Step::AwaitStart { gate: Descriptor::Gate }),
         Purpose::Run => steps.push("", Step::AwaitGo {}),
+        // The container's hooks have run.
+        Purpose::Exec => return steps.push("", Step::AwaitGo {}),
     }
     if !config.hooks.start_container.is_empty() {
         steps.push("/hooks/startContainer", Step::AwaitHooks { points: Strs(vec!["startContainer".into()]) });

@@ -60,6 +60,9 @@ pub struct Record {
     pub poststop: bool,
     /// Whether it has a pid namespace of its own: the end of init is the end of all.
     pub own_pids: bool,
+    /// Whether it stays in the caller's session keyring.
+    #[serde(default)]
+    pub inherits_keyring: bool,
     /// Index of the step at the gate: what fails after it is reported to `start`.
     pub gate_step: Option<u32>,
 }

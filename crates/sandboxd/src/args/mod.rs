@@ -7,6 +7,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod creation;
 pub(crate) mod events;
 mod examples;
+pub(crate) mod exec;
 pub(crate) mod global;
 pub(crate) mod later;
 pub(crate) mod lifecycle;

@@ -3,7 +3,7 @@
 use clap::{Args as _, FromArgMatches as _};
 
 use super::normalise::FlagsMayStand::{self, Anywhere, BeforeOperands};
-use super::{about, checkpoint, creation, events, examples, later, lifecycle, pause, update};
+use super::{about, checkpoint, creation, events, examples, exec, later, lifecycle, pause, update};
 
 /// One row of the table. Only the row that is used is built: that keeps the start-up short.
 pub(crate) struct Row {
@@ -67,7 +67,7 @@ verbs! {
     "create"     Create(creation::Create)      1..=1, Some(0), Anywhere;
     "start"      Start(lifecycle::Start)       1..=1, Some(0), Anywhere;
     "run"        Run(creation::Run)            1..=1, Some(0), Anywhere;
-    "exec"       Exec(later::Exec)             1..=usize::MAX, Some(0), BeforeOperands;
+    "exec"       Exec(exec::Exec)              1..=usize::MAX, Some(0), BeforeOperands;
     "state"      State(lifecycle::State)       1..=1, Some(0), Anywhere;
     "list"       List(lifecycle::List)         0..=0, None, Anywhere;
     "ps"         Ps(lifecycle::Ps)             1..=usize::MAX, Some(0), BeforeOperands;

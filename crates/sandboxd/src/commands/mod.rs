@@ -6,6 +6,7 @@ mod completion;
 mod create;
 mod delete;
 mod events;
+mod exec;
 mod features;
 mod info;
 mod kill;
@@ -41,6 +42,7 @@ pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
         Verb::Create(create) => create::create(session, &create),
         Verb::Start(start) => start::start(session, &start),
         Verb::Run(run) => run::run(session, &run),
+        Verb::Exec(exec) => exec::exec(session, &exec),
         Verb::State(state) => state::state(session, &state),
         Verb::List(list) => list::list(session, &list),
         Verb::Ps(ps) => ps::ps(session, &ps),
@@ -57,7 +59,7 @@ pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
         Verb::Restore(restore) => restore::restore(session, &restore),
         Verb::Features(_) => features::features(),
         Verb::Info(info) => info::info(session, &info),
-        Verb::Exec(_) | Verb::Mounts(_) => Err(Error::NotSupportedYet),
+        Verb::Mounts(_) => Err(Error::NotSupportedYet),
     }
 }
 

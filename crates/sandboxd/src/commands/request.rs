@@ -81,13 +81,13 @@ pub(crate) fn rootless(session: &Session<'_>) -> Rootless {
 }
 
 /// How many descriptors were passed to this process by socket activation (`sd_listen_fds(3)`).
-fn listen_fds() -> u32 {
+pub(crate) fn listen_fds() -> u32 {
     let number = |name| env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
     if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
 }
 
 /// Connects to a unix socket. The address of one has at most 107 bytes: a longer path is reached by descriptor.
-fn connect(what: &str, path: &Path) -> Result<OwnedFd> {
+pub(crate) fn connect(what: &str, path: &Path) -> Result<OwnedFd> {
     use rustix::fs::{Mode, OFlags};
     const ADDRESS_BYTES: usize = 107;
     let context = || format!("connect to {what} {}", path.display());

@@ -1,0 +1,398 @@
+//! `exec`: another process in a container.
+//!
+//! Runs in the runtime. Nothing of it is recorded: the process is the caller's child, in the container's cgroup and
+//! namespaces. Until it is told to go on it ends with the runtime.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Instant;
+
+use init::wire::Descriptor;
+use init::{Report, Step};
+use rustix::io::Errno;
+use spec::ParsedProcess;
+use spec::config::{Capabilities, CapabilitySet, Process as ProcessConfig, Terminal};
+
+use super::container::{Status, status};
+use super::create::{INIT_DEADLINE, Process, send_pidfd, write_pid_file};
+use crate::cgroup::{Cgroup, Entrance};
+use crate::error::{Error, Result, StepError};
+use crate::host::HostFacts;
+use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
+use crate::outcome::Warning;
+use crate::plan::{ExecPlan, ExecPlanRequest, PlannedStep, plan_exec};
+use crate::state::{StateRoot, has_ended};
+use crate::{ExecProcess, ExecRequest, IfPaused, Outcome, ProcessChanges, SessionKeyring};
+
+const STOPPED: &str = "cannot exec in a stopped container";
+
+/// A process that could be executed: what was read, and what would be done.
+#[derive(Debug)]
+pub struct PreparedExec {
+    init: OwnedFd,
+    init_pid: i32,
+    cgroup: Option<Cgroup>,
+    paused: bool,
+    terminal: bool,
+    /// What would be done.
+    pub plan: ExecPlan,
+}
+
+impl PreparedExec {
+    /// Whether the process gets a terminal.
+    pub const fn terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// Whether the container is paused: the process will go on when it is resumed.
+    pub const fn paused(&self) -> bool {
+        self.paused
+    }
+}
+
+/// Reads the document of a process, for [`ExecProcess::Document`].
+///
+/// # Errors
+/// It can't be read, is no regular file, or is larger than any.
+pub fn read_process(path: &Path) -> Result<Vec<u8>> {
+    super::prepare::read_document(path)
+}
+
+/// A process that was executed, held by pidfd.
+#[derive(Debug)]
+pub struct Executed {
+    /// Its pid in the runtime's pid namespace.
+    pub pid: i32,
+    /// Becomes readable when it ends.
+    pub pidfd: OwnedFd,
+}
+
+impl Executed {
+    /// Sends a signal by number.
+    ///
+    /// # Errors
+    /// ESRCH where it has ended.
+    pub fn kill(&self, signal: i32) -> Result<()> {
+        crate::sys::send_signal(self.pidfd.as_fd(), signal)
+            .map_err(|error| Error::host("pidfd_send_signal", error))
+    }
+}
+
+pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<PreparedExec> {
+    let entry = state.open_entry(&request.id)?;
+    let record = entry.read()?.ok_or(Error::NotFound)?;
+    let now = status(&record)?;
+    match (now, request.if_paused) {
+        (Status::Stopped, _) => return Err(Error::status(STOPPED)),
+        (Status::Creating, _) => {
+            return Err(Error::status("cannot exec in a container that is being created"));
+        }
+        (Status::Paused, IfPaused::Refuse) => {
+            return Err(Error::status("cannot exec in a paused container (use --ignore-paused to override)"));
+        }
+        (Status::Created | Status::Running | Status::Paused, _) => {}
+    }
+    let identity = record.init.ok_or(Error::NotFound)?;
+    let init = identity.open().map_err(|error| Error::host("look at init", error))?;
+    let init = init.ok_or_else(|| Error::status(STOPPED))?;
+
+    let mut config = spec::parse_config(entry.read_config()?.as_bytes())?.config;
+    let mut warnings = Vec::new();
+    let process = process_of(request, config.process.take(), &mut warnings)?;
+    let terminal = process.terminal.is_some();
+    let entrance = if now == Status::Paused || process.exec_cpu_affinity.initial.is_some() {
+        Entrance::Write
+    } else {
+        Entrance::Clone
+    };
+    config.process = Some(process);
+    let cgroup = record.cgroup.filter(|cgroup| !cgroup.directories.is_empty());
+    let mut cgroup =
+        cgroup.map(|cgroup| Cgroup::open_to_enter(cgroup, &request.cgroups, entrance)).transpose()?;
+    if cgroup.is_none() && !request.cgroups.is_empty() {
+        return Err(Error::Request("--cgroup: the container has no cgroup of its own"));
+    }
+    if let Some(cgroup) = &mut cgroup
+        && entrance == Entrance::Clone
+        && cgroup.v2_fd().is_none()
+    {
+        cgroup.follow_init(identity.pid)?;
+    }
+    let host = HostFacts::probe(&config, None)?;
+    let mut plan = plan_exec(
+        &config,
+        &host,
+        &ExecPlanRequest {
+            id: &request.id,
+            init: identity.pid,
+            session_keyring: if record.inherits_keyring {
+                SessionKeyring::Inherit
+            } else {
+                SessionKeyring::New
+            },
+            preserve_fds: request.preserve_fds,
+            listen_fds: request.listen_fds,
+            cgroups: cgroup.as_ref().map_or(0, |cgroup| cgroup.procs_fds().len() as u16),
+        },
+    )?;
+    if matches!(request.process, ExecProcess::Document(_)) {
+        point_into_document(&mut plan);
+    }
+    warnings.append(&mut plan.warnings);
+    plan.warnings = warnings;
+    let paused = now == Status::Paused;
+    Ok(PreparedExec { init, init_pid: identity.pid, cgroup, paused, terminal, plan })
+}
+
+/// The pointers of a process that has a document of its own are into that.
+fn point_into_document(plan: &mut ExecPlan) {
+    let shorten = |pointer: &str| pointer.strip_prefix("/process").map(str::to_owned);
+    for step in &mut plan.steps {
+        if let Some(pointer) = shorten(&step.pointer) {
+            step.pointer = pointer.into();
+        }
+    }
+    for pointer in plan.warnings.iter_mut().filter_map(|warning| warning.pointer.as_mut()) {
+        if let Some(short) = shorten(pointer) {
+            *pointer = short;
+        }
+    }
+}
+
+/// The process that is asked for.
+fn process_of(
+    request: &ExecRequest,
+    own: Option<ProcessConfig>,
+    warnings: &mut Vec<Warning>,
+) -> Result<ProcessConfig> {
+    let mut process = match &request.process {
+        ExecProcess::Document(bytes) => {
+            let ParsedProcess { process, warnings: found } =
+                spec::parse_process(bytes).map_err(|violations| Error::Process(Box::new(violations)))?;
+            warnings.extend(
+                found.into_iter().map(|it| Warning { pointer: Some(it.pointer), message: it.message }),
+            );
+            match own {
+                Some(own) => completed(process, own),
+                None => process,
+            }
+        }
+        ExecProcess::Changed(changes) => {
+            let own = own.ok_or(Error::Request(
+                "the container has no process to take the user and the environment from (/process): \
+                 needs --process",
+            ))?;
+            changed(own, changes)
+        }
+    };
+    if let Some(terminal) = &mut process.terminal {
+        terminal.size = terminal.size.or(request.console_size);
+    }
+    Ok(process)
+}
+
+/// What the document says nothing of is the container's.
+fn completed(process: ProcessConfig, own: ProcessConfig) -> ProcessConfig {
+    let mut affinity = process.exec_cpu_affinity;
+    if affinity.initial.is_none() && affinity.final_.is_none() {
+        affinity = own.exec_cpu_affinity;
+    }
+    ProcessConfig {
+        rlimits: if process.rlimits.is_empty() { own.rlimits } else { process.rlimits },
+        oom_score_adj: process.oom_score_adj.or(own.oom_score_adj),
+        apparmor_profile: process.apparmor_profile.or(own.apparmor_profile),
+        selinux_label: process.selinux_label.or(own.selinux_label),
+        scheduler: process.scheduler.or(own.scheduler),
+        io_priority: process.io_priority.or(own.io_priority),
+        exec_cpu_affinity: affinity,
+        ..process
+    }
+}
+
+fn changed(mut process: ProcessConfig, changes: &ProcessChanges) -> ProcessConfig {
+    let size = process.terminal.and_then(|terminal| terminal.size);
+    process.terminal = changes.terminal.then_some(Terminal { size });
+    process.args.clone_from(&changes.args);
+    process.env.extend(changes.env.iter().cloned());
+    let user = &mut process.user;
+    user.uid = changes.uid.unwrap_or(user.uid);
+    user.gid = changes.gid.unwrap_or(user.gid);
+    user.additional_gids.extend(&changes.additional_gids);
+    process.cwd = changes.cwd.clone().unwrap_or(process.cwd);
+    process.no_new_privileges = changes.no_new_privileges.unwrap_or(process.no_new_privileges);
+    process.selinux_label = changes.selinux_label.clone().or(process.selinux_label);
+    process.apparmor_profile = changes.apparmor_profile.clone().or(process.apparmor_profile);
+    let union = |set: CapabilitySet| CapabilitySet::from_bits(set.bits() | changes.capabilities.bits());
+    let Capabilities { effective, bounding, inheritable, permitted, ambient } = process.capabilities;
+    process.capabilities = Capabilities {
+        effective: union(effective),
+        bounding: union(bounding),
+        inheritable,
+        permitted: union(permitted),
+        // The kernel raises only what is inheritable.
+        ambient: union(ambient).intersection(inheritable),
+    };
+    process
+}
+
+pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Executed>> {
+    match (prepared.terminal, &request.console) {
+        (true, None) => {
+            return Err(Error::Request(
+                "cannot allocate tty if runc will detach without setting console socket",
+            ));
+        }
+        (false, Some(_)) => {
+            return Err(Error::Request("cannot use console socket if runc will not detach or allocate tty"));
+        }
+        _ => {}
+    }
+    let PreparedExec { init, init_pid, mut cgroup, paused, plan, .. } = prepared;
+    let launched = match spawn(request, &plan, &init, cgroup.as_ref()) {
+        Err(error) if takes_no_processes(&error) && request.cgroups.is_empty() => {
+            let Some(cgroup) = cgroup.as_mut().filter(|cgroup| cgroup.v2_fd().is_some()) else {
+                return Err(error);
+            };
+            cgroup.follow_init(init_pid)?;
+            spawn(request, &plan, &init, Some(cgroup))
+        }
+        launched => launched,
+    };
+    let Launched { pid, pidfd, conversation, .. } = launched.map_err(|error| explain(error, &init))?;
+    let mut executing = Executing {
+        request,
+        steps: &plan.steps,
+        init: &init,
+        conversation: &conversation,
+        // The process stands still with the container, for as long as that does.
+        patient: paused,
+        process: Some(Process { pid, pidfd }),
+    };
+    executing.follow()?;
+    let Some(Process { pid, pidfd }) = executing.process.take() else { return Err(Error::NotFound) };
+    send_pidfd(request.pidfd_socket.as_ref(), &pidfd)?;
+    Ok(Outcome { value: Executed { pid, pidfd }, warnings: plan.warnings })
+}
+
+fn spawn(
+    request: &ExecRequest,
+    plan: &ExecPlan,
+    init: &OwnedFd,
+    cgroup: Option<&Cgroup>,
+) -> Result<Launched> {
+    let mut inheritance = Inheritance::default();
+    inheritance.add(Descriptor::Process, init.as_fd());
+    if let Some(console) = &request.console {
+        inheritance.add(Descriptor::Console, console.as_fd());
+    }
+    for (index, procs) in cgroup.into_iter().flat_map(Cgroup::procs_fds).enumerate() {
+        inheritance.add(Descriptor::CgroupProcs(index as u16), procs);
+    }
+    let first_own_fd = plan.first_own_fd;
+    let cgroup = cgroup.and_then(Cgroup::v2_fd);
+    Launch { namespaces: 0, cgroup, first_own_fd, inheritance }.spawn(&plan.steps)
+}
+
+/// Of a v2 cgroup: it gives controllers to those below it, is threaded, or is gone (cgroups(7)).
+fn takes_no_processes(error: &Error) -> bool {
+    let errnos = [Errno::BUSY, Errno::OPNOTSUPP, Errno::NODEV, Errno::NOENT];
+    errnos.iter().any(|errno| error.errno() == Some(errno.raw_os_error()))
+}
+
+/// What a failed clone or join means here.
+fn explain(error: Error, init: &OwnedFd) -> Error {
+    let joins = matches!(error.step(), Some("join-process" | "fork") | None);
+    if joins && has_ended(init.as_fd()).unwrap_or(false) {
+        return Error::status(STOPPED);
+    }
+    let full =
+        error.errno() == Some(Errno::AGAIN.raw_os_error()) && matches!(error.step(), Some("fork") | None);
+    if full && matches!(error, Error::Step(_) | Error::Host { .. }) {
+        return Error::status(
+            "clone3: no process can be made: the limit of pids of the container is reached",
+        );
+    }
+    error
+}
+
+/// A process on its way into the container; killed with this, unless it was taken out.
+struct Executing<'a> {
+    request: &'a ExecRequest,
+    steps: &'a [PlannedStep],
+    init: &'a OwnedFd,
+    conversation: &'a Conversation,
+    patient: bool,
+    process: Option<Process>,
+}
+
+impl Executing<'_> {
+    /// Lets it go, and waits until it is the program.
+    fn follow(&mut self) -> Result<()> {
+        if self.steps.iter().any(|planned| matches!(planned.step, Step::Fork { .. })) {
+            self.follow_fork()?;
+        }
+        if let (Some(path), Some(process)) = (&self.request.pid_file, &self.process) {
+            write_pid_file(path, process.pid)?;
+        }
+        let followed = self.go().and_then(|()| match self.receive()? {
+            Message::Closed => Ok(()),
+            message => Err(self.failure(message)),
+        });
+        if followed.is_err()
+            && let Some(path) = &self.request.pid_file
+        {
+            let _ = std::fs::remove_file(path);
+        }
+        followed
+    }
+
+    /// The first process makes the one that the container's others see.
+    fn follow_fork(&mut self) -> Result<()> {
+        match self.receive()? {
+            Message::Forked { pid, pidfd } => {
+                if let Some(first) = self.process.replace(Process { pid, pidfd }) {
+                    first.wait();
+                }
+                self.go()
+            }
+            message => Err(self.failure(message)),
+        }
+    }
+
+    fn failure(&self, message: Message) -> Error {
+        match message {
+            Message::Failed(report) => explain(self.step_error(report), self.init),
+            _ if has_ended(self.init.as_fd()).unwrap_or(false) => Error::status(STOPPED),
+            _ => Error::InitEnded { how: self.process.as_ref().map_or_else(String::new, Process::wait) },
+        }
+    }
+
+    fn step_error(&self, report: Report) -> Error {
+        StepError::new(self.steps.get(report.step as usize), report).into()
+    }
+
+    fn go(&self) -> Result<()> {
+        match self.conversation.go() {
+            // Its report, or its end, is what receive finds.
+            Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => Ok(()),
+            result => result.map_err(|error| Error::host("let init go on", error)),
+        }
+    }
+
+    fn receive(&self) -> Result<Message> {
+        let deadline = (!self.patient).then(|| Instant::now() + INIT_DEADLINE);
+        match self.conversation.receive(deadline) {
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Error::Deadline("init")),
+            result => result.map_err(|error| Error::host("hear from init", error)),
+        }
+    }
+}
+
+impl Drop for Executing<'_> {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+            process.wait();
+        }
+    }
+}

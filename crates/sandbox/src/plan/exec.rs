@@ -1,0 +1,152 @@
+//! A process that joins a container.
+//!
+//! Pure. The order is what keeps the host out of the container's sight: everything of the host is done with and closed,
+//! the container's mounts are entered, and only then a process is made where the container's others can see it.
+
+use std::fmt;
+
+use init::Step;
+use init::sys::flag;
+use init::wire::{Descriptor, Descriptors, NamespaceFlags, Words};
+use spec::Config;
+use spec::config::NamespaceKind;
+
+use super::namespaces::NamespacePlan;
+use super::process::{plan_process, plan_process_settings};
+use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag};
+use crate::host::HostFacts;
+use crate::outcome::Warning;
+use crate::{ContainerId, RootSwitch, SessionKeyring};
+
+/// What the caller asks for, as far as the plan depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct ExecPlanRequest<'a> {
+    /// The container's id.
+    pub id: &'a ContainerId,
+    /// Init's pid in the runtime's pid namespace.
+    pub init: i32,
+    /// Session keyring, as at `create`.
+    pub session_keyring: SessionKeyring,
+    /// How many descriptors from 3 on stay open in the process.
+    pub preserve_fds: u32,
+    /// How many of them are sockets that the process is told of (`LISTEN_FDS`).
+    pub listen_fds: u32,
+    /// How many cgroups are entered by writing.
+    pub cgroups: u16,
+}
+
+/// What will be asked of the kernel for the process.
+#[derive(Clone, Debug)]
+pub struct ExecPlan {
+    /// The first descriptor that is not the process's.
+    pub first_own_fd: u32,
+    /// What init does.
+    pub steps: Vec<PlannedStep>,
+    /// What the caller should know.
+    pub warnings: Vec<Warning>,
+}
+
+impl fmt::Display for ExecPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}
+
+/// Plans a process in a container: the config is the container's, with this process in place of its own.
+///
+/// # Errors
+/// [`PlanError`] where the config asks for what this host or this runtime can't do.
+pub fn plan_exec(
+    config: &Config,
+    host: &HostFacts,
+    request: &ExecPlanRequest<'_>,
+) -> Result<ExecPlan, PlanError> {
+    let mut steps = Steps::default();
+    let namespaces = &config.linux.namespaces;
+    let Some(process) = &config.process else {
+        return Err(PlanError { pointer: "/process".into(), message: "there is nothing to execute".into() });
+    };
+    steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
+    plan_affinity(
+        &mut steps,
+        "/process/execCPUAffinity/initial",
+        process.exec_cpu_affinity.initial.as_deref(),
+    );
+    if request.cgroups > 0 {
+        let procs = Descriptors((0..request.cgroups).map(Descriptor::CgroupProcs).collect());
+        steps.push("/linux/cgroupsPath", Step::JoinCgroups { procs });
+    }
+    plan_affinity(&mut steps, "/process/execCPUAffinity/final", process.exec_cpu_affinity.final_.as_deref());
+    // Through a procfs of the host: the container's may hide what is written here. Children keep it.
+    plan_process_settings(&mut steps, process, host);
+    plan_join(&mut steps, config, request.init);
+
+    let namespaces = NamespacePlan {
+        in_user_namespace: namespaces.user.is_some(),
+        own_mounts: namespaces.mount.is_some(),
+        ..NamespacePlan::default()
+    };
+    if let Some(terminal) = process.terminal {
+        let step = Step::OpenTerminal {
+            console: Descriptor::Console,
+            rows: terminal.size.map_or(0, |size| size.height.into()),
+            columns: terminal.size.map_or(0, |size| size.width.into()),
+            uid: process.user.uid.get(),
+            bind: false,
+        };
+        steps.push("/process/terminal", step);
+    }
+    let plan_request = PlanRequest {
+        id: request.id,
+        bundle: "/".into(),
+        purpose: Purpose::Exec,
+        root_switch: RootSwitch::default(),
+        session_keyring: request.session_keyring,
+        preserve_fds: request.preserve_fds,
+        listen_fds: request.listen_fds,
+        cgroup: None,
+    };
+    plan_process(&mut steps, config, host, &plan_request, &namespaces)?;
+    Ok(ExecPlan { first_own_fd: 3 + request.preserve_fds, steps: steps.steps, warnings: steps.warnings })
+}
+
+fn plan_affinity(steps: &mut Steps, pointer: &'static str, processors: Option<&[u32]>) {
+    let Some(last) = processors.and_then(<[u32]>::last) else { return };
+    // Whole words of the kernel's: 64 bits.
+    let mut mask = vec![0_u32; (*last as usize / 64 + 1) * 2];
+    for processor in processors.unwrap_or_default() {
+        mask[*processor as usize / 32] |= 1 << (processor % 32);
+    }
+    steps.push(pointer, Step::SetAffinity { processors: Words(mask) });
+}
+
+/// From the host into the container. The kernel joins all namespaces at once or none, with the host's rights, the user
+/// namespace's among them.
+fn plan_join(steps: &mut Steps, config: &Config, init: i32) {
+    let namespaces = &config.linux.namespaces;
+    let named = NamespaceKind::ALL.into_iter().filter(|kind| namespaces.get(*kind).is_some());
+    let flags = named.fold(0, |flags, kind| flags | clone_flag(kind));
+    // Where init was left in a directory of a mount namespace that has more, that directory is the root. Joining finds
+    // init alive: then this was init's. Without a namespace of its own it is still asked for one, which it shares.
+    let new_mount = namespaces.mount.as_ref().is_some_and(|namespace| namespace.path.is_none());
+    if !new_mount {
+        let path = format!("/proc/{init}/root");
+        steps.push("/root/path", Step::OpenRootDirectory { path: path.as_str().into() });
+    }
+    let joined = NamespaceFlags(if flags == 0 { flag::CLONE_NEWUTS } else { flags });
+    steps.push("", Step::NotDumpable {});
+    steps.push("/linux/namespaces", Step::JoinProcess { process: Descriptor::Process, namespaces: joined });
+    if !new_mount {
+        steps.push("/root/path", Step::ChangeRoot {});
+    }
+    if namespaces.user.is_some() {
+        steps.push("/linux/namespaces", Step::BecomeRoot {});
+    }
+    let terminal = config.process.as_ref().is_some_and(|process| process.terminal.is_some());
+    let kept = if terminal { Descriptor::Console } else { Descriptor::Absent };
+    steps.push("", Step::CloseOthers { kept });
+    if namespaces.pid.is_some() {
+        steps.push("/linux/namespaces", Step::Fork { namespaces: NamespaceFlags(0) });
+    }
+    steps.push("", Step::NewSession {});
+}
