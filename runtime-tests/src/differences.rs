@@ -34,6 +34,7 @@ const DIFFERENCES: &[Difference] = &[
     any(SANDBOXD, "podman::exec_*", "needs exec, which is not there yet"),
     any(SANDBOXD, "podman::healthcheck_*", "needs exec, which is not there yet"),
     any(SANDBOXD, "containerd::exec_*", "needs exec, which is not there yet"),
+    any(SANDBOXD, "rootless::exec_*", "needs exec, which is not there yet"),
     any(SANDBOXD, "rootless_podman::exec_*", "needs exec, which is not there yet"),
     any(SANDBOXD, "docker::exec_*", "needs exec, which is not there yet"),
     any(SANDBOXD, "cri::containers_share_a_process_namespace", "needs exec, which is not there yet"),

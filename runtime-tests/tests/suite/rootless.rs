@@ -19,6 +19,8 @@ pub(crate) fn cases() -> Vec<Case> {
         groups_without_a_map_fail,
         without_a_user_namespace_fails,
         life_of_a_container,
+        exec_joins_the_user_namespace,
+        exec_inside_a_user_namespace,
         volumes_and_read_only,
         devices_masks_and_read_only_root,
         inside_a_user_namespace_without_another,
@@ -32,6 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
         oom_score_not_lowered_goes_on,
         map_many_lines,
         map_to_another_than_root,
+        exec_as_another_than_root,
         state_root_is_the_users_own,
         without_runtime_directory_says_so,
         helper_missing_says_so,
@@ -158,6 +161,58 @@ fn life_of_a_container(t: &Test) -> Verdict {
     call.ok();
     user.runtime(&["delete", "--force", &id]).ok();
     user.runtime(&["state", &id]).fails().says("does not exist");
+    Ok(())
+}
+
+/// The words that a script executed in the container prints.
+fn exec_words(exec: Call) -> Vec<String> {
+    exec.ok().stdout.split_whitespace().map(str::to_owned).collect()
+}
+
+fn exec_joins_the_user_namespace(t: &Test) -> Verdict {
+    let user = user(t)?;
+    for size in [1, 65536] {
+        let bundle = user.bundle();
+        user.map(&bundle, size);
+        bundle.stays();
+        let (call, id) = user.bundle_call("run", &bundle, &["--detach"]);
+        call.ok();
+        let exec =
+            user.runtime(&["exec", &id, "sh", "-c", "id -u; wc -l </proc/self/uid_map; cat /proc/1/comm"]);
+        assert_eq!(exec_words(exec), ["0", if size == 1 { "1" } else { "2" }, "sleep"]);
+        let _ = user.runtime(&["exec", &id, "sh", "-c", "exit 7"]).output().exits(7);
+        if size > 1 {
+            let exec = user.runtime(&["exec", "--user", "1000:1000", &id, "id", "-u"]);
+            assert_eq!(exec_words(exec), ["1000"]);
+        }
+        user.runtime(&["delete", "--force", &id]).ok();
+    }
+    Ok(())
+}
+
+fn exec_inside_a_user_namespace(t: &Test) -> Verdict {
+    let user = user(t)?;
+    let bundle = user.bundle();
+    without_user_namespace(&bundle);
+    bundle.stays().write();
+    let id = t.fresh_name();
+    let script =
+        "\"$0\" run --detach --bundle \"$1\" \"$2\" && \"$0\" exec \"$2\" sh -c 'id -u; cat /proc/1/comm'
+        code=$?; \"$0\" delete --force \"$2\"; exit $code";
+    let call = user.call(&["sh", "-c", script]).args([&user.runtime, &bundle.path]).args([&id]);
+    assert_eq!(exec_words(inside(call)), ["0", "sleep"]);
+    Ok(())
+}
+
+fn exec_as_another_than_root(t: &Test) -> Verdict {
+    let user = user(t)?;
+    let bundle = user.bundle();
+    let map = json!([{"containerID": 1000, "hostID": ID, "size": 1}]);
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    bundle.set("/process/user", json!({"uid": 1000, "gid": 1000})).stays();
+    let (call, id) = user.bundle_call("run", &bundle, &["--detach"]);
+    call.ok();
+    assert_eq!(exec_words(user.runtime(&["exec", &id, "id", "-u"])), ["1000"]);
     Ok(())
 }
 

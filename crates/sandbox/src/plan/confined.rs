@@ -57,26 +57,33 @@ fn id_map(mappings: &[IdMapping]) -> String {
     mappings.iter().map(|line| format!("{} {} {}\n", line.container_id, line.host_id, line.size)).collect()
 }
 
-/// Whether both maps have the namespace's root.
-pub(super) fn maps_root(config: &Config) -> bool {
+/// Whether init becomes root of its user namespace. An ordinary user may map the own id to another than root's, and
+/// stays that one.
+pub(super) fn becomes_root(config: &Config, host: &HostFacts) -> bool {
     let maps = |mappings: &[IdMapping]| mappings.iter().any(|mapping| mapping.container_id == 0);
-    maps(&config.linux.uid_mappings) && maps(&config.linux.gid_mappings)
+    let maps_root = maps(&config.linux.uid_mappings) && maps(&config.linux.gid_mappings);
+    host.confinement.is_none() || !has_own_maps(config) || maps_root
+}
+
+/// Whether the user namespace is made for the container. Asked of the config: a process that joins has it from there too.
+fn has_own_maps(config: &Config) -> bool {
+    config.linux.namespaces.user.as_ref().is_some_and(|namespace| namespace.path.is_none())
 }
 
 /// Whether the kernel denies `setgroups(2)` to the process, for good.
-pub(super) fn is_setgroups_denied(host: &HostFacts, namespaces: &NamespacePlan) -> bool {
+pub(super) fn is_setgroups_denied(config: &Config, host: &HostFacts) -> bool {
     let inherited = host.confinement.as_ref().is_some_and(|confinement| confinement.setgroups_denied);
-    match &namespaces.id_maps {
-        Some(maps) => maps.gid_writer == MapWriter::OwnId || inherited,
-        None => !namespaces.in_user_namespace && inherited,
+    if has_own_maps(config) {
+        return inherited || plan_id_maps(config, host).gid_writer == MapWriter::OwnId;
     }
+    config.linux.namespaces.user.is_none() && inherited
 }
 
 /// Supplementary groups that can't be set. Where an engine made the user namespace that we are in, it could not know
 /// better; where the map is the config's own, the config is wrong.
-pub(super) fn check_groups(steps: &mut Steps, namespaces: &NamespacePlan) -> Result<(), PlanError> {
+pub(super) fn check_groups(steps: &mut Steps, config: &Config) -> Result<(), PlanError> {
     let pointer = "/process/user/additionalGids";
-    if namespaces.id_maps.is_some() {
+    if has_own_maps(config) {
         let message = "cannot set any additional groups in a rootless container whose gidMappings have the caller's \
                        group alone: the kernel denies setgroups(2) there; map a range of /etc/subgid";
         return Err(PlanError { pointer: pointer.into(), message: message.to_owned() });

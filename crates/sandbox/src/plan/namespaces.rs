@@ -224,8 +224,7 @@ fn plan_user_namespace(
     if plan.new_user {
         steps.push("/linux/uidMappings", Step::AwaitIdMaps {});
     }
-    // An ordinary user may map the own id to another than root's, and stays that one.
-    if host.confinement.is_none() || !plan.new_user || confined::maps_root(config) {
+    if confined::becomes_root(config, host) {
         steps.push("/linux/namespaces", Step::BecomeRoot {});
     }
 }

@@ -143,7 +143,7 @@ pub(super) fn plan_process(
     }
     let filter = compile_filter(steps, config)?;
     let filter_needs_admin = filter.is_some() && !process.no_new_privileges;
-    plan_credentials(steps, process, host, namespaces, filter_needs_admin)?;
+    plan_credentials(steps, config, process, host, namespaces, filter_needs_admin)?;
     steps.push("/process/user/umask", Step::SetUmask { mask: process.user.umask });
     if process.no_new_privileges {
         steps.push("/process/noNewPrivileges", Step::NoNewPrivileges {});
@@ -242,6 +242,7 @@ fn denies_execve(profile: &Seccomp) -> bool {
 /// keyring → bounding set → groups → gid → uid → capability sets → ambient set.
 fn plan_credentials(
     steps: &mut Steps,
+    config: &Config,
     process: &Process,
     host: &HostFacts,
     namespaces: &NamespacePlan,
@@ -257,11 +258,11 @@ fn plan_credentials(
         steps.push("/process/capabilities/bounding", step);
     }
     let user = &process.user;
-    if !confined::is_setgroups_denied(host, namespaces) {
+    if !confined::is_setgroups_denied(config, host) {
         let groups = Words(user.additional_gids.iter().map(|gid| gid.get()).collect());
         steps.push("/process/user/additionalGids", Step::SetGroups { groups });
     } else if !user.additional_gids.is_empty() {
-        confined::check_groups(steps, namespaces)?;
+        confined::check_groups(steps, config)?;
     }
     steps.push("/process/user/gid", Step::SetGid { gid: user.gid.get() });
     steps.push("/process/user/uid", Step::SetUid { uid: user.uid.get() });
