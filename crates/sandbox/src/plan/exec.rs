@@ -13,7 +13,7 @@ use spec::config::NamespaceKind;
 
 use super::namespaces::NamespacePlan;
 use super::process::{plan_process, plan_process_settings};
-use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag};
+use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag, confined};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
 use crate::{ContainerId, RootSwitch, SessionKeyring};
@@ -79,7 +79,7 @@ pub fn plan_exec(
     plan_affinity(&mut steps, "/process/execCPUAffinity/final", process.exec_cpu_affinity.final_.as_deref());
     // Through a procfs of the host: the container's may hide what is written here. Children keep it.
     plan_process_settings(&mut steps, process, host);
-    plan_join(&mut steps, config, request.init);
+    plan_join(&mut steps, config, host, request.init);
 
     let namespaces = NamespacePlan {
         in_user_namespace: namespaces.user.is_some(),
@@ -122,7 +122,7 @@ fn plan_affinity(steps: &mut Steps, pointer: &'static str, processors: Option<&[
 
 /// From the host into the container. The kernel joins all namespaces at once or none, with the host's rights, the user
 /// namespace's among them.
-fn plan_join(steps: &mut Steps, config: &Config, init: i32) {
+fn plan_join(steps: &mut Steps, config: &Config, host: &HostFacts, init: i32) {
     let namespaces = &config.linux.namespaces;
     let named = NamespaceKind::ALL.into_iter().filter(|kind| namespaces.get(*kind).is_some());
     let flags = named.fold(0, |flags, kind| flags | clone_flag(kind));
@@ -139,7 +139,7 @@ fn plan_join(steps: &mut Steps, config: &Config, init: i32) {
     if !new_mount {
         steps.push("/root/path", Step::ChangeRoot {});
     }
-    if namespaces.user.is_some() {
+    if namespaces.user.is_some() && confined::becomes_root(config, host) {
         steps.push("/linux/namespaces", Step::BecomeRoot {});
     }
     let terminal = config.process.as_ref().is_some_and(|process| process.terminal.is_some());
