@@ -131,6 +131,8 @@ const DIFFERENCES: &[Difference] = &[
     any(RUNC, "checkpoint::hooks_run_at_restore", "poststart hooks don't run when a container is restored"),
     any(RUNC, "checkpoint::user_namespace", "a container with a user namespace can't be restored"),
     any(CRUN, "checkpoint::*", "built without CRIU by the distribution"),
+    any(RUNC, "docker::run_privileged", "fails where the host lacks one of all the capabilities asked for"),
+    any(RUNC, "cri::security_privileged", "fails where the host lacks one of all the capabilities asked for"),
     any(RUNC, "lifecycle::create_fifty_of_one_id_one_wins", "two creates of one id can both succeed"),
     any(
         CRUN,

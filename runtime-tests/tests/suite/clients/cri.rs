@@ -24,6 +24,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("container_stats", stats),
     ("security_user_groups_and_privileges", security_user),
     ("security_capabilities", security_capabilities),
+    ("security_privileged", security_privileged),
     ("security_seccomp_default_and_unconfined", security_seccomp),
     ("security_paths_and_read_only_root", security_paths),
     ("container_mounts_environment_and_sysctls", mounts),
@@ -327,6 +328,23 @@ fn security_capabilities(c: &Cri<'_>) -> Verdict {
     assert_eq!(capabilities(&[], &[]), [0xa804_25fb; 2]);
     assert_eq!(capabilities(&["NET_ADMIN"], &["ALL"]), [1 << 12; 2]);
     assert_eq!(capabilities(&["SYS_PTRACE"], &["CHOWN"]), [0xa80c_25fa; 2]);
+    Ok(())
+}
+
+fn security_privileged(c: &Cri<'_>) -> Verdict {
+    let mut config = c.pod_config();
+    let context = m::LinuxSandboxSecurityContext { privileged: true, ..Default::default() };
+    config.linux.as_mut().unwrap().security_context = Some(context);
+    let pod = c.run_pod(config);
+    let context = m::LinuxContainerSecurityContext { privileged: true, ..Default::default() };
+    let id = pod.run_secured(context, STAYS);
+    let of_init = fs::read_to_string(format!("/proc/{}/status", c.pid(&id))).unwrap();
+    let effective = u64::from_str_radix(&status_field(&of_init, "CapEff"), 16).unwrap();
+    assert_eq!(effective >> 21 & 1, 1, "CAP_SYS_ADMIN: {effective:x}");
+    assert_eq!(status_field(&of_init, "Seccomp"), "0");
+    let script = "mount -t tmpfs tmpfs /tmp && echo mounted; test -c /dev/kmsg && echo devices; \
+        echo 1 >/proc/sys/net/ipv4/ip_forward && echo sysctl";
+    assert_eq!(c.output_of(&id, script), "mounted\ndevices\nsysctl");
     Ok(())
 }
 

@@ -18,6 +18,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("run_user_environment_and_directory", run_user),
     ("run_read_only_volume_and_tmpfs", run_mounts),
     ("run_default_profile_and_capabilities", run_confined),
+    ("run_privileged", run_privileged),
     ("run_memory_and_oom", run_memory),
     ("run_pids_limit_and_cpus", run_limits),
     ("run_bridge_and_published_port", run_network),
@@ -130,6 +131,20 @@ fn run_confined(d: &Docker<'_>) -> Verdict {
     assert_eq!(status_field(&text, "NoNewPrivs"), "1");
     let masked = "ls /sys/firmware | wc -l; echo 1 >/proc/sys/kernel/panic || echo read-only";
     assert_eq!(d.run_rm(&[], masked).ok().lines(), ["0", "read-only"]);
+    Ok(())
+}
+
+fn run_privileged(d: &Docker<'_>) -> Verdict {
+    let script = "cat /proc/self/status; mount -t tmpfs tmpfs /tmp && echo mounted; \
+        echo 1 >/proc/sys/net/ipv4/ip_forward && echo sysctl; ls /dev/loop-control /dev/kmsg";
+    let output = d.run_rm(&["--privileged"], script).output();
+    assert_eq!(status_field(&output.stdout, "Seccomp"), "0");
+    // All that this Docker knows, as far as the host has them: CAP_SYS_ADMIN among them.
+    let effective = u64::from_str_radix(&status_field(&output.stdout, "CapEff"), 16).unwrap();
+    assert_eq!(effective >> 21 & 1, 1, "{effective:x}");
+    for word in ["mounted", "sysctl", "/dev/kmsg"] {
+        assert!(output.lines().contains(&word), "{word}: {output}");
+    }
     Ok(())
 }
 
