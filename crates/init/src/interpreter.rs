@@ -43,6 +43,8 @@ pub struct Init {
     pub program: PathBuffer,
     /// `HOME=…`, where the environment has none; empty otherwise.
     pub home: PathBuffer,
+    /// The working directory is the process's already.
+    in_working_directory: bool,
 }
 
 /// Closes what is not needed any more, unless execve will: a call less for each of the first descriptors.
@@ -73,6 +75,17 @@ impl Init {
             slots: [-1; SLOTS],
             program: PathBuffer::new(),
             home: PathBuffer::new(),
+            in_working_directory: false,
+        }
+    }
+
+    fn try_directory(&mut self, path: &core::ffi::CStr) -> sys::Result<()> {
+        match change_directory(path) {
+            Err(Failure { errno: flag::EACCES, .. }) => Ok(()),
+            result => {
+                self.in_working_directory = true;
+                result
+            }
         }
     }
 
@@ -244,7 +257,9 @@ impl Init {
                 sys::umask(mask);
                 Ok(())
             }
+            Step::ChangeDirectory { .. } if self.in_working_directory => Ok(()),
             Step::ChangeDirectory { path } => change_directory(path),
+            Step::TryDirectory { path } => self.try_directory(path),
             Step::FindProgram { name, path } => self.find_program(name, path),
             Step::FindHome { uid } => self.find_home(uid),
             Step::AwaitStart { gate } => self.await_start(gate),

@@ -95,7 +95,7 @@ calls! {
     Setresuid = 49 "setresuid",
     Seccomp = 50 "seccomp",
     Accept = 51 "accept4",
-    Faccessat = 52 "faccessat",
+    Faccessat2 = 52 "faccessat2",
     Execve = 53 "execve",
     Execveat = 54 "execveat",
     SchedSetattr = 55 "sched_setattr",

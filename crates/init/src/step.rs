@@ -199,7 +199,7 @@ steps! {
     45 "no-new-privileges" NoNewPrivileges {}
     /// `umask(2)`
     46 "set-umask" SetUmask { mask: u32, }
-    /// The working directory, which must be reachable from the root.
+    /// The working directory, which must be reachable from the root; unless `TryDirectory` has entered it.
     47 "change-directory" ChangeDirectory { path: Str, }
     /// Finds the command in `PATH`, or checks that it can be executed.
     48 "find-program" FindProgram { name: Str, path: Str, }
@@ -257,4 +257,8 @@ steps! {
     /// Every descriptor is closed but the container's, the one to the runtime and the one kept: before others can see
     /// this process.
     72 "close-others" CloseOthers { kept: Descriptor, }
+    /// The working directory, entered with the rights that init has before it becomes the user: theirs may not do, as for
+    /// another user's home. Where init's don't either (it is root of a user namespace that does not map the owner), it is
+    /// left to `ChangeDirectory`.
+    73 "try-directory" TryDirectory { path: Str, }
 }

@@ -44,7 +44,7 @@ pub mod number {
     pub const MOUNT: usize = 40;
     pub const PIVOT_ROOT: usize = 41;
     pub const FSTATFS: usize = 44;
-    pub const FACCESSAT: usize = 48;
+    pub const FACCESSAT2: usize = 439;
     pub const CHDIR: usize = 49;
     pub const FCHDIR: usize = 50;
     pub const CHROOT: usize = 51;

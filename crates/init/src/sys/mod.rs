@@ -635,10 +635,12 @@ pub fn filesystem_magic(file: i32) -> Result<u64> {
     Ok(buffer[0])
 }
 
-/// `faccessat(AT_FDCWD, path, X_OK)`
+/// `faccessat2(AT_FDCWD, path, X_OK, AT_EACCESS)`: as execve will judge. Without the flag the kernel leaves out the
+/// capabilities of a process whose real user isn't root.
 pub fn may_execute(name: &CStr) -> Result<()> {
     const X_OK: usize = 1;
-    call!(Call::Faccessat, number::FACCESSAT, arg(flag::AT_FDCWD), path(name), X_OK).map(drop)
+    const AT_EACCESS: usize = 0x200;
+    call!(Call::Faccessat2, number::FACCESSAT2, arg(flag::AT_FDCWD), path(name), X_OK, AT_EACCESS).map(drop)
 }
 
 /// `ioctl(fd, request, argument)` for requests whose argument is a number.

@@ -79,7 +79,7 @@ pub mod number {
     pub const FCHOWNAT: usize = 260;
     pub const READLINKAT: usize = 267;
     pub const SYMLINKAT: usize = 266;
-    pub const FACCESSAT: usize = 269;
+    pub const FACCESSAT2: usize = 439;
     pub const UNSHARE: usize = 272;
     pub const ACCEPT4: usize = 288;
     pub const DUP3: usize = 292;

@@ -23,7 +23,7 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
             "the directory is missing and can't be made there: make it in the root file system, or name another"
                 .into(),
         ),
-        Step::ChangeDirectory { .. } => of_working_directory(errno),
+        Step::TryDirectory { .. } | Step::ChangeDirectory { .. } => of_working_directory(errno),
         Step::SetRlimit { .. } if errno == Errno::PERM => Some(
             "it is above the runtime's own hard limit, which needs CAP_SYS_RESOURCE: raise that one for whoever calls \
              the runtime (ulimit -H, or Limit… of its service)"

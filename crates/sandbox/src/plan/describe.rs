@@ -57,7 +57,9 @@ pub fn describe(step: &Step) -> String {
         Step::SetAmbient { .. } => "set the ambient capabilities".into(),
         Step::NoNewPrivileges {} => "give up new privileges".into(),
         Step::SetUmask { mask } => format!("set the umask {mask:04o}"),
-        Step::ChangeDirectory { path } => format!("change to the working directory {path}"),
+        Step::TryDirectory { path } | Step::ChangeDirectory { path } => {
+            format!("change to the working directory {path}")
+        }
         Step::FindProgram { name, .. } => format!("find the command {name}"),
         Step::AwaitStart { .. } => "wait for start".into(),
         Step::AwaitGo {} => "wait for the runtime".into(),
@@ -110,7 +112,7 @@ pub fn syscall_text(step: &Step, call: Call) -> String {
         }
         (Step::WriteProc { path, .. }, Call::Openat2) => format!("openat2(proc, \"{path}\", BENEATH)"),
         (Step::MakeNode { name, .. }, Call::Mknodat) => format!("mknodat(\"{name}\")"),
-        (Step::ChangeDirectory { path }, Call::Chdir) => format!("chdir(\"{path}\")"),
+        (Step::TryDirectory { path } | Step::ChangeDirectory { path }, Call::Chdir) => format!("chdir(\"{path}\")"),
         (Step::SetGid { gid }, Call::Setresgid) => format!("setresgid({gid})"),
         (Step::SetUid { uid }, Call::Setresuid) => format!("setresuid({uid})"),
         _ => call.name().to_owned(),

@@ -143,14 +143,18 @@ pub(super) fn plan_process(
     }
     let filter = compile_filter(steps, config)?;
     let filter_needs_admin = filter.is_some() && !process.no_new_privileges;
+    // The switch of the root left it in "/".
+    let directory = Some(&**process.cwd).filter(|_| &**process.cwd.as_text() != "/");
+    if let Some(path) = directory {
+        steps.push("/process/cwd", Step::TryDirectory { path: path.into() });
+    }
     plan_credentials(steps, config, process, host, namespaces, filter_needs_admin)?;
     steps.push("/process/user/umask", Step::SetUmask { mask: process.user.umask });
     if process.no_new_privileges {
         steps.push("/process/noNewPrivileges", Step::NoNewPrivileges {});
     }
-    // The switch of the root left it there.
-    if &**process.cwd.as_text() != "/" {
-        steps.push("/process/cwd", Step::ChangeDirectory { path: (&**process.cwd).into() });
+    if let Some(path) = directory {
+        steps.push("/process/cwd", Step::ChangeDirectory { path: path.into() });
     }
     plan_program(steps, process, request.purpose);
     if !process.env.iter().any(|entry| entry.starts_with("HOME=")) {
