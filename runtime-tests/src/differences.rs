@@ -31,17 +31,6 @@ const fn any(runtime: (&'static str, &'static str), test: &'static str, reason: 
 }
 
 const DIFFERENCES: &[Difference] = &[
-    any(SANDBOXD, "podman::exec_*", "needs exec, which is not there yet"),
-    any(SANDBOXD, "podman::healthcheck_*", "needs exec, which is not there yet"),
-    any(SANDBOXD, "containerd::exec_*", "needs exec, which is not there yet"),
-    any(SANDBOXD, "rootless::exec_*", "needs exec, which is not there yet"),
-    any(SANDBOXD, "rootless_podman::exec_*", "needs exec, which is not there yet"),
-    any(SANDBOXD, "docker::exec_*", "needs exec, which is not there yet"),
-    any(SANDBOXD, "cri::containers_share_a_process_namespace", "needs exec, which is not there yet"),
-    any(SANDBOXD, "cri::pod_has_an_address_and_a_host_port", "needs exec, which is not there yet"),
-    any(SANDBOXD, "cri::security_*", "needs exec, which is not there yet"),
-    any(SANDBOXD, "cri::container_mounts_environment_and_sysctls", "needs exec, which is not there yet"),
-    any(SANDBOXD, "cri::exec_*", "needs exec, which is not there yet"),
     any(
         SANDBOXD,
         "mounts::idmapped_bind_shows_mapped_owners",

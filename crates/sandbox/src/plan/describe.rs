@@ -112,7 +112,9 @@ pub fn syscall_text(step: &Step, call: Call) -> String {
         }
         (Step::WriteProc { path, .. }, Call::Openat2) => format!("openat2(proc, \"{path}\", BENEATH)"),
         (Step::MakeNode { name, .. }, Call::Mknodat) => format!("mknodat(\"{name}\")"),
-        (Step::TryDirectory { path } | Step::ChangeDirectory { path }, Call::Chdir) => format!("chdir(\"{path}\")"),
+        (Step::TryDirectory { path } | Step::ChangeDirectory { path }, Call::Chdir) => {
+            format!("chdir(\"{path}\")")
+        }
         (Step::SetGid { gid }, Call::Setresgid) => format!("setresgid({gid})"),
         (Step::SetUid { uid }, Call::Setresuid) => format!("setresuid({uid})"),
         _ => call.name().to_owned(),
