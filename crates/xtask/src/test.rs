@@ -1,8 +1,10 @@
 //! `test`: every test, on every cgroup set-up that this machine can show.
 //!
 //! First the crates' own tests, then the black-box suite (`runtime-tests`) with the static binary, once per lane; in the
-//! virtual machine the part of it that needs what only that has: it is about eight times slower. The last line is the sum
-//! of all: `N passed, N failed, N skipped`.
+//! virtual machine the part of it that needs what only that has: it is about eight times slower. At the end is once more
+//! what the failed tests said; the last line is the sum of all: `N passed, N failed, N skipped`.
+
+mod outcome;
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
@@ -12,6 +14,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use lexopt::prelude::*;
+use outcome::{Counts, Outcome};
 
 use crate::error::{Context, Failure, Result};
 use crate::lane::{self, Lane};
@@ -72,22 +75,6 @@ impl FromStr for Place {
     }
 }
 
-/// How many tests ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
-    passed: u32,
-    failed: u32,
-    skipped: u32,
-}
-
-impl Counts {
-    const fn add(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.skipped += other.skipped;
-    }
-}
-
 /// Entry of the task.
 pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let mut lanes = Vec::new();
@@ -100,13 +87,10 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         }
     }
     announce_missing();
-    let mut total = Counts::default();
-    let mut all_ended_well = true;
+    let mut outcomes = Vec::new();
     let mut run = |title: &str, command: &mut Command| -> Result<()> {
         println!("== {title}: {}", rendered(command));
-        let (counts, ended_well) = run_counted(command)?;
-        total.add(counts);
-        all_ended_well &= ended_well;
+        outcomes.push(run_counted(title, command)?);
         Ok(())
     };
     let mut crates = project::cargo();
@@ -132,11 +116,13 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         run(&format!("runtime-tests, cgroup {lane}"), &mut suite)?;
     }
     if places.contains(&Place::VirtualMachine) {
-        let (counts, ended_well) = run_in_vm(&runtime, &rest)?;
-        total.add(counts);
-        all_ended_well &= ended_well;
+        outcomes.push(run_in_vm(&runtime, &rest)?);
     }
+    outcomes.iter().flat_map(|outcome| &outcome.failures).for_each(|line| println!("{line}"));
+    let mut total = Counts::default();
+    outcomes.iter().for_each(|outcome| total.add(outcome.counts));
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
+    let all_ended_well = outcomes.iter().all(|outcome| outcome.ended_well);
     Ok(if all_ended_well && total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -161,13 +147,16 @@ fn selected(asked: &[Place]) -> Result<Vec<Place>> {
 }
 
 /// Runs what needs the virtual machine there. Where there can be none, that is one skip, with its reason.
-fn run_in_vm(runtime: &Path, rest: &[OsString]) -> Result<(Counts, bool)> {
+fn run_in_vm(runtime: &Path, rest: &[OsString]) -> Result<Outcome> {
     let start = Instant::now();
+    let mut outcome = Outcome::new("virtual machine");
     let image = match Image::get(Suite::default(), false) {
         Ok(image) => image,
         Err(Unavailable::Here(reason)) => {
             println!("== runtime-tests, virtual machine: skipped: {reason}");
-            return Ok((Counts { skipped: 1, ..Counts::default() }, true));
+            outcome.counts.skipped = 1;
+            outcome.ended_well = true;
+            return Ok(outcome);
         }
         Err(Unavailable::Failed(failure)) => return Err(failure),
     };
@@ -183,13 +172,13 @@ fn run_in_vm(runtime: &Path, rest: &[OsString]) -> Result<(Counts, bool)> {
     job.limit = Duration::from_secs(900);
     job.copy(runtime, "bin/sandboxd")?;
     job.copy(&vm::test_program(&image)?, "bin/runtime-tests")?;
-    let mut counts = Counts::default();
     let status = vm::boot(&image, &job, &mut |line| {
-        counts.add(parse_result(line).unwrap_or_default());
+        outcome.read(line);
         println!("{line}");
     })?;
     println!("== virtual machine took {} s", start.elapsed().as_secs());
-    Ok((counts, status == 0))
+    outcome.ended_well = status == 0;
+    Ok(outcome)
 }
 
 fn announce_missing() {
@@ -203,40 +192,20 @@ fn announce_missing() {
     }
 }
 
-/// Runs a test command, shows its output, and adds up its result lines. Whether it ended well besides.
-fn run_counted(command: &mut Command) -> Result<(Counts, bool)> {
+/// Runs a test command and shows its output.
+fn run_counted(title: &str, command: &mut Command) -> Result<Outcome> {
+    let start = Instant::now();
     let mut child = command.stdout(Stdio::piped()).spawn().context(rendered(command))?;
-    let mut counts = Counts::default();
+    let mut outcome = Outcome::new(title);
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).split(b'\n') {
             let line = line.context(rendered(command))?;
             let line = String::from_utf8_lossy(&line);
-            counts.add(parse_result(&line).unwrap_or_default());
+            outcome.read(&line);
             println!("{line}");
         }
     }
-    let status = child.wait().context(rendered(command))?;
-    Ok((counts, status.success()))
-}
-
-/// `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
-fn parse_result(line: &str) -> Option<Counts> {
-    let (_, result) = line.strip_prefix("test result: ")?.split_once(". ")?;
-    let number = |word: &str| {
-        let item = result.split("; ").find_map(|item| item.strip_suffix(word))?;
-        item.trim().parse::<u32>().ok()
-    };
-    Some(Counts { passed: number("passed")?, failed: number("failed")?, skipped: number("ignored")? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn result_line_counted() {
-        let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s";
-        assert_eq!(parse_result(line), Some(Counts { passed: 5, failed: 2, skipped: 1 }));
-        assert_eq!(parse_result("test lifecycle::created_state ... ok"), None);
-    }
+    outcome.ended_well = child.wait().context(rendered(command))?.success();
+    println!("== {title} took {} s", start.elapsed().as_secs());
+    Ok(outcome)
 }

@@ -1,0 +1,84 @@
+//! What the output of a test run says: how many ended how, and what the failed ones said.
+
+/// How many tests ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) passed: u32,
+    pub(super) failed: u32,
+    pub(super) skipped: u32,
+}
+
+impl Counts {
+    pub(super) const fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
+    fn parse(line: &str) -> Option<Self> {
+        let (_, result) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let number = |word: &str| {
+            let item = result.split("; ").find_map(|item| item.strip_suffix(word))?;
+            item.trim().parse::<u32>().ok()
+        };
+        Some(Self { passed: number("passed")?, failed: number("failed")?, skipped: number("ignored")? })
+    }
+}
+
+/// Of one run, read line by line.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) counts: Counts,
+    /// Whether the command itself ended well.
+    pub(super) ended_well: bool,
+    /// What the failed tests said, below the title of the run; empty when none failed.
+    pub(super) failures: Vec<String>,
+    title: String,
+    in_failures: bool,
+}
+
+impl Outcome {
+    pub(super) fn new(title: &str) -> Self {
+        let title = title.to_owned();
+        Self { counts: Counts::default(), ended_well: false, failures: Vec::new(), title, in_failures: false }
+    }
+
+    /// Takes the next line of the output. Between the first `failures:` and the second, which heads a list of names, is
+    /// what the failed tests said.
+    pub(super) fn read(&mut self, line: &str) {
+        if let Some(counts) = Counts::parse(line) {
+            self.counts.add(counts);
+            self.in_failures = false;
+        } else if line == "failures:" {
+            self.in_failures = !self.in_failures;
+        } else if self.in_failures && !line.is_empty() {
+            if self.failures.is_empty() {
+                self.failures.push(format!("== failed, {}:", self.title));
+            }
+            self.failures.push(line.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_line_counted() {
+        let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s";
+        assert_eq!(Counts::parse(line), Some(Counts { passed: 5, failed: 2, skipped: 1 }));
+        assert_eq!(Counts::parse("test lifecycle::created_state ... ok"), None);
+    }
+
+    #[test]
+    fn what_failed_is_kept() {
+        let mut outcome = Outcome::new("cgroup v1");
+        let output = "test a ... FAILED\n\nfailures:\n\n---- a ----\n1 is not 2\n\n\nfailures:\n    a\n\n\
+                      test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\nlater";
+        output.lines().for_each(|line| outcome.read(line));
+        assert_eq!(outcome.counts.failed, 1);
+        assert_eq!(outcome.failures, ["== failed, cgroup v1:", "---- a ----", "1 is not 2"]);
+    }
+}
