@@ -25,10 +25,29 @@ pub struct Private<'t> {
 /// How often what an engine leaves to end by itself is waited for.
 const ROUNDS: u32 = 10;
 
-/// What the holder does before it says that it is ready: `/run`, `/var/lib` and `/var/tmp` are where engines keep what
-/// cannot be configured (shim sockets, results of CNI, layers).
-const SET_UP: &str = "for place in /run /var/lib /var/tmp; do mount -t tmpfs -o mode=755 tmpfs $place || exit; done; \
-    ip link set lo up && echo ready >\"$0\"; exec sleep 1000";
+/// What the holder does before it says that it is ready.
+///
+/// `/run`, `/var/lib`, `/var/tmp` and `/dev/shm` are where engines keep what cannot be configured (shim sockets, results
+/// of CNI, layers, locks). Of cgroups they see the mounted hierarchies alone: podman takes any other directory beside them
+/// for one, and then fails to remove the files that it made there.
+const SET_UP: &str = r#"
+    for place in /run /var/lib /var/tmp /dev/shm; do mount -t tmpfs -o mode=755 tmpfs $place || exit; done
+    root=/sys/fs/cgroup
+    if [ "$(stat -f -c %T $root)" = tmpfs ]; then
+        view=/run/cgroup
+        mkdir $view && mount -t tmpfs -o mode=755 tmpfs $view || exit
+        for hierarchy in $root/*; do
+            if [ -L $hierarchy ]; then
+                cp -P $hierarchy $view || exit
+            elif mountpoint -q $hierarchy; then
+                mkdir $view/${hierarchy##*/} && mount --bind $hierarchy $view/${hierarchy##*/} || exit
+            fi
+        done
+        mount --move $view $root && rmdir $view || exit
+    fi
+    ip link set lo up && echo ready >"$0"
+    exec sleep 1000
+"#;
 
 impl<'t> Private<'t> {
     /// Makes the namespaces.
