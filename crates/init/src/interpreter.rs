@@ -143,6 +143,7 @@ impl Init {
                 sys::setresgid(0)?;
                 sys::setresuid(0)
             }
+            Step::TakeTree { slot, tree } => self.take_tree(slot, tree),
             Step::OpenSource { slot, source, recursive } => self.open_source(slot, source, recursive),
             Step::SetPropagation { propagation } => sys::mount_setattr(
                 flag::AT_FDCWD,
@@ -272,6 +273,14 @@ impl Init {
             Step::CloseOthers { kept } => self.close_others(kept),
             Step::ExecuteOpened { program, args, env, .. } => self.execute_opened(program, args, env),
         }
+    }
+
+    fn take_tree(&mut self, slot: u32, tree: i32) -> sys::Result<()> {
+        let Some(place) = self.slots.get_mut(slot as usize) else {
+            return sys::refuse(Call::Plan, flag::EMFILE);
+        };
+        *place = tree;
+        Ok(())
     }
 
     /// Clones a host path into a slot; slot 1 gets the path itself, as the place to attach slot 0 to.

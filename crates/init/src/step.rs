@@ -233,6 +233,8 @@ steps! {
     59 "close-on-exec" CloseOnExec { first: u32, }
     /// The home directory of the user, from the root's `/etc/passwd`, for an environment that has none.
     62 "find-home" FindHome { uid: u32, }
+    /// A mount that the runtime has cloned comes into a slot.
+    63 "take-tree" TakeTree { slot: u32, tree: Descriptor, }
     /// Streams 0 and 1 (and 2, as 1).
     61 "set-streams" SetStreams { input: Descriptor, output: Descriptor, }
     /// `lo` is brought up.

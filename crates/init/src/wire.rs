@@ -361,6 +361,8 @@ pub enum Descriptor {
     Namespace(u16),
     /// A process whose namespaces are joined.
     Process,
+    /// The nth mount that the runtime has cloned and id-mapped.
+    Tree(u16),
     /// An executable opened beforehand.
     Program,
     /// There is none.
@@ -383,6 +385,7 @@ impl std::fmt::Display for Descriptor {
             Self::CgroupProcs(index) => write!(f, "cgroup-procs-{index}"),
             Self::Namespace(index) => write!(f, "namespace-{index}"),
             Self::Process => f.write_str("process"),
+            Self::Tree(index) => write!(f, "tree-{index}"),
             Self::Program => f.write_str("program"),
             Self::Absent => f.write_str("none"),
             Self::Input => f.write_str("input"),

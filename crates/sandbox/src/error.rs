@@ -109,6 +109,20 @@ pub enum Error {
         reason: String,
     },
 
+    /// A mount whose ids are mapped.
+    #[error("map the ids of {source_path} (from /mounts/{index}): {action}: {reason}", source_path = .path.display(), reason = reason(.source))]
+    Tree {
+        /// Index in `/mounts`.
+        index: usize,
+        /// Its source.
+        path: PathBuf,
+        /// The call.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+
     /// A step of init.
     #[error(transparent)]
     Step(#[from] StepError),
@@ -197,6 +211,7 @@ impl Error {
             Self::Plan(error) => Some(Cow::Borrowed(&*error.pointer)),
             Self::Cgroup(error) => error.pointer().map(Cow::Borrowed),
             Self::IdMap { pointer, .. } => Some(Cow::Borrowed(*pointer)),
+            Self::Tree { index, .. } => Some(format!("/mounts/{index}").into()),
             Self::Namespace { index, .. } => Some(format!("/linux/namespaces/{index}").into()),
             Self::Hook { point, index, .. } => Some(format!("/hooks/{}/{index}", point.name()).into()),
             _ => None,

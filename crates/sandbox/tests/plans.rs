@@ -135,6 +135,18 @@ fn features_planned() {
     .unwrap();
     let cases = [
         (
+            "id-mapped-mounts",
+            json!({"mounts": [
+                {"destination": "/own", "type": "bind", "source": "/srv/own", "options": ["rbind", "ridmap"],
+                 "uidMappings": [{"containerID": 0, "hostID": 7000, "size": 10}],
+                 "gidMappings": [{"containerID": 0, "hostID": 7000, "size": 10}]},
+                {"destination": "/data", "type": "bind", "source": "/srv/data", "options": ["bind", "idmap", "ro"]},
+                {"destination": "/plain", "type": "bind", "source": "/srv/plain", "options": ["bind"]}],
+                "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}, {"type": "user"}],
+                    "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}],
+                    "gidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}]}}),
+        ),
+        (
             "user-namespace",
             json!({"mounts": [{"destination": "/data", "type": "bind", "source": "/srv/data", "options": ["rbind", "ro"]}],
                 "linux": {"namespaces": [{"type": "mount"}, {"type": "user"}, {"type": "pid"}],

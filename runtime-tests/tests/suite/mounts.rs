@@ -69,6 +69,10 @@ pub(crate) fn cases() -> Vec<Case> {
         many_mounts_work,
         special_characters_in_paths,
         idmapped_bind_shows_mapped_owners,
+        idmapped_bind_in_a_user_namespace_keeps_owners,
+        idmapped_bind_takes_the_containers_maps,
+        idmapped_bind_maps_the_mounts_below_with_ridmap,
+        idmapped_bind_of_a_file_system_without_owners_is_refused,
     ];
     for option in OPTIONS {
         let name = format!("mounts::option_{}", option.given.join("_").replace(['=', '%'], "_"));
@@ -859,6 +863,79 @@ fn idmapped_bind_shows_mapped_owners(t: &Test) -> Verdict {
                "uidMappings": map, "gidMappings": map}),
     );
     assert_eq!(t.output_of(&b, "stat -c '%u %g' /mnt/mark").text(), "5000 5000");
+    Ok(())
+}
+
+/// A bundle in a user namespace, and a directory of the host whose file belongs to 1000, mounted at /mnt.
+fn idmapped_in_a_user_namespace(t: &Test, mount: serde_json::Value) -> Bundle {
+    let b = t.bundle();
+    let ids = |size: u32| json!([{"containerID": 0, "hostID": 100_000, "size": size}]);
+    b.namespace("user", None).set("/linux/uidMappings", ids(65536)).set("/linux/gidMappings", ids(65536));
+    let host = source(t, "host");
+    std::os::unix::fs::chown(host.join("mark"), Some(1000), Some(1000)).unwrap();
+    fs::create_dir(b.inside("/mnt")).unwrap();
+    let mut mount = mount;
+    mount["source"] = json!(host);
+    b.push("/mounts", mount);
+    b
+}
+
+fn idmapped_bind_in_a_user_namespace_keeps_owners(t: &Test) -> Verdict {
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    let b = idmapped_in_a_user_namespace(
+        t,
+        json!({"destination": "/mnt", "type": "bind", "options": ["bind", "idmap"],
+               "uidMappings": map, "gidMappings": map}),
+    );
+    assert_eq!(t.output_of(&b, "stat -c '%u %g' /mnt/mark").text(), "1000 1000");
+    Ok(())
+}
+
+fn idmapped_bind_takes_the_containers_maps(t: &Test) -> Verdict {
+    let mount = json!({"destination": "/mnt", "type": "bind", "options": ["bind", "idmap", "ro"]});
+    let b = idmapped_in_a_user_namespace(t, mount);
+    assert_eq!(t.output_of(&b, "stat -c '%u %g' /mnt/mark; ! echo x > /mnt/mark").text(), "1000 1000");
+    Ok(())
+}
+
+fn idmapped_bind_maps_the_mounts_below_with_ridmap(t: &Test) -> Verdict {
+    let map = json!([{"containerID": 1000, "hostID": 5000, "size": 10}]);
+    for (option, below) in [("idmap", "1000"), ("ridmap", "5000")] {
+        let b = t.bundle();
+        let host = source(t, option);
+        let inner = source(t, &format!("{option}-below"));
+        std::fs::create_dir(host.join("inner")).unwrap();
+        for file in [&host, &inner] {
+            std::os::unix::fs::chown(file.join("mark"), Some(1000), Some(1000)).unwrap();
+        }
+        rustix::mount::mount_bind(&inner, host.join("inner")).unwrap();
+        let _inner = Mounted(host.join("inner"));
+        b.push(
+            "/mounts",
+            json!({"destination": "/mnt", "type": "bind", "source": host, "options": ["rbind", option],
+                   "uidMappings": map, "gidMappings": map}),
+        );
+        let owners = t.output_of(&b, "stat -c %u /mnt/mark /mnt/inner/mark");
+        assert_eq!(owners.text(), format!("5000\n{below}"), "{option}");
+    }
+    Ok(())
+}
+
+fn idmapped_bind_of_a_file_system_without_owners_is_refused(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let map = json!([{"containerID": 0, "hostID": 5000, "size": 10}]);
+    b.push(
+        "/mounts",
+        json!({"destination": "/mnt", "type": "bind", "source": "/proc/sys", "options": ["bind", "idmap"],
+               "uidMappings": map, "gidMappings": map}),
+    );
+    let error = t.run(&b).fails();
+    if t.runtime.is_ours() {
+        assert!(
+            error.stderr.contains("(from /mounts/") && error.stderr.contains("MOUNT_ATTR_IDMAP"),
+            "{error:?}"
+        );
+    }
     Ok(())
 }
 

@@ -80,6 +80,7 @@ pub mod flag {
     pub const MS_REC: u64 = 1 << 14;
 
     pub const CLONE_NEWTIME: u64 = 0x80;
+    pub const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
     pub const CLONE_VM: u64 = 0x100;
     pub const CLONE_PIDFD: u64 = 0x1000;
     pub const CLONE_VFORK: u64 = 0x4000;
@@ -478,6 +479,22 @@ pub fn mount_setattr(
         common::MOUNT_SETATTR,
         arg(directory),
         path(name),
+        flags,
+        attributes.as_ptr() as usize,
+        size_of_val(&attributes)
+    )
+    .map(drop)
+}
+
+/// `mount_setattr(mount, "", AT_EMPTY_PATH[ | AT_RECURSIVE], MOUNT_ATTR_IDMAP, userns_fd)`
+pub fn map_ids(mount: i32, recursive: bool, user_namespace: i32) -> Result<()> {
+    let attributes = [flag::MOUNT_ATTR_IDMAP, 0, 0, user_namespace as u64];
+    let flags = flag::AT_EMPTY_PATH | if recursive { flag::AT_RECURSIVE } else { 0 };
+    call!(
+        Call::MountSetattr,
+        common::MOUNT_SETATTR,
+        arg(mount),
+        path(c""),
         flags,
         attributes.as_ptr() as usize,
         size_of_val(&attributes)

@@ -157,10 +157,14 @@ fn spawn(
 ) -> Result<Launched> {
     let plan = &prepared.plan;
     let namespaces = plan.joins.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
+    let trees = super::idmap::open_trees(plan, &namespaces)?;
     let gate = if purpose == Purpose::Create { Some(open_gate(entry)?) } else { None };
     let mut inheritance = Inheritance::default();
     for (join, namespace) in plan.joins.iter().zip(&namespaces) {
         inheritance.add(Descriptor::Namespace(join.index as u16), namespace.as_fd());
+    }
+    for (index, tree) in trees.iter().enumerate() {
+        inheritance.add(Descriptor::Tree(index as u16), tree.as_fd());
     }
     if let Some(gate) = &gate {
         inheritance.add(Descriptor::Gate, gate.as_fd());

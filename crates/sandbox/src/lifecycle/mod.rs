@@ -11,6 +11,7 @@ mod delete;
 mod events;
 mod exec;
 mod id_maps;
+mod idmap;
 mod kill;
 mod members;
 mod pause;

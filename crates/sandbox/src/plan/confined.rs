@@ -53,7 +53,7 @@ pub(super) fn plan_id_maps(config: &Config, host: &HostFacts) -> IdMaps {
     }
 }
 
-fn id_map(mappings: &[IdMapping]) -> String {
+pub(super) fn id_map(mappings: &[IdMapping]) -> String {
     mappings.iter().map(|line| format!("{} {} {}\n", line.container_id, line.host_id, line.size)).collect()
 }
 

@@ -17,6 +17,7 @@ pub fn describe(step: &Step) -> String {
         Step::AwaitIdMaps {} => "wait for the id maps".into(),
         Step::BecomeRoot {} => "become root of the user namespace".into(),
         Step::OpenSource { source, .. } => format!("open {source}"),
+        Step::TakeTree { .. } => "take an id-mapped mount".into(),
         Step::SetPropagation { .. } => "set the propagation of the mount namespace".into(),
         Step::OpenRoot { path, .. } | Step::OpenRootDirectory { path } => {
             format!("open the root file system {path}")

@@ -8,6 +8,7 @@ mod confined;
 mod describe;
 mod devices;
 mod exec;
+mod idmap;
 mod mounts;
 mod namespaces;
 mod process;
@@ -27,6 +28,7 @@ use crate::{ContainerId, RootSwitch, SessionKeyring};
 
 pub use describe::{describe, syscall_text};
 pub use exec::{ExecPlan, ExecPlanRequest, plan_exec};
+pub use idmap::{MappedTree, TreeIds};
 pub(crate) use namespaces::clone_flag;
 pub use namespaces::{IdMaps, Join, MapWriter};
 
@@ -82,6 +84,8 @@ pub struct Plan {
     pub joins: Vec<Join>,
     /// The id maps that the runtime writes, where a user namespace is new.
     pub id_maps: Option<IdMaps>,
+    /// Mounts that the runtime clones and id-maps: only who owns a file system may.
+    pub trees: Vec<MappedTree>,
     /// The cgroup.
     pub cgroup: Option<CgroupPlan>,
     /// The first descriptor that is not the container's.
@@ -133,6 +137,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
         steps.push("/linux/namespaces", Step::LoopbackUp {});
     }
     rootfs::plan_root(&mut steps, config, &namespaces, &rootfs);
+    let trees = idmap::plan_trees(config, &request, &namespaces)?;
     if namespaces.own_mounts {
         mounts::plan_mounts(&mut steps, config, host, &request, &namespaces)?;
         devices::plan_devices(&mut steps, config, host, &namespaces);
@@ -150,6 +155,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
         clone_flags: namespaces.clone_flags,
         joins: namespaces.joins,
         id_maps: namespaces.id_maps,
+        trees,
         cgroup: request.cgroup,
         first_own_fd: 3 + request.preserve_fds,
         steps: steps.steps,

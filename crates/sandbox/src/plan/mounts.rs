@@ -8,7 +8,7 @@ use spec::Config;
 use spec::config::{Mount, MountKind, MountOption, attribute};
 
 use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan, bind_mounts};
-use super::{PlanError, PlanRequest, Steps, cgroup_mount, confined, rootfs};
+use super::{PlanError, PlanRequest, Steps, cgroup_mount, confined, idmap, rootfs};
 use crate::host::HostFacts;
 
 /// What may be mounted over below `/proc`: files that show the machine's size, as lxcfs gives them.
@@ -36,10 +36,6 @@ pub(super) fn plan_mounts(
     for (index, mount) in config.mounts.iter().enumerate() {
         let pointer = format!("/mounts/{index}");
         check_destination(mount, &pointer)?;
-        if mount.id_map.is_some() {
-            let message = "id-mapped mounts are not supported yet".to_owned();
-            return Err(PlanError { pointer: pointer.into(), message });
-        }
         match &mount.kind {
             MountKind::Filesystem { fstype, source } => {
                 if let Some(step) = confined::bind_instead(steps, &pointer, mount, fstype, host, namespaces) {
@@ -57,7 +53,11 @@ pub(super) fn plan_mounts(
             }
             MountKind::Bind { source, recursive } => {
                 let slot = bind_mounts(config).position(|(other, _)| other == index).unwrap_or(0) as u32;
-                let slot = if namespaces.in_user_namespace { slot + FIRST_BIND_SLOT } else { 0 };
+                let held = namespaces.in_user_namespace || mount.id_map.is_some();
+                let slot = if held { slot + FIRST_BIND_SLOT } else { 0 };
+                if let Some(tree) = idmap::tree_of(config, index) {
+                    steps.push(pointer.clone(), Step::TakeTree { slot, tree });
+                }
                 let source = rootfs::absolute(&request.bundle, source);
                 steps.push(pointer, bind(mount, &source.to_string_lossy(), *recursive, slot));
             }

@@ -212,6 +212,9 @@ fn plan_user_namespace(
         steps.push("/root/path", Step::OpenSource { slot: 0, source: (&*source).into(), recursive: true });
         for (slot, (index, mount)) in bind_mounts(config).enumerate() {
             let MountKind::Bind { source, recursive } = &mount.kind else { continue };
+            if mount.id_map.is_some() {
+                continue;
+            }
             let source = super::rootfs::absolute(&request.bundle, source);
             let step = Step::OpenSource {
                 slot: slot as u32 + FIRST_BIND_SLOT,

@@ -8,13 +8,26 @@ use init::Step;
 use init::wire::{NamespaceFlags, Value};
 use serde_json::{Map, json};
 
-use super::{MapWriter, Plan, PlannedStep};
+use super::{MapWriter, MappedTree, Plan, PlannedStep, TreeIds};
 use init::wire::Field as _;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(cgroup) = &self.cgroup {
             write!(f, "{cgroup}")?;
+        }
+        for tree in &self.trees {
+            write!(f, "clone-tree source={:?}", tree.source)?;
+            for (name, set) in [("recursive", tree.recursive), ("map-recursive", tree.map_recursive)] {
+                if set {
+                    write!(f, " {name}")?;
+                }
+            }
+            match &tree.ids {
+                TreeIds::Maps(maps) => write!(f, " uid={:?} gid={:?}", maps.uid, maps.gid)?,
+                TreeIds::Joined(_) => f.write_str(" ids=joined")?,
+            }
+            writeln!(f, "  # /mounts/{}", tree.index)?;
         }
         let flags = match NamespaceFlags(self.clone_flags).value() {
             Value::Text(kinds) => kinds,
@@ -81,7 +94,7 @@ fn quoted(text: &str) -> String {
 }
 
 impl Plan {
-    /// The plan as JSON: an object with `clone`, `cgroup`, `joins`, `idMaps`, `steps` and `warnings`.
+    /// The plan as JSON: an object with `clone`, `cgroup`, `joins`, `idMaps`, `trees`, `steps` and `warnings`.
     pub fn to_json(&self) -> serde_json::Value {
         let steps: Vec<_> = self.steps.iter().map(step_to_json).collect();
         let joins: Vec<_> = self
@@ -89,6 +102,7 @@ impl Plan {
             .iter()
             .map(|join| json!({"kind": join.kind.name(), "path": join.path, "pointer": format!("/linux/namespaces/{}", join.index)}))
             .collect();
+        let trees: Vec<_> = self.trees.iter().map(tree_to_json).collect();
         let warnings: Vec<_> = self
             .warnings
             .iter()
@@ -99,10 +113,25 @@ impl Plan {
             "clone": value_to_json(NamespaceFlags(self.clone_flags).value()),
             "joins": joins,
             "idMaps": self.id_maps.as_ref().map(|maps| json!({"uid": maps.uid, "gid": maps.gid})),
+            "trees": trees,
             "steps": steps,
             "warnings": warnings,
         })
     }
+}
+
+fn tree_to_json(tree: &MappedTree) -> serde_json::Value {
+    let ids = match &tree.ids {
+        TreeIds::Maps(maps) => json!({"uid": maps.uid, "gid": maps.gid}),
+        TreeIds::Joined(_) => json!("joined"),
+    };
+    json!({
+        "pointer": format!("/mounts/{}", tree.index),
+        "source": tree.source,
+        "recursive": tree.recursive,
+        "mapRecursive": tree.map_recursive,
+        "ids": ids,
+    })
 }
 
 fn step_to_json(planned: &PlannedStep) -> serde_json::Value {
