@@ -1,5 +1,6 @@
 //! podman, through conmon: on every cgroup view.
 
+mod checkpoint;
 mod lifecycle;
 mod pods;
 mod run;
@@ -10,7 +11,7 @@ use runtime_tests::{Case, Lane, Runtime, Skip, Test, Verdict};
 type Check = fn(&Podman<'_>) -> Verdict;
 
 pub(crate) fn cases() -> Vec<Case> {
-    [run::CHECKS, lifecycle::CHECKS, pods::CHECKS]
+    [run::CHECKS, lifecycle::CHECKS, pods::CHECKS, checkpoint::CHECKS]
         .into_iter()
         .flat_map(|checks| super::over_both("podman", checks, with_podman))
         .collect()
