@@ -44,6 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let ours =
         |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("checkpoint::{name}"), run).only_ours();
     all.push(ours("paused_container_stays_paused", paused_container_stays_paused));
+    all.push(ours("images_are_exchanged_with_runc", images_are_exchanged_with_runc));
     all.push(ours("criu_missing_is_said", criu_missing_is_said));
     all.push(ours("criu_too_old_is_said", criu_too_old_is_said));
     all.push(ours("criu_that_does_not_start_is_said", criu_that_does_not_start_is_said));
@@ -159,6 +160,35 @@ fn restored_twice_from_the_same_images(t: &Test) -> Verdict {
         restored.delete_force().ok();
         let _ = restored.wait();
     }
+    Ok(())
+}
+
+/// An image of ours, restored and saved again by runc, goes on here.
+fn images_are_exchanged_with_runc(t: &Test) -> Verdict {
+    t.needs_program("runc")?;
+    let mut counter = Counter::new(t, COUNT)?;
+    let container = counter.start();
+    counter.checkpoint(&[], &container);
+    let (images, root) = (t.dir.join("runcs-images"), t.dir.join("runcs-root"));
+    let id = t.fresh_id();
+    let runc = |verb: &str, flags: &[&str]| {
+        let call = Call::new(["runc", "--root", root.to_str().unwrap(), verb])
+            .args(flags)
+            .args(counter.lane_flags());
+        counter.detached(call.args([&id]).env("PATH", &counter.path).deadline(PATIENCE))
+    };
+    let bundle = counter.bundle.path.to_str().unwrap();
+    runc("restore", &["--detach", "--bundle", bundle, "--image-path", counter.images().to_str().unwrap()])
+        .ok();
+    let checkpoint = runc("checkpoint", &["--image-path", images.to_str().unwrap()]);
+    let _ = fs::remove_dir_all(counter.images());
+    assert_eq!(counter.ask("second"), "second-2");
+    checkpoint.ok();
+    fs::rename(&images, counter.images()).unwrap();
+    let restored = counter.restore(&[], &container.id);
+    assert_eq!(counter.ask("third"), "third-3");
+    restored.delete_force().ok();
+    let _ = restored.wait();
     Ok(())
 }
 
