@@ -10,7 +10,7 @@ use std::time::Duration;
 use runtime_tests::procfs::{link_of, mount_at, mounts_of, namespace_of, status_of};
 use runtime_tests::tty::ConsoleSocket;
 use runtime_tests::wait::{Fifo, readable};
-use runtime_tests::{Bundle, Call, Case, Container, Lane, Test, Verdict, cases, criu};
+use runtime_tests::{Bundle, Call, Case, Container, Lane, Skip, Test, Verdict, cases, criu};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -67,7 +67,7 @@ struct Counter<'t> {
 const COUNT: &str = "exec 3<>/in; i=0; while read -r l <&3; do i=$((i+1)); echo $l-$i >/out; done";
 
 impl<'t> Counter<'t> {
-    fn new(test: &'t Test, script: &str) -> Result<Self, runtime_tests::Skip> {
+    fn new(test: &'t Test, script: &str) -> Result<Self, Skip> {
         let path = criu::path()?;
         let bundle = test.bundle();
         bundle.sh(script);
@@ -166,6 +166,9 @@ fn restored_twice_from_the_same_images(t: &Test) -> Verdict {
 /// An image of ours, restored and saved again by runc, goes on here.
 fn images_are_exchanged_with_runc(t: &Test) -> Verdict {
     t.needs_program("runc")?;
+    if t.lane == Lane::V2 {
+        return Err(Skip::new("Debian 12's runc does not know the mode ignore, which this view needs"));
+    }
     let mut counter = Counter::new(t, COUNT)?;
     let container = counter.start();
     counter.checkpoint(&[], &container);
