@@ -32,6 +32,8 @@ const fn any(runtime: (&'static str, &'static str), test: &'static str, reason: 
 }
 
 const DIFFERENCES: &[Difference] = &[
+    any(RUNC, "live_mounts::*", "has no command `mounts`"),
+    any(CRUN, "live_mounts::*", "has no command `mounts`, which is newer"),
     any(RUNC, "service::pidfd_socket_receives_init", "has no --pidfd-socket"),
     any(CRUN, "service::pidfd_socket_receives_init", "has no --pidfd-socket"),
     any(CRUN, "service::keep_leaves_a_stopped_container", "has no --keep"),

@@ -109,6 +109,12 @@ pub fn scrub(test: &Test) {
     let _ = fs::remove_dir_all(&test.dir);
 }
 
+/// Pids of live processes that are the test's.
+#[must_use]
+pub fn pids(test: &Test) -> Vec<i32> {
+    processes_of(test).iter().map(|process| process.pid).collect()
+}
+
 /// Live processes that carry the token: in their environment, their cgroup's path, or a mount of a mount namespace
 /// that is not ours. Exited ones that nobody has reaped yet don't count.
 fn processes_of(test: &Test) -> Vec<Process> {

@@ -2,6 +2,7 @@
 //!
 //! Runs in init. What a step leaves for later ones is in [`Init`].
 
+use crate::attach::HeldMount;
 use crate::buffer::PathBuffer;
 use crate::credentials::{self, Scheduling};
 use crate::device::{self, Node};
@@ -102,15 +103,23 @@ impl Init {
 
     /// Does the plan: the channel's number, the first descriptor that is not the container's, then the steps.
     pub fn run(mut self, plan: &'static [u8]) -> ! {
-        let mut reader = Reader::new(plan);
-        let result = self.run_steps(&mut reader);
-        if let Err(Failure { call, errno }) = result {
+        if let Err(Failure { call, errno }) = self.run_steps(plan) {
+            self.undo(plan);
             let _ = self.report(Kind::Failed, call as u32, errno);
         }
         sys::exit(1)
     }
 
-    fn run_steps(&mut self, reader: &mut Reader<'static>) -> sys::Result<()> {
+    /// The steps of an encoded plan.
+    pub fn steps(plan: &'static [u8]) -> Option<Reader<'static>> {
+        let mut reader = Reader::new(plan);
+        i32::decode(&mut reader)?;
+        u32::decode(&mut reader)?;
+        Some(reader)
+    }
+
+    fn run_steps(&mut self, plan: &'static [u8]) -> sys::Result<()> {
+        let reader = &mut Reader::new(plan);
         let header = (i32::decode(reader), u32::decode(reader));
         let (Some(channel), Some(first_own)) = header else { return sys::refuse(Call::Plan, flag::EPROTO) };
         self.channel = channel;
@@ -189,6 +198,31 @@ impl Init {
                 slot,
                 in_proc,
             }),
+            Step::OpenProcfs {} => self.open_procfs(),
+            Step::MakeMount { slot, fstype, source, attributes, options } => {
+                self.make_mount(slot, fstype, source, attributes.0, options)
+            }
+            Step::Attach {
+                slot,
+                target,
+                set,
+                clear,
+                all_set,
+                all_clear,
+                propagation,
+                keep_mode,
+                in_proc,
+            } => self.attach_held(&HeldMount {
+                slot,
+                target,
+                attributes: (set.0, clear.0),
+                all_attributes: (all_set.0, all_clear.0),
+                keep_mode,
+                propagation,
+                in_proc,
+            }),
+            Step::FindMount { slot, target } => self.find_mount(slot, target),
+            Step::Detach { slot, .. } => self.detach_held(slot),
             Step::SetAttributes { target, recursive, set, clear } => {
                 self.set_attributes(target, recursive, set.0, clear.0)
             }
@@ -276,19 +310,16 @@ impl Init {
     }
 
     fn take_tree(&mut self, slot: u32, tree: i32) -> sys::Result<()> {
-        let Some(place) = self.slots.get_mut(slot as usize) else {
-            return sys::refuse(Call::Plan, flag::EMFILE);
-        };
-        *place = tree;
+        *self.slot(slot)? = tree;
         Ok(())
     }
 
-    /// Clones a host path into a slot; slot 1 gets the path itself, as the place to attach slot 0 to.
+    /// Clones a host path into a slot that has none yet; slot 1 gets the path itself, as the place to attach slot 0 to.
     fn open_source(&mut self, slot: u32, source: &core::ffi::CStr, recursive: bool) -> sys::Result<()> {
-        let Some(place) = self.slots.get_mut(slot as usize) else {
-            return sys::refuse(Call::Plan, flag::EMFILE);
-        };
-        *place = match clone_host_path(source, recursive) {
+        if *self.slot(slot)? >= 0 {
+            return Ok(());
+        }
+        *self.slot(slot)? = match clone_host_path(source, recursive) {
             Ok(tree) => tree,
             // What belongs to the namespace's own root is for that one to open, later.
             Err(Failure { errno: flag::EACCES, .. }) => return Ok(()),

@@ -14,6 +14,7 @@ mod step;
 mod sys;
 mod wire;
 
+mod attach;
 mod buffer;
 mod channel;
 mod copy;

@@ -112,7 +112,7 @@ impl Init {
         let tree = if opened >= 0 { opened } else { clone_host_path(bind.source, bind.recursive)? };
         let make = if sys::stat(tree, c"")?.kind() == flag::S_IFDIR { Make::Directory } else { Make::File };
         let target = resolve::open_or_make(self.root, bind.target, make)?;
-        self.check_not_in_proc(bind, tree, target)?;
+        self.check_not_in_proc(bind.in_proc, bind.target, tree, target)?;
         let (set, clear) = bind.attributes;
         if set | clear != 0 {
             sys::mount_setattr(tree, c"", false, set, clear, 0)?;
@@ -128,12 +128,12 @@ impl Init {
 
     /// A procfs that is hidden by something else would make every later write to it go astray: only another procfs may
     /// cover it, and only the files that the planner allowed.
-    fn check_not_in_proc(&self, bind: &BindMount<'_>, tree: i32, target: i32) -> sys::Result<()> {
-        if !bind.in_proc {
+    pub fn check_not_in_proc(&self, in_proc: bool, path: &CStr, tree: i32, target: i32) -> sys::Result<()> {
+        if !in_proc {
             if sys::filesystem_magic(target)? == flag::PROC_SUPER_MAGIC {
                 return sys::refuse(Call::CheckProc, flag::EPERM);
             }
-        } else if bind.target == c"/proc" && sys::filesystem_magic(tree)? != flag::PROC_SUPER_MAGIC {
+        } else if path == c"/proc" && sys::filesystem_magic(tree)? != flag::PROC_SUPER_MAGIC {
             return sys::refuse(Call::CheckProc, flag::EPERM);
         }
         Ok(())

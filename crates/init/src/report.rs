@@ -108,6 +108,7 @@ calls! {
     CheckProc = 62 "check that nothing hides the proc file system",
     Linkat = 63 "linkat",
     Socket = 64 "socket",
+    CheckMount = 65 "check that a mount is there",
 }
 
 /// One record.

@@ -229,6 +229,28 @@ steps! {
     57 "set-personality" SetPersonality { domain: u32, }
     /// A directory at a path of the root.
     58 "make-directory" MakeDirectory { path: Str, }
+    /// The host's `/proc`, to name mounts by descriptor where a call takes paths alone.
+    83 "open-procfs" OpenProcfs {}
+    /// A detached mount of a new instance of a file system, into a slot.
+    84 "make-mount" MakeMount {
+        slot: u32, fstype: Str, source: Str, attributes: MountAttributes,
+        /// `key`, `value` pairs; an empty value is a flag.
+        options: Strs,
+    }
+    /// What a slot holds is attached in the root. Undone when a later step fails.
+    85 "attach" Attach {
+        slot: u32, target: Str, set: MountAttributes, clear: MountAttributes,
+        /// The same for the mounts below too.
+        all_set: MountAttributes, all_clear: MountAttributes, propagation: Propagations,
+        /// It gets the permissions of the directory that it hides.
+        keep_mode: bool,
+        /// The target is in `/proc` by the planner's leave.
+        in_proc: bool,
+    }
+    /// The mount at a path of the root, into a slot; a copy of it, into the next.
+    86 "find-mount" FindMount { slot: u32, target: Str, }
+    /// The mount that a slot holds is detached. Undone when a later step fails.
+    87 "detach" Detach { slot: u32, target: Str, }
     /// Descriptors from this number on are closed by execve, and not before.
     59 "close-on-exec" CloseOnExec { first: u32, }
     /// The home directory of the user, from the root's `/etc/passwd`, for an environment that has none.

@@ -51,6 +51,10 @@ pub enum Error {
     #[error("invalid configuration of the process: {0}")]
     Process(Box<spec::Violations>),
 
+    /// The caller's: what a list of mounts violates, by pointers into it.
+    #[error("invalid mounts: {0}")]
+    Mounts(Box<spec::Violations>),
+
     /// The config's, on this host.
     #[error("{0}")]
     Plan(#[from] PlanError),
@@ -110,10 +114,10 @@ pub enum Error {
     },
 
     /// A mount whose ids are mapped.
-    #[error("map the ids of {source_path} (from /mounts/{index}): {action}: {reason}", source_path = .path.display(), reason = reason(.source))]
+    #[error("map the ids of {source_path} (from {pointer}): {action}: {reason}", source_path = .path.display(), reason = reason(.source))]
     Tree {
-        /// Index in `/mounts`.
-        index: usize,
+        /// The mount, as JSON pointer.
+        pointer: Cow<'static, str>,
         /// Its source.
         path: PathBuf,
         /// The call.
@@ -203,7 +207,7 @@ impl Error {
             Self::Config(violations) => {
                 Some(Cow::Borrowed(&*violations.first().pointer)).filter(|pointer| !pointer.is_empty())
             }
-            Self::Process(violations) => {
+            Self::Process(violations) | Self::Mounts(violations) => {
                 Some(Cow::Borrowed(&*violations.first().pointer)).filter(|pointer| !pointer.is_empty())
             }
             Self::CgroupPlan(error) => error.pointer().map(Cow::Borrowed),
@@ -211,7 +215,7 @@ impl Error {
             Self::Plan(error) => Some(Cow::Borrowed(&*error.pointer)),
             Self::Cgroup(error) => error.pointer().map(Cow::Borrowed),
             Self::IdMap { pointer, .. } => Some(Cow::Borrowed(*pointer)),
-            Self::Tree { index, .. } => Some(format!("/mounts/{index}").into()),
+            Self::Tree { pointer, .. } => Some(Cow::Borrowed(&**pointer)),
             Self::Namespace { index, .. } => Some(format!("/linux/namespaces/{index}").into()),
             Self::Hook { point, index, .. } => Some(format!("/hooks/{}/{index}", point.name()).into()),
             _ => None,

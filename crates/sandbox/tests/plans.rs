@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sandbox::cgroup::{CgroupPath, Hierarchies, V1Hierarchy, V2Hierarchy, plan_cgroup};
 use sandbox::confinement::{Confinement, IdRange};
 use sandbox::host::HostFacts;
-use sandbox::plan::{ExecPlanRequest, PlanRequest, Purpose, plan, plan_exec};
+use sandbox::plan::{ExecPlanRequest, PlanRequest, Purpose, plan, plan_attach, plan_detach, plan_exec};
 use sandbox::{CgroupManager, ContainerId, RootSwitch, SessionKeyring};
 use serde_json::{Value, json};
 use spec::config::CapabilitySet;
@@ -315,6 +315,34 @@ fn processes_in_containers_planned() {
     for (name, patch, cgroups) in cases {
         let config = merged(&base, &patch).to_string();
         let text = exec_plan_text(config.as_bytes(), SessionKeyring::New, cgroups);
+        check(&format!("{name}.plan"), &text);
+    }
+}
+
+#[test]
+fn mounts_of_running_containers_planned() {
+    let base: Value = serde_json::from_str(&spec::default_config(None)).unwrap();
+    let user = json!({"linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}, {"type": "user"}],
+        "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}],
+        "gidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}]}, "hostname": null});
+    let map = json!([{"containerID": 0, "hostID": 7000, "size": 10}]);
+    let mounts = json!([
+        {"destination": "/data", "type": "bind", "source": "data", "options": ["rbind", "ro", "rslave"]},
+        {"destination": "/own", "type": "bind", "source": "/srv/own", "options": ["bind", "idmap"],
+         "uidMappings": map, "gidMappings": map},
+        {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "size=64k", "gid=70000"]},
+        {"destination": "/proc/meminfo", "type": "bind", "source": "/srv/meminfo", "options": ["bind"]},
+    ]);
+    let mounts = mounts.to_string();
+    let host = host(unified());
+    for (name, patch) in [("attach-default", json!({})), ("attach-user-namespace", user)] {
+        let config = spec::parse_config(merged(&base, &patch).to_string().as_bytes()).unwrap().config;
+        let added = spec::parse_mounts(mounts.as_bytes()).unwrap().mounts;
+        let plan = plan_attach(&config, &host, Path::new("/bundle"), &added).unwrap();
+        let warnings = plan.warnings.iter().map(|it| format!("warning {}\n", it.message));
+        let mut text = warnings.collect::<String>() + &plan.to_string() + "\nand away\n";
+        let destinations = spec::parse_destinations(mounts.as_bytes()).unwrap();
+        text += &plan_detach(&config, &host, &destinations).unwrap().to_string();
         check(&format!("{name}.plan"), &text);
     }
 }

@@ -85,9 +85,6 @@ pub(crate) enum Error {
     #[cfg(not(feature = "criu"))]
     #[error("this sandboxd was built without CRIU (feature criu)")]
     WithoutCriu,
-    /// What is still to come.
-    #[error("not supported yet")]
-    NotSupportedYet,
     /// A system call of the binary itself.
     #[error("{what}: {}", reason(.source))]
     Io {
@@ -269,7 +266,7 @@ mod tests {
 
     #[test]
     fn failure_of_exec_exits_255() {
-        let failure = |command| Failure { command, subject: None, error: Error::NotSupportedYet };
+        let failure = |command| Failure { command, subject: None, error: Error::InvalidInterval };
         assert_eq!(failure(Some("exec")).exit_code(), 255);
         assert_eq!(failure(Some("run")).exit_code(), 1);
         assert_eq!(failure(None).exit_code(), 1);

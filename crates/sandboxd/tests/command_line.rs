@@ -148,9 +148,10 @@ fn misuse_is_one_line_on_stderr() {
 }
 
 #[test]
-fn command_of_later_says_so() {
-    let (code, stdout, stderr) = run(&["mounts", "add", "a", "f"]);
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", "sandboxd: mounts a: not supported yet\n"));
+fn file_of_mounts_missing_fails() {
+    let (code, stdout, stderr) = run(&["mounts", "add", "a", "/no/such"]);
+    let message = "sandboxd: mounts a: open /no/such: no such file or directory\n";
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", message));
 }
 
 #[test]

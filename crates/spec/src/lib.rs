@@ -29,7 +29,7 @@ pub mod text;
 mod write;
 
 pub use config::Config;
-use config::{Process, Resources};
+use config::{Mount, Process, Resources};
 pub use default::{HostIds, default_config};
 use field::Field;
 use report::Report;
@@ -67,6 +67,15 @@ pub struct ParsedResources {
     pub warnings: Vec<Warning>,
 }
 
+/// Mounts, and what was odd about them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParsedMounts {
+    /// The meaning.
+    pub mounts: Vec<Mount>,
+    /// What the user should hear of.
+    pub warnings: Vec<Warning>,
+}
+
 /// Reads a `config.json`.
 ///
 /// # Errors
@@ -95,6 +104,25 @@ pub fn parse_process(bytes: &[u8]) -> Result<ParsedProcess, Violations> {
 pub fn parse_resources(bytes: &[u8]) -> Result<ParsedResources, Violations> {
     let (resources, warnings) = parse(bytes, "config-linux.md#control-groups", check::check_resources)?;
     Ok(ParsedResources { resources, warnings })
+}
+
+/// Reads `mounts` of their own, as `mounts add FILE` gets them.
+///
+/// # Errors
+///
+/// As [`parse_config`].
+pub fn parse_mounts(bytes: &[u8]) -> Result<ParsedMounts, Violations> {
+    let (mounts, warnings) = parse(bytes, "config.md#mounts", check::check_mounts)?;
+    Ok(ParsedMounts { mounts, warnings })
+}
+
+/// Reads the destinations of `mounts`, as `mounts remove FILE` gets them. Nothing else needs to be there.
+///
+/// # Errors
+///
+/// As [`parse_config`].
+pub fn parse_destinations(bytes: &[u8]) -> Result<Vec<AbsolutePath>, Violations> {
+    parse(bytes, "config.md#mounts", check::check_destinations).map(|(destinations, _)| destinations)
 }
 
 /// The mount options that are known, sorted; others are the file system's.

@@ -1,7 +1,8 @@
-//! Documents that are a part of a configuration: `exec --process FILE`, `update --resources FILE`.
+//! Documents that are a part of a configuration: `exec --process FILE`, `update --resources FILE`,
+//! `mounts add ID FILE`.
 
 use spec::config::Limit;
-use spec::{parse_process, parse_resources};
+use spec::{parse_destinations, parse_mounts, parse_process, parse_resources};
 
 #[test]
 fn process_alone_is_read_and_written() {
@@ -37,4 +38,36 @@ fn resources_alone_that_break_rules_are_refused() {
     assert_eq!(violations.count(), 2);
     assert!(violations.first().pointer == "/memory/limit");
     assert!(parse_resources(b"null").is_err());
+}
+
+#[test]
+fn mounts_alone_are_read() {
+    let parsed = parse_mounts(
+        br#"[{"destination": "a", "type": "tmpfs"}, {"destination": "/b", "source": "/s", "options": ["rbind"]}]"#,
+    )
+    .unwrap();
+    let pointers: Vec<&str> = parsed.warnings.iter().map(|warning| &*warning.pointer).collect();
+    assert_eq!(pointers, ["/0/destination"]);
+    let destinations: Vec<&str> = parsed.mounts.iter().map(|mount| &**mount.destination).collect();
+    assert_eq!(destinations, ["/a", "/b"]);
+    assert_eq!(parse_mounts(b"[]").unwrap().mounts, []);
+}
+
+#[test]
+fn mounts_alone_that_break_rules_are_refused_at_their_own_pointers() {
+    let violations = parse_mounts(br#"[{"destination": "/a"}, {"type": "tmpfs"}, 3]"#).unwrap_err();
+    let pointers: Vec<&str> = violations.iter().map(|violation| &*violation.pointer).collect();
+    assert_eq!(pointers, ["/0/type", "/1/destination", "/2"]);
+    assert!(parse_mounts(br#"{"mounts": []}"#).is_err());
+}
+
+#[test]
+fn destinations_need_nothing_else() {
+    let text = br#"[{"destination": "/a"}, {"destination": "/b", "type": "bind", "options": ["no-such"]}]"#;
+    let destinations = parse_destinations(text).unwrap();
+    let destinations: Vec<&str> = destinations.iter().map(|path| &***path).collect();
+    assert_eq!(destinations, ["/a", "/b"]);
+    let violations = parse_destinations(br#"[{"source": "/a"}, {"destination": 1}]"#).unwrap_err();
+    let pointers: Vec<&str> = violations.iter().map(|violation| &*violation.pointer).collect();
+    assert_eq!(pointers, ["/0/destination", "/1/destination"]);
 }

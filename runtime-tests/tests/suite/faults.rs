@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime_tests::cgroup::read;
 use runtime_tests::command::Call;
+use runtime_tests::procfs::mounts_of;
 use runtime_tests::trace::{End, kill_before};
 use runtime_tests::{Bundle, Case, Test, Verdict, residue};
 use serde_json::json;
@@ -21,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("pause_killed_at_every_system_call", pause_killed),
         case("resume_killed_at_every_system_call", resume_killed),
         case("update_killed_at_every_system_call", update_killed),
+        case("mounts_add_killed_at_every_system_call", mounts_add_killed),
         case("run_detached_killed_at_every_system_call", run_killed),
     ]
 }
@@ -199,4 +201,47 @@ fn update_killed(t: &Test) -> Verdict {
         }
     }
     panic!("more than {MOST_CALLS} system calls")
+}
+
+/// A container has all of the mounts or none, and nothing is left on the host.
+fn mounts_add_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    for name in ["one", "two"] {
+        fs::create_dir(b.inside(name)).unwrap();
+    }
+    let file = t.dir.join("mounts");
+    let tmpfs = json!({"destination": "/one", "type": "tmpfs", "source": "tmpfs"});
+    let bind = json!({"destination": "/two", "type": "bind", "source": t.dir, "options": ["bind", "ro"]});
+    fs::write(&file, json!([tmpfs, bind]).to_string()).unwrap();
+    let c = t.start(&b);
+    let mounts = |action: &str| t.call(&["mounts", action, &c.id]).args([&file]);
+    let added = || mounts_of(c.pid()).iter().filter(|it| ["/one", "/two"].contains(&&*it.point)).count();
+    for at in 0..MOST_CALLS {
+        let end = kill_before(mounts("add"), at);
+        // What it has started goes on alone, and ends: then its fate is known.
+        let over = Instant::now() + SETTLE;
+        while !host_processes(t, &c).is_empty() && Instant::now() < over {
+            residue::reap_orphans(t);
+            std::thread::yield_now();
+        }
+        assert_eq!(host_processes(t, &c), Vec::<i32>::new(), "{end:?} at {at}");
+        let there = added();
+        assert!(matches!(there, 0 | 2), "{end:?} at {at}: {there} of two mounts");
+        if there == 2 {
+            mounts("remove").ok();
+            assert_eq!(added(), 0);
+        }
+        if let End::Exited(status, _) = end {
+            assert_eq!((status, at > 30, there), (0, true, 2), "the command failed by itself");
+            c.delete_force().ok();
+            return Ok(());
+        }
+    }
+    panic!("more than {MOST_CALLS} system calls")
+}
+
+/// Processes of the test other than the container's init.
+fn host_processes(t: &Test, c: &runtime_tests::Container<'_>) -> Vec<i32> {
+    residue::pids(t).into_iter().filter(|pid| *pid != c.pid()).collect()
 }

@@ -15,6 +15,7 @@ mod exec;
 mod faults;
 mod hooks;
 mod lifecycle;
+mod live_mounts;
 mod mounts;
 mod namespaces;
 mod pause;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         process::cases(),
         mounts::cases(),
+        live_mounts::cases(),
         namespaces::cases(),
         pause::cases(),
         cgroup::cases(),

@@ -601,6 +601,10 @@ pub struct FileStatus {
     pub rdev_minor: u32,
     pub dev_major: u32,
     pub dev_minor: u32,
+    /// The id of the mount that it is in.
+    pub mount: u64,
+    /// It is the root of that mount.
+    pub is_mount: bool,
 }
 
 impl FileStatus {
@@ -610,7 +614,7 @@ impl FileStatus {
     }
 }
 
-/// `statx(directory, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS)`
+/// `statx(directory, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_MNT_ID)`
 pub fn stat(directory: i32, name: &CStr) -> Result<FileStatus> {
     statx(directory, name, flag::AT_EMPTY_PATH | flag::AT_SYMLINK_NOFOLLOW)
 }
@@ -621,7 +625,8 @@ pub fn stat_followed(path: &CStr) -> Result<FileStatus> {
 }
 
 fn statx(directory: i32, name: &CStr, flags: usize) -> Result<FileStatus> {
-    const BASIC_STATS: usize = 0x7ff;
+    const BASIC_STATS_MNT_ID: usize = 0x7ff | 0x1000;
+    const ATTR_MOUNT_ROOT: u32 = 0x2000;
     let mut buffer = [0_u32; 64];
     call!(
         Call::Fstat,
@@ -629,10 +634,11 @@ fn statx(directory: i32, name: &CStr, flags: usize) -> Result<FileStatus> {
         arg(directory),
         path(name),
         flags,
-        BASIC_STATS,
+        BASIC_STATS_MNT_ID,
         buffer.as_mut_ptr() as usize
     )?;
-    // struct statx: mask, blksize, attributes (8), nlink, uid, gid, mode (16 bits), ino (8) …, at 128: rdev, dev.
+    // struct statx: mask, blksize, attributes (8), nlink, uid, gid, mode (16 bits), ino (8) …, at 128: rdev, dev,
+    // mnt_id (8).
     Ok(FileStatus {
         uid: buffer[5],
         gid: buffer[6],
@@ -642,6 +648,8 @@ fn statx(directory: i32, name: &CStr, flags: usize) -> Result<FileStatus> {
         rdev_minor: buffer[33],
         dev_major: buffer[34],
         dev_minor: buffer[35],
+        mount: u64::from(buffer[36]) | u64::from(buffer[37]) << 32,
+        is_mount: buffer[2] & ATTR_MOUNT_ROOT != 0,
     })
 }
 

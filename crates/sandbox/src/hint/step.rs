@@ -13,7 +13,11 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
     let errno = Errno::from_raw_os_error(errno);
     match &planned.step {
         Step::OpenRoot { .. } | Step::OpenRootDirectory { .. } => of_root(errno),
-        Step::Bind { .. } | Step::OpenSource { .. } => of_bind(call?, errno),
+        Step::Bind { .. } | Step::OpenSource { .. } | Step::Attach { .. } => of_bind(call?, errno),
+        Step::MakeMount { fstype, .. } => of_mount(&fstype.to_string(), call?, errno),
+        Step::Detach { .. } if errno == Errno::INVAL => Some(
+            "what the container had at its creation may be locked in a user namespace, see mount_namespaces(7)".into(),
+        ),
         Step::Mount { fstype, .. } => of_mount(&fstype.to_string(), call?, errno),
         Step::Reconfigure { .. } if errno == Errno::INVAL => {
             Some("the file system refuses one of the options, or can't change it any more".into())

@@ -157,7 +157,7 @@ fn spawn(
 ) -> Result<Launched> {
     let plan = &prepared.plan;
     let namespaces = plan.joins.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
-    let trees = super::idmap::open_trees(plan, &namespaces)?;
+    let trees = super::idmap::open_trees(&plan.trees, &namespaces)?;
     let gate = if purpose == Purpose::Create { Some(open_gate(entry)?) } else { None };
     let mut inheritance = Inheritance::default();
     for (join, namespace) in plan.joins.iter().zip(&namespaces) {

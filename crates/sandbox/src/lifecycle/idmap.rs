@@ -16,19 +16,19 @@ use super::create::Process;
 use super::id_maps::write_id_maps;
 use crate::error::{Error, Result};
 use crate::launch::{Inheritance, Launch, Message};
-use crate::plan::{IdMaps, MappedTree, Plan, PlannedStep, TreeIds};
+use crate::plan::{IdMaps, MappedTree, PlannedStep, TreeIds};
 
 /// How long the process that holds a namespace may take to be there.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The mounts, in the order of the plan. `joined` are the namespaces that the container joins.
+/// The mounts, in the order given. `joined` are the namespaces that the container joins.
 ///
 /// # Errors
 /// [`Error::Tree`]
-pub(super) fn open_trees(plan: &Plan, joined: &[OwnedFd]) -> Result<Vec<OwnedFd>> {
+pub(super) fn open_trees(planned: &[MappedTree], joined: &[OwnedFd]) -> Result<Vec<OwnedFd>> {
     let mut made: Vec<(&IdMaps, OwnedFd)> = Vec::new();
-    let mut trees = Vec::with_capacity(plan.trees.len());
-    for tree in &plan.trees {
+    let mut trees = Vec::with_capacity(planned.len());
+    for tree in planned {
         let mount = clone_source(tree)?;
         let namespace = match &tree.ids {
             TreeIds::Joined(index) => joined.get(*index).ok_or(Error::NotFound)?.as_fd(),
@@ -51,7 +51,7 @@ pub(super) fn open_trees(plan: &Plan, joined: &[OwnedFd]) -> Result<Vec<OwnedFd>
 }
 
 fn error(tree: &MappedTree, action: &'static str, source: std::io::Error) -> Error {
-    Error::Tree { index: tree.index, path: tree.source.clone(), action, source }
+    Error::Tree { pointer: tree.pointer.clone(), path: tree.source.clone(), action, source }
 }
 
 /// `open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC[ | AT_RECURSIVE])`
@@ -75,7 +75,7 @@ fn map_ids(tree: &MappedTree, mount: BorrowedFd<'_>, namespace: BorrowedFd<'_>) 
 
 /// A user namespace with these maps, held by its descriptor alone.
 fn make_namespace(tree: &MappedTree, maps: &IdMaps) -> Result<OwnedFd> {
-    let steps = [PlannedStep { pointer: "/mounts".into(), step: Step::AwaitIdMaps {} }];
+    let steps = [PlannedStep { pointer: tree.pointer.clone(), step: Step::AwaitIdMaps {} }];
     let launch = Launch {
         namespaces: flag::CLONE_NEWUSER,
         cgroup: None,

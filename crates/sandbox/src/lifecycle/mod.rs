@@ -14,6 +14,7 @@ mod id_maps;
 mod idmap;
 mod kill;
 mod members;
+mod mounts;
 mod pause;
 mod prepare;
 #[cfg(feature = "criu")]
@@ -24,7 +25,8 @@ mod update;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use spec::config::Resources;
+use spec::AbsolutePath;
+use spec::config::{Mount, Resources};
 
 use crate::cgroup::Stats;
 use crate::error::{Error, Result};
@@ -197,6 +199,27 @@ impl Runtime {
     /// then nothing has changed.
     pub fn update(&self, id: &ContainerId, asked: &Resources) -> Result<Outcome<()>> {
         update::update(&self.state, id, asked)
+    }
+
+    /// Adds mounts to a container that is created, running or paused: all of them, or none. Sources are paths of the host
+    /// (relative: to the bundle); what is missing of a destination is made. Nothing of it is recorded: they end with the
+    /// container, and a `checkpoint` doesn't know them.
+    ///
+    /// # Errors
+    /// [`Error::Status`]: it is stopped. [`Error::Plan`], [`Error::Tree`], [`Error::Step`]: one can't be had, the pointer is
+    /// into the list; then none was added, although a destination that was missing may be there now.
+    pub fn add_mounts(&self, id: &ContainerId, mounts: &[Mount]) -> Result<Outcome<()>> {
+        mounts::add(&self.state, id, mounts)
+    }
+
+    /// Takes mounts away from a container that is created, running or paused: all of them, or none. They need not be ones
+    /// that were added; what is mounted below goes too. Who uses one goes on doing so (`MNT_DETACH`).
+    ///
+    /// # Errors
+    /// [`Error::Status`]: it is stopped. [`Error::Step`]: there is no mount at one of the destinations, or it can't be
+    /// taken away; then all of them are there.
+    pub fn remove_mounts(&self, id: &ContainerId, destinations: &[AbsolutePath]) -> Result<Outcome<()>> {
+        mounts::remove(&self.state, id, destinations)
     }
 
     /// Removes a container of ours that was waited for: cgroup, with whoever is left in it, and state.

@@ -24,6 +24,11 @@ pub fn describe(step: &Step) -> String {
         }
         Step::Mount { fstype, target, .. } => format!("mount {fstype} on {target}"),
         Step::Bind { source, target, .. } => format!("bind mount {source} on {target}"),
+        Step::OpenProcfs {} => "open /proc of the host".into(),
+        Step::MakeMount { fstype, .. } => format!("make a file system of type {fstype}"),
+        Step::Attach { target, .. } => format!("mount on {target}"),
+        Step::FindMount { target, .. } => format!("find the mount {target}"),
+        Step::Detach { target, .. } => format!("unmount {target}"),
         Step::SetAttributes { target, .. } => format!("set the mount attributes of {target}"),
         Step::SetMountPropagation { target, .. } => format!("set the propagation of {target}"),
         Step::Reconfigure { target, .. } => format!("remount {target}"),
@@ -99,10 +104,14 @@ pub fn syscall_text(step: &Step, call: Call) -> String {
         (Step::OpenRoot { path, .. }, Call::OpenTree) => {
             format!("open_tree(AT_FDCWD, \"{path}\", CLONE|RECURSIVE)")
         }
-        (Step::Mount { fstype, .. }, Call::Fsopen) => format!("fsopen(\"{fstype}\")"),
+        (Step::Mount { fstype, .. } | Step::MakeMount { fstype, .. }, Call::Fsopen) => {
+            format!("fsopen(\"{fstype}\")")
+        }
         (
             Step::Mount { target, .. }
             | Step::Bind { target, .. }
+            | Step::Attach { target, .. }
+            | Step::FindMount { target, .. }
             | Step::SetAttributes { target, .. }
             | Step::SetMountPropagation { target, .. }
             | Step::Reconfigure { target, .. },

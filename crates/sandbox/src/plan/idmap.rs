@@ -3,11 +3,12 @@
 //! Pure. Only who owns a file system may map the ids of its mounts, which init, in a user namespace of its own, doesn't:
 //! the runtime clones and maps them before init exists, and init inherits them (mount_setattr(2), "ID-mapped mounts").
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use init::wire::Descriptor;
 use spec::Config;
-use spec::config::{Mount, MountKind, NamespaceKind};
+use spec::config::{IdMapping, Mount, MountKind, NamespaceKind};
 
 use super::namespaces::NamespacePlan;
 use super::{IdMaps, MapWriter, PlanError, PlanRequest, confined, rootfs};
@@ -15,8 +16,8 @@ use super::{IdMaps, MapWriter, PlanError, PlanRequest, confined, rootfs};
 /// A mount that is cloned and mapped by the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappedTree {
-    /// Index in `/mounts`.
-    pub index: usize,
+    /// JSON pointer of the mount.
+    pub pointer: Cow<'static, str>,
     /// The host's path, absolute.
     pub source: PathBuf,
     /// The mounts below are cloned too.
@@ -45,38 +46,56 @@ pub(super) fn plan_trees(
     if !namespaces.own_mounts {
         return Ok(Vec::new());
     }
-    mapped(config).map(|(index, mount)| plan_tree(config, request, namespaces, index, mount)).collect()
+    let joined = namespaces.joins.iter().position(|join| join.kind == NamespaceKind::User);
+    let container = match joined {
+        Some(join) => Some(TreeIds::Joined(join)),
+        None if namespaces.new_user => {
+            Some(TreeIds::Maps(maps(&config.linux.uid_mappings, &config.linux.gid_mappings)))
+        }
+        None => None,
+    };
+    let plan =
+        |(index, mount)| plan_tree(&request.bundle, container.clone(), format!("/mounts/{index}"), mount);
+    mapped(config).map(plan).collect()
 }
 
-fn plan_tree(
-    config: &Config,
-    request: &PlanRequest<'_>,
-    namespaces: &NamespacePlan,
-    index: usize,
+/// The tree of a mount for a running container, whose user namespace is the only one that is joined.
+pub(super) fn plan_live_tree(
+    bundle: &Path,
+    in_user_namespace: bool,
+    pointer: &str,
     mount: &Mount,
 ) -> Result<MappedTree, PlanError> {
-    let refuse = |message: &str| {
-        Err(PlanError { pointer: format!("/mounts/{index}").into(), message: message.to_owned() })
-    };
+    plan_tree(bundle, in_user_namespace.then_some(TreeIds::Joined(0)), pointer.to_owned(), mount)
+}
+
+fn maps(uids: &[IdMapping], gids: &[IdMapping]) -> IdMaps {
+    IdMaps {
+        uid: confined::id_map(uids),
+        gid: confined::id_map(gids),
+        uid_writer: MapWriter::Runtime,
+        gid_writer: MapWriter::Runtime,
+    }
+}
+
+/// `container` is whose ids a mount without maps of its own has.
+fn plan_tree(
+    bundle: &Path,
+    container: Option<TreeIds>,
+    pointer: String,
+    mount: &Mount,
+) -> Result<MappedTree, PlanError> {
+    let refuse =
+        |message: &str| Err(PlanError { pointer: pointer.clone().into(), message: message.to_owned() });
     let MountKind::Bind { source, recursive } = &mount.kind else {
         return refuse(
             "only bind mounts can be id-mapped: a new file system belongs to its user namespace already",
         );
     };
     let Some(map) = &mount.id_map else { return refuse("it has no mapping") };
-    let maps = |uids, gids| IdMaps {
-        uid: confined::id_map(uids),
-        gid: confined::id_map(gids),
-        uid_writer: MapWriter::Runtime,
-        gid_writer: MapWriter::Runtime,
-    };
-    let joined = namespaces.joins.iter().position(|join| join.kind == NamespaceKind::User);
-    let ids = match joined {
+    let ids = match container {
         _ if !map.uid_mappings.is_empty() => TreeIds::Maps(maps(&map.uid_mappings, &map.gid_mappings)),
-        Some(join) => TreeIds::Joined(join),
-        None if namespaces.new_user => {
-            TreeIds::Maps(maps(&config.linux.uid_mappings, &config.linux.gid_mappings))
-        }
+        Some(ids) => ids,
         None => {
             return refuse(
                 "idmap without uidMappings and gidMappings needs a user namespace, whose maps it takes",
@@ -84,11 +103,11 @@ fn plan_tree(
         }
     };
     Ok(MappedTree {
-        index,
-        source: rootfs::absolute(&request.bundle, source),
+        source: rootfs::absolute(bundle, source),
         recursive: *recursive,
         map_recursive: map.recursive,
         ids,
+        pointer: pointer.into(),
     })
 }
 

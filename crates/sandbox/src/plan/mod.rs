@@ -3,6 +3,7 @@
 //! Pure: a [`Config`], [`HostFacts`] and a [`PlanRequest`] in, a [`Plan`] out. Nothing here does I/O; nothing after
 //! here reads the config again. Each step carries its origin, the JSON pointer it comes from.
 
+mod attach;
 mod cgroup_mount;
 mod confined;
 mod describe;
@@ -26,6 +27,7 @@ use crate::host::HostFacts;
 use crate::outcome::Warning;
 use crate::{ContainerId, RootSwitch, SessionKeyring};
 
+pub use attach::{AttachPlan, plan_attach, plan_detach};
 pub use describe::{describe, syscall_text};
 pub use exec::{ExecPlan, ExecPlanRequest, plan_exec};
 pub use idmap::{MappedTree, TreeIds};
@@ -116,6 +118,11 @@ struct Steps {
 impl Steps {
     fn push(&mut self, pointer: impl Into<Cow<'static, str>>, step: Step) {
         self.steps.push(PlannedStep { pointer: pointer.into(), step });
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.steps.append(&mut other.steps);
+        self.warnings.append(&mut other.warnings);
     }
 
     fn warn(&mut self, pointer: &str, message: impl Into<String>) {

@@ -71,7 +71,7 @@ pub(super) fn plan_mounts(
 }
 
 /// The root itself is no place to mount, and `/proc` may only be covered by itself.
-fn check_destination(mount: &Mount, pointer: &str) -> Result<(), PlanError> {
+pub(super) fn check_destination(mount: &Mount, pointer: &str) -> Result<(), PlanError> {
     let destination = clean(&mount.destination);
     let refuse =
         |message: String| Err(PlanError { pointer: format!("{pointer}/destination").into(), message });
@@ -98,7 +98,7 @@ fn check_destination(mount: &Mount, pointer: &str) -> Result<(), PlanError> {
 }
 
 /// The path without empty and `.` components, `..` applied to what is written.
-fn clean(path: &str) -> String {
+pub(super) fn clean(path: &str) -> String {
     let mut components = Vec::new();
     for component in path.split('/') {
         match component {
@@ -119,7 +119,7 @@ pub(super) fn options<'a>(data: impl IntoIterator<Item = &'a MountOption>) -> St
 }
 
 /// Propagation types in the order listed.
-fn propagations(mount: &Mount) -> Propagations {
+pub(super) fn propagations(mount: &Mount) -> Propagations {
     Propagations(mount.propagation.iter().copied().map(rootfs::propagation_flags).collect())
 }
 
@@ -147,7 +147,7 @@ fn filesystem(steps: &mut Steps, pointer: &str, mount: &Mount, fstype: &str, sou
 }
 
 /// In a user namespace a group must be mapped to be named.
-fn drop_unmapped_groups(
+pub(super) fn drop_unmapped_groups(
     steps: &mut Steps,
     pointer: &str,
     mount: &mut Mount,

@@ -17,17 +17,7 @@ impl fmt::Display for Plan {
             write!(f, "{cgroup}")?;
         }
         for tree in &self.trees {
-            write!(f, "clone-tree source={:?}", tree.source)?;
-            for (name, set) in [("recursive", tree.recursive), ("map-recursive", tree.map_recursive)] {
-                if set {
-                    write!(f, " {name}")?;
-                }
-            }
-            match &tree.ids {
-                TreeIds::Maps(maps) => write!(f, " uid={:?} gid={:?}", maps.uid, maps.gid)?,
-                TreeIds::Joined(_) => f.write_str(" ids=joined")?,
-            }
-            writeln!(f, "  # /mounts/{}", tree.index)?;
+            writeln!(f, "{tree}")?;
         }
         let flags = match NamespaceFlags(self.clone_flags).value() {
             Value::Text(kinds) => kinds,
@@ -120,13 +110,29 @@ impl Plan {
     }
 }
 
+impl fmt::Display for MappedTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "clone-tree source={:?}", self.source)?;
+        for (name, set) in [("recursive", self.recursive), ("map-recursive", self.map_recursive)] {
+            if set {
+                write!(f, " {name}")?;
+            }
+        }
+        match &self.ids {
+            TreeIds::Maps(maps) => write!(f, " uid={:?} gid={:?}", maps.uid, maps.gid)?,
+            TreeIds::Joined(_) => f.write_str(" ids=joined")?,
+        }
+        write!(f, "  # {}", self.pointer)
+    }
+}
+
 fn tree_to_json(tree: &MappedTree) -> serde_json::Value {
     let ids = match &tree.ids {
         TreeIds::Maps(maps) => json!({"uid": maps.uid, "gid": maps.gid}),
         TreeIds::Joined(_) => json!("joined"),
     };
     json!({
-        "pointer": format!("/mounts/{}", tree.index),
+        "pointer": tree.pointer,
         "source": tree.source,
         "recursive": tree.recursive,
         "mapRecursive": tree.map_recursive,

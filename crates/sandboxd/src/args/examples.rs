@@ -47,6 +47,13 @@ pub(crate) fn of(name: &str) -> Option<&'static str> {
              \x20 sandboxd update --cpu-quota 50000 --cpu-period 100000 web-1\n\
              \x20 echo '{\"pids\": {\"limit\": 100}}' | sandboxd update --resources - web-1"
         }
+        "mounts" => {
+            "Examples:\n\
+             \x20 echo '[{\"destination\": \"/data\", \"type\": \"bind\", \"source\": \"/srv/data\", \"options\": [\"rbind\", \"ro\"]}]' >data.json\n\
+             \x20 sandboxd mounts add web-1 data.json\n\
+             \x20 sandboxd mounts remove web-1 data.json\n\
+             \x20 echo '[{\"destination\": \"/data\"}]' | sandboxd mounts remove web-1 -"
+        }
         "checkpoint" => {
             "Examples:\n\
              \x20 sandboxd checkpoint --image-path /var/tmp/web-1 web-1\n\

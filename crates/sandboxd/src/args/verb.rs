@@ -3,7 +3,7 @@
 use clap::{Args as _, FromArgMatches as _};
 
 use super::normalise::FlagsMayStand::{self, Anywhere, BeforeOperands};
-use super::{about, checkpoint, creation, events, examples, exec, later, lifecycle, pause, update};
+use super::{about, checkpoint, creation, events, examples, exec, lifecycle, mounts, pause, update};
 
 /// One row of the table. Only the row that is used is built: that keeps the start-up short.
 pub(crate) struct Row {
@@ -46,7 +46,6 @@ macro_rules! verbs {
     ($($name:literal $variant:ident($arguments:ty) $operands:expr, $subject:expr, $flags_may_stand:expr;)*) => {
         /// A command and what was said to it.
         #[derive(Clone, Debug)]
-        #[allow(dead_code, reason = "what is said to the commands of `later` is checked and not used yet")]
         pub(crate) enum Verb {
             $(#[doc = concat!("`", $name, "`")] $variant($arguments),)*
         }
@@ -79,7 +78,7 @@ verbs! {
     "events"     Events(events::Events)       1..=1, Some(0), Anywhere;
     "checkpoint" Checkpoint(checkpoint::Checkpoint) 1..=1, Some(0), Anywhere;
     "restore"    Restore(checkpoint::Restore) 1..=1, Some(0), Anywhere;
-    "mounts"     Mounts(later::Mounts)         3..=3, Some(1), Anywhere;
+    "mounts"     Mounts(mounts::Mounts)         3..=3, Some(1), Anywhere;
     "spec"       Spec(about::Spec)             0..=0, None, Anywhere;
     "plan"       Plan(about::Plan)             0..=1, Some(0), Anywhere;
     "features"   Features(about::Features)     0..=0, None, Anywhere;

@@ -5,12 +5,14 @@ mod checkpoint;
 mod completion;
 mod create;
 mod delete;
+mod document;
 mod events;
 mod exec;
 mod features;
 mod info;
 mod kill;
 mod list;
+mod mounts;
 mod owner;
 mod pause;
 mod plan;
@@ -31,7 +33,7 @@ mod update;
 pub(crate) use session::Session;
 
 use crate::args::Verb;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Carries out a command. The result is the exit code.
 ///
@@ -59,7 +61,7 @@ pub(crate) fn execute(verb: Verb, session: &Session<'_>) -> Result<u8> {
         Verb::Restore(restore) => restore::restore(session, &restore),
         Verb::Features(_) => features::features(),
         Verb::Info(info) => info::info(session, &info),
-        Verb::Mounts(_) => Err(Error::NotSupportedYet),
+        Verb::Mounts(mounts) => mounts::mounts(session, &mounts),
     }
 }
 

@@ -1,7 +1,5 @@
 //! `update`: the limits of a file or of flags, as the specification's document; the library does the rest.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use sandbox::ContainerId;
@@ -10,11 +8,9 @@ use spec::ParsedResources;
 use spec::config::Resources;
 
 use super::Session;
+use super::document::read;
 use crate::args::update::Update;
-use crate::error::{Context as _, Error, Result};
-
-/// No document is larger.
-const MOST_BYTES: u64 = 16 << 20;
+use crate::error::{Error, Result};
 
 pub(crate) fn update(session: &Session<'_>, arguments: &Update) -> Result<u8> {
     let id = ContainerId::new(&arguments.id)?;
@@ -35,17 +31,6 @@ pub(crate) fn update(session: &Session<'_>, arguments: &Update) -> Result<u8> {
     };
     session.accept(session.runtime()?.update(&id, &resources)?);
     Ok(0)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        std::io::stdin().take(MOST_BYTES).read_to_end(&mut bytes).context(|| "read stdin".to_owned())?;
-    } else {
-        let file = File::open(path).context(|| format!("open {}", path.display()))?;
-        file.take(MOST_BYTES).read_to_end(&mut bytes).context(|| format!("read {}", path.display()))?;
-    }
-    Ok(bytes)
 }
 
 fn parse(session: &Session<'_>, bytes: &[u8]) -> Result<Resources> {

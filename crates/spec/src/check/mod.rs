@@ -19,6 +19,7 @@ mod together;
 
 use std::collections::BTreeMap;
 
+pub(crate) use mount::{check_destinations, check_mounts};
 pub(crate) use process::check_process;
 pub(crate) use resources::check_resources;
 
@@ -76,7 +77,7 @@ pub(crate) fn check_config(document: Field<'_, '_>, report: &mut Report) -> Opti
     let checked_process = check_process(process, report);
     let hostname = check_uts_name(config.field("hostname").of("config.md#hostname"), report);
     let domainname = check_uts_name(config.field("domainname").of("config.md#domainname"), report);
-    let mounts = mount::check_mounts(config.field("mounts"), report);
+    let mounts = check_mounts(config.field("mounts"), report);
     let hooks = hooks::check_hooks(config.field("hooks"), report);
     let annotations = check_annotations(config.field("annotations"), report);
     let linux = linux::check_linux(config.field("linux"), report);

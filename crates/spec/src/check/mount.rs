@@ -11,13 +11,22 @@ const CLAUSE: &str = "config.md#mounts";
 const OPTIONS: &str = "config.md#linux-mount-options";
 const POSIX: &str = "config.md#posix-platform-mounts";
 
-pub(super) fn check_mounts(field: Field<'_, '_>, report: &mut Report) -> Option<Vec<Mount>> {
+const KNOWN: &[&str] = &["destination", "type", "source", "options", "uidMappings", "gidMappings"];
+
+pub(crate) fn check_mounts(field: Field<'_, '_>, report: &mut Report) -> Option<Vec<Mount>> {
     field.of(CLAUSE).checked(report, check_mount)
 }
 
+/// The destinations alone.
+pub(crate) fn check_destinations(field: Field<'_, '_>, report: &mut Report) -> Option<Vec<AbsolutePath>> {
+    field.of(CLAUSE).checked(report, |field, report| {
+        let mount = field.object(report, CLAUSE, KNOWN)?;
+        check_destination(mount.field("destination"), report)
+    })
+}
+
 fn check_mount(field: Field<'_, '_>, report: &mut Report) -> Option<Mount> {
-    let known = &["destination", "type", "source", "options", "uidMappings", "gidMappings"];
-    let mount = field.object(report, CLAUSE, known)?;
+    let mount = field.object(report, CLAUSE, KNOWN)?;
     let destination = check_destination(mount.field("destination"), report);
     let mut options = Options::default();
     for item in mount.field("options").of(OPTIONS).items(report) {
