@@ -76,6 +76,13 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("lifecycle::create_init_is_not_the_hosts_binary", create_init_is_not_the_hosts_binary)
             .only_ours(),
     );
+    all.push(
+        Case::new(
+            "lifecycle::delete_force_state_damaged_removes_all",
+            delete_force_state_damaged_removes_all,
+        )
+        .only_ours(),
+    );
     for (name, id) in invalid_ids() {
         all.push(Case::new(format!("lifecycle::id_invalid_{name}_is_refused"), move |t| {
             id_is_refused(t, &id)
@@ -823,5 +830,42 @@ fn state_zombie_init_is_stopped(t: &Test) -> Verdict {
     // Init is a zombie, as nobody has reaped it yet.
     assert_eq!(c.status(), "stopped");
     c.delete().ok();
+    Ok(())
+}
+
+/// What a record becomes.
+type Damage = fn(&str) -> String;
+
+/// What was recorded before anything was done names all that there is.
+fn delete_force_state_damaged_removes_all(t: &Test) -> Verdict {
+    let damages: [(&str, Damage); 5] = [
+        ("empty", |_| String::new()),
+        ("truncated", |text| text[..text.len() / 2].to_owned()),
+        ("garbage", |_| "\u{0}\u{1}garbage".repeat(100)),
+        ("of another container", |text| text.replacen("\"id\":\"", "\"id\":\"other", 1)),
+        ("of a newer schema", |text| text.replacen("\"schema\":1", "\"schema\":99", 1)),
+    ];
+    for (name, damage) in damages {
+        for started in [false, true] {
+            let b = t.bundle();
+            b.stays();
+            let c = t.create(&b);
+            if started {
+                c.start();
+            }
+            let file = t.root().join(&c.id).join("state.json");
+            let whole = fs::read_to_string(&file).unwrap();
+            let damaged = damage(&whole);
+            assert_ne!(damaged, whole, "{name}");
+            fs::write(&file, damaged).unwrap();
+            let _ = c.call(&["state"]).fails().says("read the state of the container");
+            let _ = c.delete().fails();
+            c.delete_force().ok();
+            assert!(c.process.wait_exit(DEADLINE), "{name}");
+            let _ = c.process.reap();
+            let left = runtime_tests::residue::find(t);
+            assert!(left.is_empty(), "{name}, started: {started}; left behind:\n{}", left.join("\n"));
+        }
+    }
     Ok(())
 }

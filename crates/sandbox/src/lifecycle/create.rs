@@ -450,6 +450,7 @@ impl<'a> Undo<'a> {
     }
 
     /// The container is whole; its init.
+    #[cfg(feature = "criu")]
     pub(super) fn disarm(mut self) -> Option<Process> {
         self.armed = false;
         self.process.take()

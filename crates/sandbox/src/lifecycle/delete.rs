@@ -34,6 +34,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
         Err(Error::NotFound) if deletion == Deletion::Force => return Ok(Outcome::new(())),
         result => result?,
     };
+    let mut warnings = Vec::new();
     let record = match (entry.read(), deletion) {
         (Ok(Some(record)), _) => record,
         // Nothing was done yet, or it is not readable: there is nothing to go by but the directory itself.
@@ -41,11 +42,19 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
             state.remove(&entry)?;
             return Ok(Outcome::new(()));
         }
-        (Err(error), Deletion::Force) => {
-            state.remove(&entry)?;
-            let message = format!("removed, without its cgroup: {error}");
-            return Ok(Outcome { value: (), warnings: vec![Warning { pointer: None, message }] });
-        }
+        // What was intended names all that there can be; who init is, is found by its cgroup.
+        (Err(error), Deletion::Force) => match entry.read_intended() {
+            Some(record) => {
+                warnings
+                    .push(Warning { pointer: None, message: format!("removed as it was intended: {error}") });
+                record
+            }
+            None => {
+                state.remove(&entry)?;
+                let message = format!("removed, without its cgroup: {error}");
+                return Ok(Outcome { value: (), warnings: vec![Warning { pointer: None, message }] });
+            }
+        },
         (Ok(None), Deletion::Stopped) => return Err(Error::NotFound),
         (Err(error), Deletion::Stopped) => return Err(error),
     };
@@ -64,7 +73,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
         let kill = deletion == Deletion::Force || !record.own_pids;
         end_cgroup(cgroup, kill, deadline)?;
     }
-    let warnings = poststop(&entry, &record)?;
+    warnings.extend(poststop(&entry, &record)?);
     state.remove(&entry)?;
     Ok(Outcome { value: (), warnings })
 }

@@ -272,13 +272,24 @@ impl Entry {
                 None => return Ok(None),
             },
         };
+        self.check(&record)?;
+        Ok(Some(record))
+    }
+
+    /// What was recorded before anything was done, where what was recorded later is not readable.
+    pub fn read_intended(&self) -> Option<Record> {
+        let record = self.read_intent().ok()??.record;
+        self.check(&record).ok().map(|()| record)
+    }
+
+    fn check(&self, record: &Record) -> Result<()> {
         if record.schema != SCHEMA {
             return Err(Error::State { reason: format!("unknown schema {}", record.schema) });
         }
         if record.id != **self.id() {
             return Err(Error::State { reason: format!("it is of container {:?}", record.id) });
         }
-        Ok(Some(record))
+        Ok(())
     }
 
     /// The config as it was at `create`.
