@@ -18,6 +18,15 @@ use rustix::mount::{
 
 use crate::procfs::{Mount, parse_mountinfo};
 
+/// Why nothing can be tested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unprepared {
+    /// The caller has not what tests need: they are skipped.
+    Skip(String),
+    /// What was asked for can't be had, or something is wrong with the machine: they fail.
+    Fail(String),
+}
+
 /// Which cgroup hierarchies there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -67,25 +76,27 @@ impl Lane {
     /// are threads: they inherit it.
     ///
     /// # Errors
-    /// A sentence for the skip: no root, or the machine has no such hierarchy.
-    pub fn enter(scratch: &Path) -> Result<Self, String> {
+    /// A sentence: for the skip, where there is no root or the machine has no such hierarchy; else of what is wrong with
+    /// the machine.
+    pub fn enter(scratch: &Path) -> Result<Self, Unprepared> {
         if !nix::unistd::geteuid().is_root() {
-            return Err("needs root".into());
+            return Err(Unprepared::Skip("needs root".into()));
         }
-        let wanted = Self::wanted()?;
+        let wanted = Self::wanted().map_err(Unprepared::Fail)?;
         unshare(CloneFlags::CLONE_NEWNS)
-            .map_err(|error| format!("needs a mount namespace: unshare: {error}"))?;
-        let step = |what: &'static str| move |error: rustix::io::Errno| format!("{what}: {error}");
+            .map_err(|error| Unprepared::Skip(format!("needs a mount namespace: unshare: {error}")))?;
+        let step =
+            |what: &'static str| move |error: rustix::io::Errno| Unprepared::Fail(format!("{what}: {error}"));
         mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .map_err(step("make / private"))?;
         protect_files().map_err(step("make the machine's files read-only"))?;
         if fs::write("/.runtime-tests", "").is_ok() {
             let _ = fs::remove_file("/.runtime-tests");
-            return Err("the machine's files could not be made read-only".into());
+            return Err(Unprepared::Fail("the machine's files could not be made read-only".into()));
         }
         mount("tmpfs", scratch, "tmpfs", MountFlags::empty(), c"mode=755")
             .map_err(step("mount a tmpfs for the scratch directory"))?;
-        let actual = Self::current()?;
+        let actual = Self::current().map_err(Unprepared::Skip)?;
         match wanted {
             None => return Ok(actual),
             Some(wanted) if wanted == actual => return Ok(actual),
@@ -93,9 +104,12 @@ impl Lane {
             Some(Self::V2) if actual == Self::Hybrid => {
                 leave_v2(scratch).map_err(step("show cgroup v2 alone"))?
             }
-            Some(wanted) => return Err(format!("{wanted:?} was asked for, the machine has {actual:?}")),
+            Some(wanted) => {
+                let reason = format!("{wanted:?} was asked for, the machine has {actual:?}");
+                return Err(Unprepared::Skip(reason));
+            }
         }
-        Self::current()
+        Self::current().map_err(Unprepared::Fail)
     }
 }
 

@@ -15,6 +15,8 @@ use crate::procfs::{all_pids, namespace_of, own_namespace, parse_mountinfo};
 use crate::test::{TOKEN_VARIABLE, Test};
 use crate::wait::{self, DEADLINE, Process, exited_children};
 
+const EBUSY: i32 = 16;
+
 /// Deletes the test's containers, as a caller would, and waits for the ends of their processes.
 pub fn delete_containers(test: &Test) {
     for id in test.ids().iter().rev() {
@@ -100,13 +102,25 @@ pub fn scrub(test: &Test) {
             process.signal(Signal::KILL);
         }
         let _ = members.iter().all(|process| process.wait_exit(DEADLINE));
-        let _ = fs::remove_dir(&directory);
+        remove_cgroup(&directory);
     }
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for mount in parse_mountinfo(&text).iter().rev().filter(|mount| mount.point.contains(&test.token)) {
         let _ = unmount(mount.point.as_str(), UnmountFlags::DETACH);
     }
     let _ = fs::remove_dir_all(&test.dir);
+}
+
+/// A process has ended before it has left its cgroup: then the kernel says EBUSY, and nothing when that has passed.
+fn remove_cgroup(directory: &Path) {
+    let end = Instant::now() + DEADLINE;
+    while fs::remove_dir(directory).is_err_and(|error| error.raw_os_error() == Some(EBUSY)) {
+        if Instant::now() >= end {
+            eprintln!("left: {}", directory.display());
+            return;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Pids of live processes that are the test's.

@@ -11,7 +11,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::command::RUNTIME_NAME;
 use crate::differences;
-use crate::lane::Lane;
+use crate::lane::{Lane, Unprepared};
 use crate::residue;
 use crate::rootfs::Busybox;
 use crate::runtime::Runtime;
@@ -113,7 +113,8 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
             world.runtime.path.display(),
             world.lane
         ),
-        Err(reason) => eprintln!("everything is skipped: {reason}"),
+        Err(Unprepared::Skip(reason)) => eprintln!("everything is skipped: {reason}"),
+        Err(Unprepared::Fail(reason)) => eprintln!("everything fails: {reason}"),
     }
     let world = Arc::new(world);
     std::panic::set_hook(Box::new(|info| {
@@ -134,13 +135,14 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
     conclusion.exit_code()
 }
 
-fn prepare(scratch: &Path, skips: &Skips) -> Result<World, String> {
-    let runtime = Runtime::find()?;
+fn prepare(scratch: &Path, skips: &Skips) -> Result<World, Unprepared> {
+    let named = ["RUNTIME", "SANDBOXD"].into_iter().any(|name| std::env::var_os(name).is_some());
+    let runtime = Runtime::find().map_err(if named { Unprepared::Fail } else { Unprepared::Skip })?;
     let _ = RUNTIME_NAME.set(runtime.name.clone());
     let lane = Lane::enter(scratch)?;
     rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))
-        .map_err(|error| format!("become a subreaper: {error}"))?;
-    let busybox = Busybox::get(scratch)?;
+        .map_err(|error| Unprepared::Fail(format!("become a subreaper: {error}")))?;
+    let busybox = Busybox::get(scratch).map_err(Unprepared::Skip)?;
     Ok(World { runtime, lane, scratch: scratch.to_owned(), busybox, skips: Arc::clone(skips) })
 }
 
@@ -149,10 +151,11 @@ fn skip(skips: &Skips, reason: String) -> Completion {
     Completion::ignored_with(reason)
 }
 
-fn run_case(world: &Result<World, String>, case: &Case, token: String) -> Result<Completion, Failed> {
+fn run_case(world: &Result<World, Unprepared>, case: &Case, token: String) -> Result<Completion, Failed> {
     let world = match world {
         Ok(world) => world,
-        Err(reason) => return Ok(Completion::ignored_with(reason)),
+        Err(Unprepared::Skip(reason)) => return Ok(Completion::ignored_with(reason)),
+        Err(Unprepared::Fail(reason)) => return Err(reason.into()),
     };
     if case.only_ours && !world.runtime.is_ours() {
         return Ok(skip(&world.skips, "a promise of our own runtime".into()));
