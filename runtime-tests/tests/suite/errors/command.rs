@@ -66,6 +66,9 @@ pub(super) const MISTAKES: &[Mistake] = &[
         let bundle = t.bundle();
         fs::set_permissions(bundle.inside("/root"), fs::Permissions::from_mode(0o700)).unwrap();
         bundle.set("/process/cwd", "/root").set("/process/user", json!({"uid": 1000, "gid": 1000}));
+        // Nor for the root of its user namespace, whom it does not belong to.
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        bundle.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
         create(t, &bundle)
     }),
 ];
