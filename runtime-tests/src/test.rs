@@ -32,6 +32,7 @@ pub struct Test {
     pub token: String,
     busybox: &'static Busybox,
     ids: RefCell<Vec<String>>,
+    systemd: Cell<bool>,
     counter: Cell<u32>,
 }
 
@@ -51,7 +52,16 @@ impl Test {
         let dir = scratch.join(&token);
         fs::create_dir_all(dir.join("canary")).expect("make the test's directory");
         fs::write(dir.join("canary/secret"), &token).expect("write the canary");
-        Self { runtime, lane, dir, token, busybox, ids: RefCell::default(), counter: Cell::new(0) }
+        Self {
+            runtime,
+            lane,
+            dir,
+            token,
+            busybox,
+            ids: RefCell::default(),
+            systemd: Cell::new(false),
+            counter: Cell::new(0),
+        }
     }
 
     /// A directory outside every root file system, with a `secret` in it; it must stay as it is.
@@ -118,7 +128,29 @@ impl Test {
     /// A call of the runtime with this test's `--root`.
     #[must_use]
     pub fn call<S: AsRef<OsStr>>(&self, args: &[S]) -> Call {
-        self.bare_call(&["--root".as_ref(), self.root().as_os_str()]).args(args)
+        let manager: &[&str] = if self.systemd.get() { &["--systemd-cgroup"] } else { &[] };
+        self.bare_call(&["--root".as_ref(), self.root().as_os_str()]).args(manager).args(args)
+    }
+
+    /// Whether systemd makes the cgroups.
+    #[must_use]
+    pub fn uses_systemd(&self) -> bool {
+        self.systemd.get()
+    }
+
+    /// Lets systemd make the cgroups of this test's calls.
+    ///
+    /// # Errors
+    /// The skip, where there is no systemd, or not v2 alone.
+    pub fn use_systemd(&self) -> Result<(), Skip> {
+        if !Path::new("/run/systemd/system").exists() {
+            return Err(Skip::new("systemd is not this machine's init"));
+        }
+        if self.lane != Lane::V2 {
+            return Err(Skip::new("the systemd cgroup manager is tested on cgroup v2"));
+        }
+        self.systemd.set(true);
+        Ok(())
     }
 
     /// `VERB --bundle B FLAGS ID`, with a fresh id.

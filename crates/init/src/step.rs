@@ -90,6 +90,8 @@ steps! {
     8 "new-time-namespace" NewTimeNamespace { offsets: Str, }
     /// Reports and waits for the runtime, which writes the id maps meanwhile.
     9 "await-id-maps" AwaitIdMaps {}
+    /// Reports and waits: the runtime has a cgroup made around this process.
+    64 "await-cgroup" AwaitCgroup {}
     /// Root of the user namespace: it owns what is made from here on.
     10 "become-root" BecomeRoot {}
     /// Clones a host path's mount, detached, before the identity changes or the path is hidden.

@@ -41,7 +41,7 @@ const PROGRAMS: [(&str, &str); 14] = [
 ];
 
 /// What is run in the virtual machine: the cases of which one of these is the beginning of the name.
-const VM_CASES: [&str; 13] = [
+const VM_CASES: [&str; 16] = [
     "apparmor::",
     "cgroup::cpu",
     "cgroup::limits_",
@@ -50,11 +50,14 @@ const VM_CASES: [&str; 13] = [
     "cgroup::unified_",
     "podman::create_start_stop",
     "podman::run_bridge_network",
-    "podman::run_detached",
-    "podman::run_in_a_user_namespace",
     "podman::run_memory_limit",
-    "podman::runc_run_memory_limit",
+    "podman_systemd::create_start_stop",
+    "podman_systemd::pod_containers",
+    "podman_systemd::run_memory_limit",
+    "podman_systemd::runc_run_memory_limit",
+    "podman_systemd::update_memory",
     "systemd::",
+    "update::memory",
 ];
 
 /// Where the black-box suite is run.
@@ -161,6 +164,8 @@ fn run_in_vm(runtime: &Path, rest: &[OsString]) -> Result<Outcome> {
         Err(Unavailable::Failed(failure)) => return Err(failure),
     };
     let mut words = vec![OsString::from("runtime-tests")];
+    // It has two processors, and slow ones.
+    words.extend(["--test-threads", "2"].map(OsString::from));
     words.extend(rest.iter().cloned());
     let line = format!(
         "CASES={} RUNTIME=/job/bin/sandboxd CGROUP=v2 {}",

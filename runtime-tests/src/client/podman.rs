@@ -1,6 +1,7 @@
 //! podman, which starts conmon, which starts the runtime.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::client::{Private, image};
 use crate::command::Call;
@@ -37,16 +38,18 @@ impl<'t> Podman<'t> {
             fs::create_dir_all(private.dir.join(sub)).expect("make podman's directories");
         }
         let limits = if test.lane == Lane::V2 { "pids_limit = 0\n" } else { "" };
+        // Locks in files are this podman's own; those in shared memory are one machine's.
         // Hard limits cannot be raised where CAP_SYS_RESOURCE is missing: those that podman asks for are bounded.
         let conf = format!(
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n{limits}\
-             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nruntime = \"{0}\"\n\
+             [engine]\ncgroup_manager = \"{3}\"\nevents_logger = \"none\"\nlock_type = \"file\"\nruntime = \"{0}\"\n\
              runtime_supports_json = [\"{0}\"]\nimage_copy_tmp_dir = \"{2}/tmp\"\n\
              [engine.runtimes]\n\"{0}\" = [\"{1}\"]\n\
              [network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{2}/networks\"\n",
             runtime.name,
             runtime.path.display(),
-            private.dir.display()
+            private.dir.display(),
+            if test.uses_systemd() { "systemd" } else { "cgroupfs" }
         );
         private.write("containers.conf", &conf);
         let storage = format!(
@@ -92,7 +95,11 @@ impl<'t> Podman<'t> {
     /// A cgroup parent with the token in its name.
     #[must_use]
     pub fn parent(&self) -> String {
-        format!("/{}", self.test().token)
+        if self.test().uses_systemd() { self.slice() } else { format!("/{}", self.test().token) }
+    }
+
+    fn slice(&self) -> String {
+        format!("{}.slice", self.test().token)
     }
 
     /// Without a network, which most tests need not wait for.
@@ -121,7 +128,13 @@ impl<'t> Podman<'t> {
 
 impl Drop for Podman<'_> {
     fn drop(&mut self) {
-        let _ = self.call(&["pod", "rm", "--force", "--all", "--time", "0"]).output();
-        let _ = self.call(&["rm", "--force", "--all", "--time", "0"]).output();
+        let remove_pods = self.call(&["pod", "rm", "--force", "--all", "--time", "0"]);
+        let remove = self.call(&["rm", "--force", "--all", "--time", "0"]);
+        // podman leaves the slice that it was given.
+        let stop = self.test().uses_systemd().then(|| Call::new(["systemctl", "stop", &self.slice()]));
+        for call in [Some(remove_pods), Some(remove), stop].into_iter().flatten() {
+            // A check that failed must be told of, whatever comes of this.
+            let _ = catch_unwind(AssertUnwindSafe(|| call.output()));
+        }
     }
 }

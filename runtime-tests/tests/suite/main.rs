@@ -1,6 +1,7 @@
 //! Every suite: `RUNTIME=/path cargo test -p runtime-tests [NAME]`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod apparmor;
 mod bundles;
 mod cgroup;
 mod checkpoint;
@@ -23,6 +24,7 @@ mod process;
 mod rootless;
 mod seccomp;
 mod service;
+mod systemd;
 mod tty;
 mod update;
 
@@ -49,9 +51,11 @@ fn main() -> ExitCode {
         exec::cases(),
         cli::cases(),
         errors::cases(),
+        apparmor::cases(),
         clients::cases(),
         rootless::cases(),
         events::cases(),
+        systemd::cases(),
         faults::cases(),
     ];
     let mut all: Vec<_> = suites.into_iter().flatten().collect();

@@ -15,6 +15,7 @@ use super::file::{self, is_errno};
 use super::handle::{Cgroup, read_processes, shows_frozen};
 use super::plan::{CgroupPlan, DeviceFilter, DirectoryPlan, Missing, Write};
 use super::record::{CgroupRecord, Hierarchy, RecordedDirectory};
+use super::scope;
 use super::subtree::{enable_controllers, fill_cpuset};
 use super::sys;
 use crate::{Outcome, Warning};
@@ -42,7 +43,8 @@ impl CgroupPlan {
     /// be read.
     pub fn probe_claim(&self) -> Result<Claim<'_>, CgroupError> {
         let directories = self.directories.iter().map(probe_directory).collect::<Result<_, _>>()?;
-        Ok(Claim { plan: self, record: CgroupRecord { mode: self.mode, directories } })
+        let unit = self.unit.as_ref().map(scope::record_unit);
+        Ok(Claim { plan: self, record: CgroupRecord { mode: self.mode, directories, unit } })
     }
 }
 
@@ -87,7 +89,8 @@ fn check_vacant(plan: &DirectoryPlan, path: &Path) -> Result<(), CgroupError> {
 }
 
 impl Cgroup {
-    /// Makes what was claimed, with its limits in place. On v2 the filter of devices is not yet: see
+    /// Makes what was claimed, with its limits in place; what systemd makes only when init is there: see
+    /// [`Cgroup::admit`]. On v2 the filter of devices is not yet: see
     /// [`Cgroup::restrict_devices`].
     ///
     /// # Errors
@@ -96,7 +99,12 @@ impl Cgroup {
         let Claim { plan, record } = claim;
         let mut making = Making { made: Vec::new() };
         let mut warnings = Vec::new();
-        let mut cgroup = Self { record, v2: None, procs: Vec::new(), unattached: None };
+        let mut cgroup = Self { record, v2: None, procs: Vec::new(), unattached: None, unstarted: None };
+        if plan.unit.is_some() {
+            // There is no scope without a process: see `Cgroup::admit`.
+            cgroup.unstarted = Some(plan.clone());
+            return Ok(Outcome::new(cgroup));
+        }
         for (plan, record) in plan.directories.iter().zip(&mut cgroup.record.directories) {
             making.make_directories(record)?;
             let entrance = configure(plan, record, &mut warnings)?;
@@ -166,12 +174,12 @@ impl Drop for Making {
     }
 }
 
-enum Entrance {
+pub(super) enum Entrance {
     Clone(OwnedFd),
     Write(OwnedFd),
 }
 
-fn configure(
+pub(super) fn configure(
     plan: &DirectoryPlan,
     record: &RecordedDirectory,
     warnings: &mut Vec<Warning>,

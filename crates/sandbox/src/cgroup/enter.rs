@@ -142,7 +142,7 @@ mod tests {
             directory(v1(&["pids"]), "/c/pids/x"),
             directory(Hierarchy::V2, "/c/unified/x"),
         ];
-        CgroupRecord { mode: None, directories }
+        CgroupRecord { mode: None, directories, unit: None }
     }
 
     fn paths(controllers: &[&str], path: &str) -> Result<Vec<String>, String> {

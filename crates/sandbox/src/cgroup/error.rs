@@ -8,8 +8,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// systemd was asked to make the cgroup.
-    #[error("the systemd cgroup driver is not supported yet: use cgroupfs")]
+    /// systemd was asked to make the cgroup on v1 or hybrid, where a scope holds no limits of most controllers.
+    #[error("the systemd cgroup manager needs a host with cgroup v2 alone: use cgroupfs here")]
     Systemd,
     /// `cgroupsPath` is not a path strictly below a cgroup.
     #[error("cgroup path {path:?} (/linux/cgroupsPath, or the container id): {rule}")]
@@ -112,6 +112,16 @@ pub enum CgroupError {
         pointer: String,
         /// The errno.
         source: io::Error,
+    },
+    /// systemd, or the way to it.
+    #[error("systemd: {call} {unit}: {reason}")]
+    Systemd {
+        /// The method.
+        call: &'static str,
+        /// The unit.
+        unit: String,
+        /// What was said.
+        reason: String,
     },
     /// The container's cgroup is there already, and in use.
     #[error("cgroup {} exists and has processes: {}", path.display(), Pids(pids))]

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::error::CgroupError;
 use super::file::{self, is_errno, is_gone};
-use super::plan::DeviceFilter;
+use super::plan::{CgroupPlan, DeviceFilter};
 use super::record::{CgroupRecord, Hierarchy, RecordedDirectory};
 
 /// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC`, linux/magic.h.
@@ -25,6 +25,8 @@ pub struct Cgroup {
     pub(super) procs: Vec<OwnedFd>,
     /// v2: what is still to be attached.
     pub(super) unattached: Option<DeviceFilter>,
+    /// systemd: what is to be made around init.
+    pub(super) unstarted: Option<CgroupPlan>,
 }
 
 impl Cgroup {
@@ -45,7 +47,7 @@ impl Cgroup {
                 return Err(CgroupError::Record { path: path.clone(), mount_point: mount_point.clone() });
             }
         }
-        Ok(Self { record, v2: None, procs: Vec::new(), unattached: None })
+        Ok(Self { record, v2: None, procs: Vec::new(), unattached: None, unstarted: None })
     }
 
     /// What to store.

@@ -27,6 +27,9 @@ impl Cgroup {
     /// The cgroup can't be read or written. A missing one is no error.
     pub fn kill_all(&self) -> Result<(), CgroupError> {
         let Some(directory) = self.primary() else { return Ok(()) };
+        if self.is_foreign()? {
+            return Ok(());
+        }
         let error = |source| CgroupError::Call { call: "kill", path: directory.path.clone(), source };
         if let Some(open) = open_cgroup(directory)? {
             let killed = match directory.hierarchy {

@@ -1,4 +1,4 @@
-//! Cgroups: one handle for v2 (unified), v1 and hybrid, through the cgroup file system.
+//! Cgroups: one handle for v2 (unified), v1 and hybrid, through the cgroup file system or systemd.
 //!
 //! Runs in the runtime. The data goes one way:
 //!
@@ -59,9 +59,11 @@ mod plan;
 mod previous;
 mod record;
 mod remove;
+mod scope;
 mod stats;
 mod subtree;
 mod sys;
+mod systemd;
 mod update;
 
 use std::time::Duration;
@@ -79,11 +81,12 @@ pub use oom::OomWatch;
 pub use path::CgroupPath;
 pub use permission::Refusal;
 pub use plan::{CgroupPlan, DeviceFilter, DevicePlan, DirectoryPlan, Missing, Write, plan_cgroup};
-pub use record::{CgroupRecord, Hierarchy, RecordedDirectory};
+pub use record::{CgroupRecord, Hierarchy, RecordedDirectory, UnitRecord};
 pub use stats::{
     BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, HugetlbStats, MemoryStats, MemoryUsage, PidsStats,
     Pressure, PressureLine, Stats,
 };
+pub use systemd::{Property, Session, UnitPlan, Value, plan_systemd};
 pub use update::Applied;
 
 /// How long to wait for a cgroup to become empty, where the caller has no other wish.

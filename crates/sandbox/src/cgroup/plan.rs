@@ -16,6 +16,7 @@ use super::error::PlanError;
 use super::hierarchies::{Hierarchies, Mode, V1Hierarchy, V2Hierarchy};
 use super::path::CgroupPath;
 use super::record::Hierarchy;
+use super::systemd::UnitPlan;
 use super::{limits_v1, limits_v2};
 use crate::{CgroupManager, Outcome, Warning};
 
@@ -104,6 +105,9 @@ pub struct CgroupPlan {
     pub mode: Option<Mode>,
     /// One for each hierarchy, v2 last.
     pub directories: Vec<DirectoryPlan>,
+    /// The scope that it is, where systemd makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitPlan>,
 }
 
 /// Plans the cgroups of a container.
@@ -211,7 +215,7 @@ impl<'a> Planner<'a> {
         } else if v1_devices.is_none() && self.hierarchies.v2.is_none() {
             return Err(controller_error("devices", "/linux/resources/devices"));
         }
-        let plan = CgroupPlan { mode: self.hierarchies.mode(), directories };
+        let plan = CgroupPlan { mode: self.hierarchies.mode(), directories, unit: None };
         Ok(Outcome { value: plan, warnings: self.warnings })
     }
 
@@ -353,17 +357,36 @@ impl DirectoryPlan {
 
 impl fmt::Display for CgroupPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(unit) = &self.unit {
+            write!(f, "{unit}")?;
+        }
         for directory in &self.directories {
-            write!(f, "{directory}")?;
+            let made_by = if self.unit.is_some() { MadeBy::Systemd } else { MadeBy::Us };
+            directory.render(f, made_by)?;
         }
         Ok(())
     }
 }
 
+/// Who makes a directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MadeBy {
+    Us,
+    Systemd,
+}
+
 impl fmt::Display for DirectoryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.render(f, MadeBy::Us)
+    }
+}
+
+impl DirectoryPlan {
+    fn render(&self, f: &mut fmt::Formatter<'_>, made_by: MadeBy) -> fmt::Result {
         let path = self.path();
-        writeln!(f, "cgroup mkdir {}", path.display())?;
+        if made_by == MadeBy::Us {
+            writeln!(f, "cgroup mkdir {}", path.display())?;
+        }
         let parent = path.parent().unwrap_or(Path::new("/"));
         for (controller, pointer) in &self.required_controllers {
             writeln!(f, "cgroup enable {controller} in {} from {pointer}", parent.display())?;
@@ -392,6 +415,7 @@ impl fmt::Display for DirectoryPlan {
             write!(f, "{devices}")?;
         }
         match self.hierarchy {
+            _ if made_by == MadeBy::Systemd => Ok(()),
             Hierarchy::V2 if self.clone_into => writeln!(f, "cgroup clone into {}", path.display()),
             _ => writeln!(f, "cgroup enter {}", path.display()),
         }

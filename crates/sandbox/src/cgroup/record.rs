@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::hierarchies::Mode;
+use super::systemd::Session;
 
 /// Which hierarchy a directory is in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,19 @@ pub struct RecordedDirectory {
     pub made_parents: Vec<PathBuf>,
 }
 
+/// The scope of systemd's that the container's cgroup is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    /// Whose it is.
+    pub session: Session,
+    /// Its name.
+    pub name: String,
+    /// Its description, that of no other unit: by it the unit is known to be the one that was recorded.
+    pub description: String,
+    /// Whether it was started. If not, a unit of this name may be another's.
+    pub started: bool,
+}
+
 /// A container's cgroups, as stored in its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupRecord {
@@ -45,4 +59,7 @@ pub struct CgroupRecord {
     pub mode: Option<Mode>,
     /// One for each hierarchy.
     pub directories: Vec<RecordedDirectory>,
+    /// Where systemd makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitRecord>,
 }

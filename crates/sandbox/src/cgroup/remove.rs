@@ -20,6 +20,9 @@ impl Cgroup {
     /// [`CgroupError::StillPopulated`] where at the deadline a process is in it, one that is not the container's for
     /// example; or the kernel refuses. What could be removed is; calling again goes on.
     pub fn remove(&self, deadline: Instant) -> Result<(), CgroupError> {
+        if let Some(unit) = &self.record.unit {
+            return self.remove_unit(unit, deadline);
+        }
         // v2 first: there the kernel tells when it is empty, and who has left it has left the others.
         let is_v2 = |directory: &&RecordedDirectory| directory.hierarchy == Hierarchy::V2;
         let (v2, v1): (Vec<_>, Vec<_>) = self.record.directories.iter().partition(is_v2);
@@ -34,7 +37,7 @@ impl Cgroup {
     }
 }
 
-fn remove_directory(directory: &RecordedDirectory, deadline: Instant) -> Result<(), CgroupError> {
+pub(super) fn remove_directory(directory: &RecordedDirectory, deadline: Instant) -> Result<(), CgroupError> {
     let error =
         |path: &std::path::Path, source| CgroupError::Call { call: "rmdir", path: path.into(), source };
     // Most often it is empty: one call.

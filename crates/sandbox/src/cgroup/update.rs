@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -18,8 +19,9 @@ use super::handle::{Cgroup, open_cgroup};
 use super::hierarchies::{Hierarchies, V1Hierarchy, V2Hierarchy};
 use super::plan::{DirectoryPlan, Missing, Write};
 use super::previous::previous_value;
-use super::record::{Hierarchy, RecordedDirectory};
+use super::record::{Hierarchy, RecordedDirectory, UnitRecord};
 use super::subtree::enable_controllers;
+use super::{DEFAULT_DEADLINE, systemd};
 use crate::Outcome;
 use crate::error::Result;
 
@@ -28,6 +30,8 @@ use crate::error::Result;
 pub struct Applied {
     written: Vec<Pending>,
     filter: Option<FilterChange>,
+    /// The scope whose systemd was told.
+    unit: Option<UnitRecord>,
 }
 
 /// One value for one file, and what takes it back.
@@ -38,9 +42,18 @@ struct Pending {
     value: String,
     pointer: String,
     previous: Option<String>,
+    /// It has that value already.
+    unchanged: bool,
 }
 
 impl Pending {
+    /// The write that takes it back.
+    fn taking_back(&self) -> Option<Write> {
+        let file = self.path.file_name()?.to_str()?.to_owned();
+        let (value, pointer) = (self.previous.clone()?, self.pointer.clone());
+        Some(Write { file, value, pointer, missing: Missing::Error })
+    }
+
     fn write(&self, value: &str) -> Result<(), CgroupError> {
         file::write_descriptor(&self.file, value).map_err(|source| CgroupError::Write {
             path: self.path.clone(),
@@ -83,7 +96,26 @@ impl Cgroup {
             Some(wanted) => FilterChange::prepare(self, wanted, &plan_filter(effective, &hierarchies)?)?,
             None => None,
         };
-        Ok(Outcome { value: apply(pending, filter)?, warnings })
+        if self.record.unit.is_none() {
+            pending.retain(|one| !one.unchanged);
+        }
+        let applied = self.inform_systemd(apply(pending, filter)?, &plan.v2)?;
+        Ok(Outcome { value: applied, warnings })
+    }
+
+    /// Tells systemd, where it makes the cgroup, what was written: else it sets its own values again when it is reloaded.
+    /// It writes what it is told at once, some of it rounded.
+    fn inform_systemd(&self, mut applied: Applied, writes: &[Write]) -> Result<Applied> {
+        let Some(unit) = &self.record.unit else { return Ok(applied) };
+        let told = systemd::set_properties(unit, writes, Instant::now() + DEFAULT_DEADLINE);
+        let told = told.and_then(|()| {
+            applied.unit = Some(unit.clone());
+            applied.written.iter().try_for_each(|one| one.write(&one.value))
+        });
+        match told {
+            Ok(()) => Ok(applied),
+            Err(error) => Err(applied.undo_because_of(error).into()),
+        }
     }
 
     /// The hierarchies of the record, and what controllers v2 has on this host.
@@ -211,16 +243,14 @@ fn prepare(directory: &RecordedDirectory, write: &Write) -> Result<Option<Pendin
     let opened = opened.map_err(error)?;
     // Some files only take values (memory.reclaim): there is nothing to go back to.
     let old = file::open_read(open.as_fd(), name, OFlags::RDONLY).and_then(file::read_list).ok();
-    if old.as_deref().is_some_and(|old| old.trim_end() == value) {
-        return Ok(None);
-    }
+    let unchanged = old.as_deref().is_some_and(|old| old.trim_end() == value);
     let previous = old.as_deref().and_then(|old| previous_value(name, old, value));
     let (value, pointer) = (value.to_owned(), write.pointer.clone());
-    Ok(Some(Pending { file: opened, path, value, pointer, previous }))
+    Ok(Some(Pending { file: opened, path, value, pointer, previous, unchanged }))
 }
 
 fn apply(pending: Vec<Pending>, filter: Option<FilterChange>) -> Result<Applied> {
-    let mut applied = Applied { written: Vec::with_capacity(pending.len()), filter: None };
+    let mut applied = Applied { written: Vec::with_capacity(pending.len()), filter: None, unit: None };
     let result = write_in_rounds(pending, &mut applied.written, |pending| pending.write(&pending.value));
     let result = result.and_then(|()| match filter {
         Some(filter) => {
@@ -232,10 +262,7 @@ fn apply(pending: Vec<Pending>, filter: Option<FilterChange>) -> Result<Applied>
     });
     match result {
         Ok(()) => Ok(applied),
-        Err(error) => Err(match applied.undo() {
-            Ok(()) => error.into(),
-            Err(kept) => CgroupError::NotRestored { cause: Box::new(error), kept: Box::new(kept) }.into(),
-        }),
+        Err(error) => Err(applied.undo_because_of(error).into()),
     }
 }
 
@@ -267,6 +294,14 @@ fn write_in_rounds(
 }
 
 impl Applied {
+    /// Takes the change back; the error, or that not all could be.
+    fn undo_because_of(self, error: CgroupError) -> CgroupError {
+        match self.undo() {
+            Ok(()) => error,
+            Err(kept) => CgroupError::NotRestored { cause: Box::new(error), kept: Box::new(kept) },
+        }
+    }
+
     /// Takes the change back.
     ///
     /// # Errors
@@ -275,6 +310,11 @@ impl Applied {
         let filter = self.filter.take().map_or(Ok(()), |filter| filter.undo());
         self.written.retain(|one| one.previous.is_some());
         self.written.reverse();
+        if let Some(unit) = &self.unit {
+            let writes: Vec<Write> = self.written.iter().filter_map(Pending::taking_back).collect();
+            let deadline = Instant::now() + DEFAULT_DEADLINE;
+            systemd::set_properties(unit, &writes, deadline)?;
+        }
         let mut restored = Vec::new();
         let values = write_in_rounds(self.written, &mut restored, |one| {
             one.previous.as_deref().map_or(Ok(()), |previous| one.write(previous))

@@ -78,6 +78,11 @@ pub(super) fn launch(
     let Launched { pid, pidfd, conversation, executable } = launched;
     let process = undo.process.insert(Process { pid, pidfd });
     if let Some(cgroup) = cgroup {
+        if cgroup.awaits_process() {
+            warnings.extend(cgroup.admit(process.pid)?);
+            record.cgroup = Some(cgroup.record().clone());
+            admitted(&prepared, &conversation, process)?;
+        }
         // While init is at work: it can't go on to the program before it is told to.
         cgroup.restrict_devices()?;
     }
@@ -208,6 +213,19 @@ fn open_gate(entry: &Entry) -> Result<OwnedFd> {
         Ok(gate)
     };
     open().map_err(|errno| Error::file("listen on", entry.gate_path(), errno.into()))
+}
+
+/// Lets init go on, whose cgroup is there now.
+fn admitted(prepared: &Prepared, conversation: &Conversation, process: &Process) -> Result<()> {
+    match conversation.receive(Some(Instant::now() + INIT_DEADLINE)) {
+        Ok(Message::Waiting(_)) => conversation.go().map_err(|error| Error::host("let init go on", error)),
+        Ok(Message::Failed(report)) => {
+            Err(StepError::new(prepared.plan.steps.get(report.step as usize), report).into())
+        }
+        Ok(_) => Err(Error::InitEnded { how: process.wait() }),
+        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Error::Deadline("init")),
+        Err(error) => Err(Error::host("hear from init", error)),
+    }
 }
 
 pub(super) fn identify(process: &Process) -> Result<Identity> {

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use spec::config::{Attributes, Mount, MountKind, attribute};
 use spec::{AbsolutePath, Config, Text};
 
-use crate::cgroup::{CgroupError, CgroupPath, CgroupPlan, Hierarchies, Refusal, plan_cgroup};
+use crate::cgroup::{
+    CgroupError, CgroupPath, CgroupPlan, Hierarchies, OwnPaths, Refusal, Session, plan_cgroup, plan_systemd,
+};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
@@ -60,7 +62,12 @@ impl Prepared {
 
         let path = CgroupPath::new(config.linux.cgroups_path.as_ref(), &request.id)?;
         let managed = request.cgroup_manager != CgroupManager::Disabled;
-        let host = HostFacts::probe(&config, managed.then(|| path.own_paths()))?;
+        let own_paths = match request.cgroup_manager {
+            // Its units' places do not depend on ours.
+            CgroupManager::Systemd => OwnPaths::Skip,
+            _ => path.own_paths(),
+        };
+        let host = HostFacts::probe(&config, managed.then_some(own_paths))?;
         let (cgroup, cgroup_warnings) = plan_own_cgroup(request, &config, &host, &path)?;
         warnings.extend(cgroup_warnings);
         let plan_request = PlanRequest {
@@ -119,7 +126,15 @@ fn plan_own_cgroup(
 ) -> Result<(Option<CgroupPlan>, Vec<Warning>)> {
     let none = Hierarchies::default();
     let hierarchies = host.cgroups.as_ref().unwrap_or(&none);
-    let mut outcome = plan_cgroup(request.cgroup_manager, &config.linux.resources, path, hierarchies)?;
+    let resources = &config.linux.resources;
+    let mut outcome = match request.cgroup_manager {
+        CgroupManager::Systemd => {
+            let cgroups_path = config.linux.cgroups_path.as_ref();
+            let session = Session::probe();
+            plan_systemd(resources, cgroups_path, &request.id, &config.annotations, session, hierarchies)?
+        }
+        manager => plan_cgroup(manager, resources, path, hierarchies)?,
+    };
     let confined = host.confinement.is_some();
     if confined && outcome.value.drop_device_program() {
         let message = "rules of devices are not enforced: only root of the host can attach the filter";
@@ -134,7 +149,7 @@ fn plan_own_cgroup(
     // A path that the config names must be had (runc's rule).
     if tolerant
         && config.linux.cgroups_path.is_none()
-        && let Some(wanted) = &plan
+        && let Some(wanted) = plan.as_ref().filter(|plan| plan.unit.is_none())
         && let Some(Refusal { path, source }) = wanted.probe_refusal(hierarchies)?
     {
         if let Some(pointer) = wanted.limit() {

@@ -55,8 +55,10 @@ pub(super) fn restore(
             warnings.extend(made.warnings);
             record.cgroup = Some(made.value.record().clone());
             let cgroup = undo.cgroup.insert(made.value);
-            cgroup.restrict_devices()?;
-            Some(&*cgroup)
+            if !cgroup.awaits_process() {
+                cgroup.restrict_devices()?;
+            }
+            Some(cgroup)
         }
         None => None,
     };
@@ -67,8 +69,14 @@ pub(super) fn restore(
 
     let mut passed = Passed::default();
     let mut options = restore_options(request, &prepared, &mut passed)?;
-    let place = Place::Restore { rootfs: &prepared.plan.rootfs, cgroup };
+    let place = Place::Restore { rootfs: &prepared.plan.rootfs, cgroup: cgroup.as_deref() };
     let mut swrk = Swrk::start(request.criu.program.as_deref(), &place, &passed, signals)?;
+    if let Some(cgroup) = cgroup.filter(|cgroup| cgroup.awaits_process()) {
+        // A scope is made around a process: this one, which makes the container's, and waits to be asked to.
+        warnings.extend(cgroup.admit(swrk.pid())?);
+        record.cgroup = Some(cgroup.record().clone());
+        cgroup.restrict_devices()?;
+    }
     let directories = Directories::open_of_process(swrk.pid(), &request.criu)?;
     directories.locate(&mut options);
     options.cgroup_roots = cgroup_roots(swrk.pid())?;

@@ -208,6 +208,9 @@ pub(super) fn v1_directories(cgroup: &CgroupPlan) -> impl Iterator<Item = PathBu
 /// How many cgroups init enters by writing: all but the one that it is cloned into.
 fn entered_by_writing(cgroup: &CgroupPlan) -> usize {
     use crate::cgroup::Hierarchy;
+    if cgroup.unit.is_some() {
+        return 0;
+    }
     let written = |directory: &&crate::cgroup::DirectoryPlan| {
         directory.hierarchy != Hierarchy::V2 || !directory.clone_into
     };

@@ -125,6 +125,9 @@ pub(super) fn plan_namespaces(
 
     steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
     if let Some(cgroup) = &request.cgroup {
+        if cgroup.unit.is_some() {
+            steps.push("/linux/cgroupsPath", Step::AwaitCgroup {});
+        }
         let count = super::entered_by_writing(cgroup);
         if count > 0 {
             let procs = Descriptors((0..count as u16).map(Descriptor::CgroupProcs).collect());

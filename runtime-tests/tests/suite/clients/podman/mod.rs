@@ -11,10 +11,17 @@ use runtime_tests::{Case, Lane, Runtime, Skip, Test, Verdict};
 type Check = fn(&Podman<'_>) -> Verdict;
 
 pub(crate) fn cases() -> Vec<Case> {
-    [run::CHECKS, lifecycle::CHECKS, pods::CHECKS, checkpoint::CHECKS]
-        .into_iter()
-        .flat_map(|checks| super::over_both("podman", checks, with_podman))
-        .collect()
+    let all = [run::CHECKS, lifecycle::CHECKS, pods::CHECKS, checkpoint::CHECKS];
+    let over_cgroupfs = all.into_iter().flat_map(|checks| super::over_both("podman", checks, with_podman));
+    let over_systemd =
+        all.into_iter().flat_map(|checks| super::over_both("podman_systemd", checks, with_podman_on_systemd));
+    over_cgroupfs.chain(over_systemd).collect()
+}
+
+/// With systemd as podman's cgroup manager.
+fn with_podman_on_systemd(t: &Test, runtime: &Runtime, check: Check) -> Verdict {
+    t.use_systemd()?;
+    with_podman(t, runtime, check)
 }
 
 fn with_podman(t: &Test, runtime: &Runtime, check: Check) -> Verdict {

@@ -1,0 +1,98 @@
+//! A cgroup that is a scope of systemd's: made around init, ended.
+//!
+//! The scope's name is recorded before it is started. Until the record says that it was, a unit of that name may be
+//! another's: its description tells.
+
+use std::time::{Instant, SystemTime};
+
+use super::DEFAULT_DEADLINE;
+use super::create::{Entrance, configure};
+use super::error::CgroupError;
+use super::file;
+use super::handle::Cgroup;
+use super::kill::wait_empty;
+use super::record::UnitRecord;
+use super::remove::remove_directory;
+use super::systemd::{self, UnitPlan};
+use crate::Warning;
+
+/// What is recorded of a scope before it is started.
+pub(super) fn record_unit(plan: &UnitPlan) -> UnitRecord {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let name = plan.unit.clone();
+    let container = name.strip_suffix(".scope").unwrap_or(&name);
+    // No other has this description: not even one of the same name, of another state root.
+    let description = format!("container {container} {:x}-{:x}", since_1970.as_nanos(), std::process::id());
+    UnitRecord { session: plan.session, name, description, started: false }
+}
+
+impl Cgroup {
+    /// Whether the cgroup is made around a process: that has to wait, and [`Cgroup::admit`] is to be called.
+    pub const fn awaits_process(&self) -> bool {
+        self.unstarted.is_some()
+    }
+
+    /// Makes the cgroup around init, or whoever makes it, which waits, and puts the limits in place. For cgroups that systemd makes; others
+    /// are there already.
+    ///
+    /// # Errors
+    /// [`CgroupError::Systemd`], or a limit that the kernel does not take. What was made is for [`Cgroup::remove`].
+    pub fn admit(&mut self, pid: i32) -> Result<Vec<Warning>, CgroupError> {
+        let Some(plan) = self.unstarted.take() else { return Ok(Vec::new()) };
+        let (Some(unit), Some(record)) = (&plan.unit, &mut self.record.unit) else { return Ok(Vec::new()) };
+        let control_group = systemd::start(unit, record, pid, Instant::now() + DEFAULT_DEADLINE)?;
+        record.started = true;
+        let mut warnings = Vec::new();
+        for (directory, recorded) in plan.directories.iter().zip(&self.record.directories) {
+            let actual = directory.mount_point.join(control_group.trim_start_matches('/'));
+            if actual != recorded.path {
+                return Err(CgroupError::Systemd {
+                    call: "StartTransientUnit",
+                    unit: record.name.clone(),
+                    reason: format!("it is in {}, not in {}", actual.display(), recorded.path.display()),
+                });
+            }
+            match configure(directory, recorded, &mut warnings)? {
+                Entrance::Clone(opened) => self.v2 = Some(opened),
+                // Init is in it.
+                Entrance::Write(_) => {}
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// Whether what is there under the scope's name is another's: then nothing is to be done to it.
+    pub(super) fn is_foreign(&self) -> Result<bool, CgroupError> {
+        match &self.record.unit {
+            Some(unit) if !unit.started && self.exists()? => {
+                systemd::is_foreign(unit, Instant::now() + DEFAULT_DEADLINE)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn exists(&self) -> Result<bool, CgroupError> {
+        let Some(directory) = self.record.directories.first() else { return Ok(false) };
+        let path = &*directory.path;
+        file::exists(path).map_err(|source| CgroupError::Call { call: "access", path: path.into(), source })
+    }
+
+    /// Ends the scope, once it is empty. Its slices go with the last unit in them.
+    pub(super) fn remove_unit(&self, unit: &UnitRecord, deadline: Instant) -> Result<(), CgroupError> {
+        if self.is_foreign()? {
+            return Ok(());
+        }
+        for directory in &self.record.directories {
+            wait_empty(directory, deadline)?;
+        }
+        let deadline = Instant::now() + DEFAULT_DEADLINE;
+        match systemd::stop(unit, deadline) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            // Whoever can't ask sees at least that nothing is there.
+            Err(_) if !self.exists()? => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.record.directories.iter().try_for_each(|directory| remove_directory(directory, deadline))
+    }
+}

@@ -1,0 +1,301 @@
+//! The conversation with `org.freedesktop.systemd1`.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::task::Poll;
+use std::time::Instant;
+
+use zbus::export::futures_core::Stream as _;
+use zbus::{
+    Connection, MatchRule, MessageStream, OwnedObjectPath, OwnedVariant, Variant, connection, message,
+};
+
+use super::super::super::error::CgroupError;
+use super::super::super::record::UnitRecord;
+use super::super::property::{Property, Value};
+use super::super::{Session, UnitPlan};
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const OBJECT: &str = "/org/freedesktop/systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SCOPE: &str = "org.freedesktop.systemd1.Scope";
+
+/// Slices that systemd itself has.
+const OWN_SLICES: [&str; 6] =
+    ["system.slice", "user.slice", "machine.slice", "app.slice", "session.slice", "background.slice"];
+
+/// Why it did not succeed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Bus(zbus::Error),
+    Said(String),
+}
+
+impl From<zbus::Error> for Failure {
+    fn from(error: zbus::Error) -> Self {
+        Self::Bus(error)
+    }
+}
+
+impl Failure {
+    fn reason(&self) -> String {
+        match self {
+            Self::Bus(zbus::Error::MethodError(name, text, _)) => {
+                text.as_ref().map_or_else(|| name.to_string(), |text| text.trim_end_matches('.').to_owned())
+            }
+            Self::Bus(error) => error.to_string(),
+            Self::Said(text) => text.clone(),
+        }
+    }
+
+    /// Whether a unit is there already.
+    fn is_taken(&self) -> bool {
+        self.is("org.freedesktop.systemd1.UnitExists") || self.is("org.freedesktop.DBus.Error.FileExists")
+    }
+
+    /// Whether the reply was an error of this name.
+    fn is(&self, wanted: &str) -> bool {
+        matches!(self, Self::Bus(zbus::Error::MethodError(name, _, _)) if name.as_str() == wanted)
+    }
+}
+
+type Said<T> = Result<T, Failure>;
+
+/// Runs an operation to its end or to the deadline, on this thread.
+pub(super) fn run<T>(
+    call: &'static str,
+    record: &UnitRecord,
+    deadline: Instant,
+    operation: impl Future<Output = Said<T>>,
+) -> Result<T, CgroupError> {
+    let error = |reason: String| CgroupError::Systemd { call, unit: record.name.clone(), reason };
+    match zbus::block_on(until(deadline, operation)) {
+        Some(result) => result.map_err(|failure| error(failure.reason())),
+        None => Err(error("no answer in time".to_owned())),
+    }
+}
+
+/// The future's output, or `None` at the deadline. A thread wakes the caller then; it ends with the future.
+async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let (alive, gone) = channel::<()>();
+    let mut gone = Some(gone);
+    let output = std::future::poll_fn(move |context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if Instant::now() >= deadline {
+            return Poll::Ready(None);
+        }
+        if let Some(gone) = gone.take() {
+            let waker = context.waker().clone();
+            std::thread::spawn(move || {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if gone.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+                    waker.wake();
+                }
+            });
+        }
+        Poll::Pending
+    })
+    .await;
+    drop(alive);
+    output
+}
+
+struct Systemd(Connection);
+
+impl Systemd {
+    async fn connect(session: Session) -> Said<Self> {
+        let builder = match session {
+            Session::System => connection::Builder::system(),
+            // In a user namespace the kernel translates the uid that the bus sees; ours must be that one.
+            Session::User(uid) => connection::Builder::session().user_id(uid),
+        };
+        let which = if session == Session::System { "system" } else { "user" };
+        let connection = builder.build().await;
+        let said = |error| Failure::Said(format!("the {which} bus can't be reached: {error}"));
+        Ok(Self(connection.map_err(said)?))
+    }
+
+    async fn call<B>(&self, object: &str, interface: &str, method: &str, body: &B) -> Said<message::Message>
+    where
+        B: zbus::export::serde::Serialize + zbus::DynamicType,
+    {
+        Ok(self.0.call_method(Some(SYSTEMD), object, Some(interface), method, body).await?)
+    }
+
+    async fn manager<B>(&self, method: &str, body: &B) -> Said<message::Message>
+    where
+        B: zbus::export::serde::Serialize + zbus::DynamicType,
+    {
+        self.call(OBJECT, MANAGER, method, body).await
+    }
+
+    /// A text property of an object.
+    async fn text(&self, object: &OwnedObjectPath, interface: &str, name: &str) -> Said<String> {
+        let reply =
+            self.call(object.as_str(), "org.freedesktop.DBus.Properties", "Get", &(interface, name)).await?;
+        let value: OwnedVariant = reply.body().deserialize()?;
+        String::try_from(value).map_err(|_| Failure::Said(format!("{name} is not a text")))
+    }
+
+    /// The object of a unit that is loaded.
+    async fn unit(&self, name: &str) -> Said<Option<OwnedObjectPath>> {
+        match self.manager("GetUnit", &(name,)).await {
+            Ok(reply) => Ok(Some(reply.body().deserialize()?)),
+            Err(failure) if failure.is("org.freedesktop.systemd1.NoSuchUnit") => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The object of the recorded unit, if what is loaded under its name is that one.
+    async fn own_unit(&self, record: &UnitRecord) -> Said<Own> {
+        let Some(object) = self.unit(&record.name).await? else { return Ok(Own::Gone) };
+        // It can go between the two calls.
+        match self.text(&object, UNIT, "Description").await {
+            Ok(description) if description == record.description => Ok(Own::Loaded),
+            // The name alone: what is left of a unit that is being unloaded.
+            Ok(description) if description == record.name => Ok(Own::Gone),
+            Ok(_) => Ok(Own::Foreign),
+            Err(failure) if failure.is("org.freedesktop.DBus.Error.UnknownObject") => Ok(Own::Gone),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The ends of jobs, from now on.
+    async fn ends_of_jobs(&self) -> Said<MessageStream> {
+        let rule = MatchRule::builder()
+            .msg_type(message::Type::Signal)
+            .sender(SYSTEMD)
+            .path(OBJECT)
+            .interface(MANAGER)
+            .member("JobRemoved")
+            .build()?;
+        Ok(MessageStream::for_match_rule(rule, &self.0, None).await?)
+    }
+
+    /// Which of the slices are not there.
+    async fn missing<'s>(&self, slices: &'s [String]) -> Said<Vec<&'s str>> {
+        let mut missing = Vec::new();
+        for slice in slices.iter().filter(|slice| !OWN_SLICES.contains(&slice.as_str())) {
+            if self.unit(slice).await?.is_none() {
+                missing.push(&**slice);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// `StartTransientUnit`; the slices are made with it, so that they go with the last unit in them.
+    async fn start(
+        &self,
+        unit: &str,
+        properties: &[(&str, Variant<'_>)],
+        slices: &[&str],
+    ) -> Said<OwnedObjectPath> {
+        let unneeded = || vec![("StopWhenUnneeded", Variant::from(true))];
+        let slices: Vec<_> = slices.iter().map(|slice| (*slice, unneeded())).collect();
+        let reply = self.manager("StartTransientUnit", &(unit, "fail", properties, slices)).await?;
+        Ok(reply.body().deserialize()?)
+    }
+}
+
+enum Own {
+    Loaded,
+    Gone,
+    Foreign,
+}
+
+async fn wait_end(jobs: &mut MessageStream, job: &OwnedObjectPath) -> Said<()> {
+    loop {
+        let next = std::future::poll_fn(|context| Pin::new(&mut *jobs).poll_next(context)).await;
+        let message = next.ok_or_else(|| Failure::Said("the bus has closed the connection".to_owned()))??;
+        let body = message.body();
+        let (_, removed, _, result): (u32, OwnedObjectPath, String, String) = body.deserialize()?;
+        if removed != *job {
+            continue;
+        }
+        return match &*result {
+            "done" => Ok(()),
+            result => Err(Failure::Said(format!("the job's result is {result}"))),
+        };
+    }
+}
+
+pub(super) async fn start(plan: &UnitPlan, record: &UnitRecord, pid: i32) -> Said<String> {
+    let systemd = Systemd::connect(plan.session).await?;
+    let missing = systemd.missing(&plan.slices).await?;
+    let mut jobs = systemd.ends_of_jobs().await?;
+    let mut properties = vec![
+        ("Description", Variant::from(record.description.as_str())),
+        ("Slice", Variant::from(plan.slice.as_str())),
+        ("PIDs", Variant::from(vec![pid.cast_unsigned()])),
+        ("Delegate", Variant::from(true)),
+        ("DefaultDependencies", Variant::from(false)),
+        // A scope whose processes were killed for want of memory is failed: it goes too.
+        ("CollectMode", Variant::from("inactive-or-failed")),
+    ];
+    properties.extend(plan.properties.iter().map(|property| (&*property.name, variant(&property.value))));
+    let job = match systemd.start(&record.name, &properties, &missing).await {
+        // Another was faster, or a slice has a file of its own: the start pulls it in.
+        Err(failure) if !missing.is_empty() && failure.is_taken() => {
+            systemd.start(&record.name, &properties, &[]).await?
+        }
+        job => job?,
+    };
+    wait_end(&mut jobs, &job).await?;
+    let unit = systemd.unit(&record.name).await?;
+    let unit = unit.ok_or_else(|| Failure::Said("it ended at once".to_owned()))?;
+    systemd.text(&unit, SCOPE, "ControlGroup").await
+}
+
+pub(super) async fn set(record: &UnitRecord, properties: &[Property]) -> Said<()> {
+    let systemd = Systemd::connect(record.session).await?;
+    let properties: Vec<_> =
+        properties.iter().map(|property| (&*property.name, variant(&property.value))).collect();
+    // For as long as it runs.
+    const RUNTIME: bool = true;
+    systemd.manager("SetUnitProperties", &(&*record.name, RUNTIME, properties)).await.map(drop)
+}
+
+pub(super) async fn stop(record: &UnitRecord) -> Said<bool> {
+    let systemd = Systemd::connect(record.session).await?;
+    match systemd.own_unit(record).await? {
+        Own::Foreign => return Ok(false),
+        Own::Gone => return Ok(true),
+        Own::Loaded => {}
+    }
+    let mut jobs = systemd.ends_of_jobs().await?;
+    match systemd.manager("StopUnit", &(&*record.name, "replace")).await {
+        Ok(reply) => {
+            let job: OwnedObjectPath = reply.body().deserialize()?;
+            wait_end(&mut jobs, &job).await?;
+        }
+        Err(failure) if failure.is("org.freedesktop.systemd1.NoSuchUnit") => return Ok(true),
+        Err(failure) => return Err(failure),
+    }
+    // Most often it is unloaded by now.
+    let _ = systemd.manager("ResetFailedUnit", &(&*record.name,)).await;
+    Ok(true)
+}
+
+pub(super) async fn is_foreign(record: &UnitRecord) -> Said<bool> {
+    let systemd = Systemd::connect(record.session).await?;
+    Ok(matches!(systemd.own_unit(record).await?, Own::Foreign))
+}
+
+fn variant(value: &Value) -> Variant<'_> {
+    match value {
+        Value::Bool(value) => Variant::from(*value),
+        Value::I32(value) => Variant::from(*value),
+        Value::U32(value) => Variant::from(*value),
+        Value::I64(value) => Variant::from(*value),
+        Value::U64(value) => Variant::from(*value),
+        Value::Text(value) => Variant::from(value.as_str()),
+        Value::Bytes(value) => Variant::from(value.clone()),
+        Value::U32s(value) => Variant::from(value.clone()),
+        Value::Texts(value) => Variant::from(value.clone()),
+    }
+}
