@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::differences::other_words;
-use crate::wait::{DEADLINE, Process, reap_orphans};
+use crate::wait::{DEADLINE, Process, reap_orphans, stretched};
 
 /// The runtime under test, whose own words [`Output::says`] knows.
 pub static RUNTIME_NAME: OnceLock<String> = OnceLock::new();
@@ -175,7 +175,7 @@ impl Call {
     /// When it cannot be started.
     #[must_use]
     pub fn start(self) -> Running {
-        let (line, deadline) = (self.line(), self.deadline);
+        let (line, deadline) = (self.line(), stretched(self.deadline));
         let (mut command, capture) = self.prepare();
         let child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
         let process = Process::open(child.id().cast_signed()).expect("pidfd of a child that is not reaped");

@@ -12,7 +12,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::wait::{DEADLINE, readable};
+use crate::wait::{DEADLINE, readable, stretched};
 
 /// A listening console socket.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ impl ConsoleSocket {
     /// At the deadline, or when no descriptor comes.
     #[must_use]
     pub fn receive(&self) -> Master {
-        assert!(readable(&self.listener, DEADLINE), "nobody connected to the console socket");
+        assert!(readable(&self.listener, stretched(DEADLINE)), "nobody connected to the console socket");
         let (stream, _) = self.listener.accept().expect("accept");
-        assert!(readable(&stream, DEADLINE), "nothing on the console socket");
+        assert!(readable(&stream, stretched(DEADLINE)), "nothing on the console socket");
         let fd = receive_fd(&stream).expect("a descriptor on the console socket");
         Master::new(fd)
     }
@@ -122,7 +122,7 @@ impl Master {
     /// # Panics
     /// At the deadline, or when the other end is closed before.
     pub fn until(&mut self, text: &str) -> String {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + stretched(DEADLINE);
         while !self.seen.contains(text) {
             let left = end.saturating_duration_since(Instant::now());
             assert!(self.read_some(left), "`{text}` did not appear on the terminal: {:?}", self.seen);
@@ -135,7 +135,7 @@ impl Master {
     /// # Panics
     /// At the deadline.
     pub fn until_closed(&mut self) -> String {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + stretched(DEADLINE);
         while self.read_some(end.saturating_duration_since(Instant::now())) {}
         assert!(Instant::now() < end, "the terminal is still open: {:?}", self.seen);
         std::mem::take(&mut self.seen)

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,6 +15,14 @@ use crate::procfs::all_pids;
 
 /// How long anything may take.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A deadline on this machine: `SLOWNESS` times as long, where that is set.
+#[must_use]
+pub fn stretched(deadline: Duration) -> Duration {
+    static SLOWNESS: LazyLock<u32> =
+        LazyLock::new(|| std::env::var("SLOWNESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1));
+    deadline * *SLOWNESS
+}
 
 /// Waits until `fd` is readable (or hung up), false at the deadline.
 #[must_use]
@@ -52,7 +61,7 @@ impl Process {
     /// Waits until it has exited (it may be a zombie), false at the deadline.
     #[must_use]
     pub fn wait_exit(&self, deadline: Duration) -> bool {
-        readable(&self.pidfd, deadline)
+        readable(&self.pidfd, stretched(deadline))
     }
 
     /// Whether it has exited.
@@ -127,14 +136,15 @@ impl Fifo {
     /// # Panics
     /// At the deadline.
     pub fn line(&mut self) -> String {
-        let end = Instant::now() + DEADLINE;
+        let deadline = stretched(DEADLINE);
+        let end = Instant::now() + deadline;
         loop {
             if let Some(at) = self.seen.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.seen.drain(..=at).collect();
                 return String::from_utf8_lossy(&line[..at]).into_owned();
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(readable(&self.file, left), "no line from {} in {DEADLINE:?}", self.path.display());
+            assert!(readable(&self.file, left), "no line from {} in {deadline:?}", self.path.display());
             let mut buffer = [0; 4096];
             let count = self.file.read(&mut buffer).unwrap_or(0);
             self.seen.extend_from_slice(&buffer[..count]);

@@ -168,7 +168,7 @@ fn run_in_vm(runtime: &Path, rest: &[OsString]) -> Result<Outcome> {
     words.extend(["--test-threads", "2"].map(OsString::from));
     words.extend(rest.iter().cloned());
     let line = format!(
-        "CASES={} RUNTIME=/job/bin/sandboxd CGROUP=v2 {}",
+        "SLOWNESS=3 CASES={} RUNTIME=/job/bin/sandboxd CGROUP=v2 {}",
         VM_CASES.join(","),
         vm::shell_line(&words)?
     );

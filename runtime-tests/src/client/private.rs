@@ -29,9 +29,19 @@ const ROUNDS: u32 = 10;
 ///
 /// `/run`, `/var/lib`, `/var/tmp` and `/dev/shm` are where engines keep what cannot be configured (shim sockets, results
 /// of CNI, layers, locks). Of cgroups they see the mounted hierarchies alone: podman takes any other directory beside them
-/// for one, and then fails to remove the files that it made there.
+/// for one, and then fails to remove the files that it made there. Of `/run` the ways to systemd stay.
 const SET_UP: &str = r#"
-    for place in /run /var/lib /var/tmp /dev/shm; do mount -t tmpfs -o mode=755 tmpfs $place || exit; done
+    for place in /var/tmp /var/lib /dev/shm; do mount -t tmpfs -o mode=755 tmpfs $place || exit; done
+    kept=
+    for name in dbus systemd; do
+        [ -d /run/systemd/system ] && [ -d /run/$name ] || continue
+        mkdir /dev/shm/$name && mount --bind /run/$name /dev/shm/$name || exit
+        kept="$kept $name"
+    done
+    mount -t tmpfs -o mode=755 tmpfs /run || exit
+    for name in $kept; do
+        mkdir /run/$name && mount --move /dev/shm/$name /run/$name && rmdir /dev/shm/$name || exit
+    done
     root=/sys/fs/cgroup
     if [ "$(stat -f -c %T $root)" = tmpfs ]; then
         view=/run/cgroup

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use runtime_tests::cgroup::read;
 use runtime_tests::trace::{End, kill_before};
-use runtime_tests::wait::{DEADLINE, Process};
+use runtime_tests::wait::{DEADLINE, Process, stretched};
 use runtime_tests::{Bundle, Call, Case, Container, Test, Verdict, residue};
 use serde_json::json;
 
@@ -56,7 +56,7 @@ fn directory(c: &Container<'_>) -> PathBuf {
 
 /// Asks until a unit is unloaded: systemd does so in its own time, and tells nobody.
 fn assert_gone(unit: &str) {
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + stretched(DEADLINE);
     while show(unit, "LoadState") != "not-found" {
         assert!(Instant::now() < end, "{unit}: {}", Call::new(["systemctl", "status", unit]).output());
     }
@@ -326,7 +326,7 @@ fn slice_goes_with_its_last_container(t: &Test) -> Verdict {
     assert_eq!(show(&slice, "ActiveState"), "active");
     second.delete_force().ok();
     // A slice without a file is always loaded.
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + stretched(DEADLINE);
     for slice in [slice, format!("{outer}.slice")] {
         while show(&slice, "ActiveState") != "inactive" {
             assert!(Instant::now() < end, "{slice} is still active");

@@ -59,14 +59,48 @@ pub(crate) fn boot(image: &Image, job: &Job, line: &mut dyn FnMut(&str)) -> Resu
     let file = fs::File::options().write(true).open(&archive).context(archive.display())?;
     file.set_len(size.next_multiple_of(1 << 20)).context(archive.display())?;
     let console = job.directory.join("console");
-    let mut qemu = command(image, job, &archive, &console);
+    for _ in 1..BOOTS {
+        match boot_once(image, job, &archive, &console, line)? {
+            Boot::Ended(status) => return Ok(status),
+            Boot::Crashed => eprintln!("the virtual machine's kernel crashed at boot: once more"),
+        }
+    }
+    match boot_once(image, job, &archive, &console, line)? {
+        Boot::Ended(status) => Ok(status),
+        Boot::Crashed => {
+            show(&console);
+            Err(Failure::new(format!("the virtual machine's kernel crashed at boot {BOOTS} times")))
+        }
+    }
+}
+
+/// How often a machine whose kernel crashes before the job is booted. With more than one processor the emulation now and
+/// then runs an instruction that the kernel is at replacing on another one, and the kernel meets its own breakpoint.
+const BOOTS: u32 = 3;
+
+enum Boot {
+    /// With this status of the job.
+    Ended(u8),
+    /// Before the job.
+    Crashed,
+}
+
+fn boot_once(
+    image: &Image,
+    job: &Job,
+    archive: &Path,
+    console: &Path,
+    line: &mut dyn FnMut(&str),
+) -> Result<Boot> {
+    let mut qemu = command(image, job, archive, console);
     let mut machine = qemu.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn();
     let machine = machine.as_mut().map_err(|error| Failure::new(format!("{}: {error}", rendered(&qemu))))?;
     let output = machine.stdout.take().ok_or_else(|| Failure::new("no output of qemu"))?;
     // Ends the machine at the limit, and with it the output that is read below.
-    let (status, ended) = std::thread::scope(|scope| {
+    let (status, silent, ended) = std::thread::scope(|scope| {
         let watch = scope.spawn(|| wait_until(machine, job.limit));
         let mut status = None;
+        let mut silent = true;
         let mut empty_lines = 0;
         for read in BufReader::new(output).split(b'\n').map_while(std::result::Result::ok) {
             let read = String::from_utf8_lossy(&read);
@@ -77,22 +111,34 @@ pub(crate) fn boot(image: &Image, job: &Job, line: &mut dyn FnMut(&str)) -> Resu
                 // The one before the status is the job service's.
                 empty_lines += 1;
             } else if status.is_none() {
+                silent = false;
                 (0..std::mem::take(&mut empty_lines)).for_each(|_| line(""));
                 line(read);
             }
         }
-        (status, watch.join())
+        (status, silent, watch.join())
     });
     let ended = ended.map_err(|_| Failure::new("the watch over qemu panicked"))??;
+    if status.is_none() && silent && ended.is_some() && has_panicked(console) {
+        return Ok(Boot::Crashed);
+    }
     if job.console || status.is_none() {
-        let text = fs::read(&console).unwrap_or_default();
-        eprintln!("--- console of the virtual machine\n{}", String::from_utf8_lossy(&text).replace('\r', ""));
+        show(console);
     }
     match (status, ended) {
-        (Some(status), _) => Ok(status),
+        (Some(status), _) => Ok(Boot::Ended(status)),
         (None, None) => Err(Failure::new(format!("the virtual machine ran for {} s", job.limit.as_secs()))),
         (None, Some(end)) => Err(Failure::new(format!("the virtual machine ended without a result: {end}"))),
     }
+}
+
+fn has_panicked(console: &Path) -> bool {
+    fs::read(console).is_ok_and(|text| String::from_utf8_lossy(&text).contains("Kernel panic"))
+}
+
+fn show(console: &Path) {
+    let text = fs::read(console).unwrap_or_default();
+    eprintln!("--- console of the virtual machine\n{}", String::from_utf8_lossy(&text).replace('\r', ""));
 }
 
 fn command(image: &Image, job: &Job, archive: &Path, console: &Path) -> Command {
