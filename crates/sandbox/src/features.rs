@@ -3,13 +3,14 @@
 //!
 //! Runs in the runtime. Pure, but for the kernel's word on seccomp flags.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use spec::Config;
 use spec::config::Resources;
 use spec::features::{Cgroup, Enabled, Features, IntelRdt, MountExtensions};
 
-use crate::cgroup::{CgroupPath, Hierarchies, V1Hierarchy, V2Hierarchy, plan_cgroup};
+use crate::cgroup::{CgroupPath, Hierarchies, Session, V1Hierarchy, V2Hierarchy, plan_cgroup, plan_systemd};
 use crate::host::HostFacts;
 use crate::plan::{PlanRequest, Purpose, plan};
 use crate::{CgroupManager, ContainerId, RootSwitch, SessionKeyring, sys};
@@ -106,12 +107,11 @@ fn cgroup() -> Cgroup {
     };
     let none = "{}";
     let rdma = r#"{"rdma": {"mlx5_1": {"hcaHandles": 1}}}"#;
-    let systemd = can_plan_cgroup(CgroupManager::Systemd, none, &v2);
     Cgroup {
         v1: Some(can_plan_cgroup(CgroupManager::Cgroupfs, none, &v1)),
         v2: Some(can_plan_cgroup(CgroupManager::Cgroupfs, none, &v2)),
-        systemd: Some(systemd),
-        systemd_user: Some(systemd),
+        systemd: Some(can_plan_systemd(Session::System, &v2)),
+        systemd_user: Some(can_plan_systemd(Session::User(1000), &v2)),
         rdma: Some(can_plan_cgroup(CgroupManager::Cgroupfs, rdma, &v2)),
     }
 }
@@ -122,6 +122,13 @@ fn can_plan_cgroup(manager: CgroupManager, resources: &str, hierarchies: &Hierar
     let resources = parsed.map_or_else(Resources::default, |config| config.linux.resources);
     let path = ContainerId::new("features").ok().and_then(|id| CgroupPath::new(None, &id).ok());
     path.is_some_and(|path| plan_cgroup(manager, &resources, &path, hierarchies).is_ok())
+}
+
+fn can_plan_systemd(session: Session, hierarchies: &Hierarchies) -> bool {
+    let (resources, annotations) = (Resources::default(), BTreeMap::new());
+    cfg!(feature = "systemd")
+        && ContainerId::new("features")
+            .is_ok_and(|id| plan_systemd(&resources, None, &id, &annotations, session, hierarchies).is_ok())
 }
 
 #[cfg(test)]
@@ -137,6 +144,8 @@ mod tests {
         assert_eq!(options.iter().any(|option| option == "idmap"), id_maps);
         let cgroup = linux.cgroup.unwrap();
         assert_eq!((cgroup.v1, cgroup.v2, cgroup.rdma), (Some(true), Some(true), Some(true)));
+        let systemd = Some(cfg!(feature = "systemd"));
+        assert_eq!((cgroup.systemd, cgroup.systemd_user), (systemd, systemd));
         // Every kernel from the floor on has the first three.
         assert!(linux.seccomp.unwrap().supported_flags.unwrap().len() >= 3);
         assert!(can_plan(

@@ -5,7 +5,6 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::DEFAULT_DEADLINE;
 use super::create::{Entrance, configure};
 use super::error::CgroupError;
 use super::file;
@@ -40,7 +39,7 @@ impl Cgroup {
     pub fn admit(&mut self, pid: i32) -> Result<Vec<Warning>, CgroupError> {
         let Some(plan) = self.unstarted.take() else { return Ok(Vec::new()) };
         let (Some(unit), Some(record)) = (&plan.unit, &mut self.record.unit) else { return Ok(Vec::new()) };
-        let control_group = systemd::start(unit, record, pid, Instant::now() + DEFAULT_DEADLINE)?;
+        let control_group = systemd::start(unit, record, pid, Instant::now() + systemd::DEADLINE)?;
         record.started = true;
         let mut warnings = Vec::new();
         for (directory, recorded) in plan.directories.iter().zip(&self.record.directories) {
@@ -65,7 +64,7 @@ impl Cgroup {
     pub(super) fn is_foreign(&self) -> Result<bool, CgroupError> {
         match &self.record.unit {
             Some(unit) if !unit.started && self.exists()? => {
-                systemd::is_foreign(unit, Instant::now() + DEFAULT_DEADLINE)
+                systemd::is_foreign(unit, Instant::now() + systemd::DEADLINE)
             }
             _ => Ok(false),
         }
@@ -85,7 +84,7 @@ impl Cgroup {
         for directory in &self.record.directories {
             wait_empty(directory, deadline)?;
         }
-        let deadline = Instant::now() + DEFAULT_DEADLINE;
+        let deadline = Instant::now() + systemd::DEADLINE;
         match systemd::stop(unit, deadline) {
             Ok(true) => {}
             Ok(false) => return Ok(()),

@@ -21,7 +21,7 @@ use super::plan::{DirectoryPlan, Missing, Write};
 use super::previous::previous_value;
 use super::record::{Hierarchy, RecordedDirectory, UnitRecord};
 use super::subtree::enable_controllers;
-use super::{DEFAULT_DEADLINE, systemd};
+use super::systemd;
 use crate::Outcome;
 use crate::error::Result;
 
@@ -107,7 +107,7 @@ impl Cgroup {
     /// It writes what it is told at once, some of it rounded.
     fn inform_systemd(&self, mut applied: Applied, writes: &[Write]) -> Result<Applied> {
         let Some(unit) = &self.record.unit else { return Ok(applied) };
-        let told = systemd::set_properties(unit, writes, Instant::now() + DEFAULT_DEADLINE);
+        let told = systemd::set_properties(unit, writes, Instant::now() + systemd::DEADLINE);
         let told = told.and_then(|()| {
             applied.unit = Some(unit.clone());
             applied.written.iter().try_for_each(|one| one.write(&one.value))
@@ -312,7 +312,7 @@ impl Applied {
         self.written.reverse();
         if let Some(unit) = &self.unit {
             let writes: Vec<Write> = self.written.iter().filter_map(Pending::taking_back).collect();
-            let deadline = Instant::now() + DEFAULT_DEADLINE;
+            let deadline = Instant::now() + systemd::DEADLINE;
             systemd::set_properties(unit, &writes, deadline)?;
         }
         let mut restored = Vec::new();

@@ -16,6 +16,7 @@ mod property;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ use super::path::CgroupPath;
 use super::plan::{CgroupPlan, plan_cgroup};
 use crate::{CgroupManager, ContainerId, Outcome};
 use name::{Scope, expand_slice};
+
+/// How long systemd may take for an answer: it gives none while it is reloaded, which takes a busy host seconds.
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Which systemd makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
