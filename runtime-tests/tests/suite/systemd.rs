@@ -10,7 +10,15 @@ use runtime_tests::{Bundle, Call, Case, Container, Test, Verdict, residue};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
-    let mut cases = runtime_tests::cases!("systemd":
+    // The longest first: the others run beside it.
+    let ours = runtime_tests::cases!("systemd":
+        create_killed_leaves_nothing,
+        slice_goes_with_its_last_container,
+        scope_of_another_state_root_is_left_alone,
+        bus_absent_is_said,
+    );
+    let mut cases: Vec<Case> = ours.into_iter().map(Case::only_ours).collect();
+    let common = runtime_tests::cases!("systemd":
         scope_by_default_is_named_by_the_id,
         scope_is_named_by_the_path,
         path_malformed_fails,
@@ -26,13 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
         create_that_fails_leaves_no_scope,
         user_namespace_and_joined_pid_namespace_work,
     );
-    let ours = runtime_tests::cases!("systemd":
-        slice_goes_with_its_last_container,
-        scope_of_another_state_root_is_left_alone,
-        create_killed_leaves_nothing,
-        bus_absent_is_said,
-    );
-    cases.extend(ours.into_iter().map(Case::only_ours));
+    cases.extend(common);
     cases
 }
 
@@ -352,7 +354,7 @@ fn scope_of_another_state_root_is_left_alone(t: &Test) -> Verdict {
 }
 
 /// How often `create` is killed: the machine of these tests is slow.
-const KILLS: usize = 12;
+const KILLS: usize = 8;
 
 fn create_killed_leaves_nothing(t: &Test) -> Verdict {
     t.use_systemd()?;
