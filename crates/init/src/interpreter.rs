@@ -240,12 +240,12 @@ impl Init {
             Step::MakeLink { name, target } => self.make_link(name, target),
             Step::MakeLinkAt { path, target } => self.make_link_at(path, target),
             Step::MakeDirectory { path } => self.make_directory(path),
-            Step::OpenTerminal { console, rows, columns, uid, bind } => {
-                self.open_terminal(&Terminal { console, rows, columns, uid, bind })
+            Step::OpenTerminal { console, rows, columns, uid, bind, translate } => {
+                self.open_terminal(&Terminal { console, rows, columns, uid, bind, translate })
             }
             Step::AwaitHooks { .. } => self.report_and_wait(),
             Step::PivotRoot { shared } => self.pivot_root(shared),
-            Step::MoveRoot {} => self.move_root(),
+            Step::MoveRoot { kernel_views } => self.move_root(kernel_views),
             Step::ChangeRoot {} => self.change_root(),
             Step::SetRootPropagation { propagation } => self.set_root_propagation(propagation.0),
             Step::ReadonlyRoot {} => self.readonly_root(),

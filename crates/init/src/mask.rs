@@ -26,7 +26,8 @@ impl Init {
         Ok(())
     }
 
-    fn empty_directory(&self) -> sys::Result<i32> {
+    /// A mount of an empty directory.
+    pub fn empty_directory(&self) -> sys::Result<i32> {
         if self.empty >= 0 {
             return sys::clone_tree(self.empty, c"", flag::AT_EMPTY_PATH);
         }

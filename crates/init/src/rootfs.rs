@@ -7,6 +7,7 @@ use core::ffi::CStr;
 use crate::interpreter::Init;
 use crate::mount::attribute;
 use crate::sys::{self, Failure, flag};
+use crate::wire::StrsRef;
 
 impl Init {
     /// Binds the root file system onto itself, with what is mounted below: `pivot_root(2)` wants a mount, and what is
@@ -46,8 +47,23 @@ impl Init {
         sys::chdir(c"/")
     }
 
-    /// The root's mount moves onto `/`, for a host root that can't be pivoted away.
-    pub fn move_root(&self) -> sys::Result<()> {
+    /// The root's mount moves onto `/`, for a host root that can't be pivoted away, and stays below.
+    ///
+    /// Where a whole proc or sysfs is mounted, though nobody can reach it, the kernel lets a user namespace mount another,
+    /// in which nothing is masked (`mount_too_revealing()`). So the host's go; those that a user namespace has locked
+    /// are covered.
+    pub fn move_root(&self, kernel_views: StrsRef<'_>) -> sys::Result<()> {
+        for path in kernel_views {
+            match sys::unmount(path) {
+                Err(Failure { errno: flag::EINVAL | flag::EPERM, .. }) => {
+                    let place = sys::openat(flag::AT_FDCWD, path, flag::O_PATH | flag::O_NOFOLLOW, 0)?;
+                    sys::attach(self.empty_directory()?, place)?;
+                }
+                // It went with another that it was mounted in.
+                Err(Failure { errno: flag::ENOENT, .. }) => {}
+                result => result?,
+            }
+        }
         sys::fchdir(self.root)?;
         sys::mount_flags(c".", c"/", flag::MS_MOVE)?;
         sys::chroot(c".")?;

@@ -153,7 +153,11 @@ steps! {
     24 "make-link-at" MakeLinkAt { path: Str, target: Str, }
     /// The pty of the container: the master goes to the console socket, the other end becomes 0, 1, 2 and
     /// `/dev/console`.
-    25 "open-terminal" OpenTerminal { console: Descriptor, rows: u32, columns: u32, uid: u32, bind: bool, }
+    25 "open-terminal" OpenTerminal {
+        console: Descriptor, rows: u32, columns: u32, uid: u32, bind: bool,
+        /// Whether a newline that is written becomes carriage return and newline.
+        translate: bool,
+    }
     /// Reports and waits: the runtime runs the hooks of these points meanwhile.
     26 "await-hooks" AwaitHooks { points: Strs, }
     /// `pivot_root(2)`; the old root is detached.
@@ -162,7 +166,10 @@ steps! {
         shared: bool,
     }
     /// Moves the root onto `/`, then `chroot(2)`.
-    28 "move-root" MoveRoot {}
+    28 "move-root" MoveRoot {
+        /// Mount points of the host's proc and sysfs, which stay below the new root.
+        kernel_views: Strs,
+    }
     /// `chroot(2)` alone: no mount namespace of our own.
     29 "change-root" ChangeRoot {}
     /// Propagation of the container's root mount, after the switch.

@@ -11,6 +11,8 @@ use crate::sys::{self, Failure, flag};
 
 /// Requests of `ioctl_tty(2)`.
 mod request {
+    pub const TCGETS: usize = 0x5401;
+    pub const TCSETS: usize = 0x5402;
     pub const TIOCSCTTY: usize = 0x540e;
     pub const TIOCSWINSZ: usize = 0x5414;
     pub const TIOCSPTLCK: usize = 0x4004_5431;
@@ -25,7 +27,15 @@ pub struct Terminal {
     pub uid: u32,
     /// Whether `/dev/console` is bound: only in a mount namespace of our own.
     pub bind: bool,
+    /// Whether a newline that is written becomes carriage return and newline, as the kernel has it.
+    pub translate: bool,
 }
+
+/// `ONLCR` of the output flags, the second word of the kernel's `struct termios`.
+const ONLCR: u32 = 4;
+
+/// Words of the kernel's `struct termios`: four of flags, a line discipline and 19 control characters.
+const TERMIOS_WORDS: usize = 9;
 
 impl Init {
     /// Opens a pty, sends its master to the console socket, makes the other end the process's streams, its
@@ -40,6 +50,12 @@ impl Init {
             // struct winsize: rows, columns, pixels; 16 bits each.
             let mut size = [terminal.rows | terminal.columns << 16, 0];
             sys::ioctl_buffer(slave, request::TIOCSWINSZ, &mut size)?;
+        }
+        if !terminal.translate {
+            let mut settings = [0; TERMIOS_WORDS];
+            sys::ioctl_buffer(slave, request::TCGETS, &mut settings)?;
+            settings[1] &= !ONLCR;
+            sys::ioctl_buffer(slave, request::TCSETS, &mut settings)?;
         }
         if terminal.uid != 0 {
             sys::fchownat(slave, c"", terminal.uid, u32::MAX)?;

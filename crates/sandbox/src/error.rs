@@ -60,7 +60,7 @@ pub enum Error {
     Plan(#[from] PlanError),
 
     /// The config's, on this host: a limit that can't be had.
-    #[error("plan the cgroup: {0}")]
+    #[error("invalid configuration for this host: {0}")]
     CgroupPlan(#[from] CgroupPlanError),
 
     /// The host's: the cgroup.
@@ -139,7 +139,7 @@ pub enum Error {
     },
 
     /// A hook.
-    #[error("run the hook {path} (from /hooks/{point}/{index}): {reason}", point = .point.name())]
+    #[error("error running {point} hook #{index}: {path} (from /hooks/{point}/{index}): {reason}", point = .point.name())]
     Hook {
         /// When it runs.
         point: HookPoint,

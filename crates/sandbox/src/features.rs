@@ -13,7 +13,7 @@ use spec::features::{Cgroup, Enabled, Features, IntelRdt, MountExtensions};
 use crate::cgroup::{CgroupPath, Hierarchies, Session, V1Hierarchy, V2Hierarchy, plan_cgroup, plan_systemd};
 use crate::host::HostFacts;
 use crate::plan::{PlanRequest, Purpose, plan};
-use crate::{CgroupManager, ContainerId, RootSwitch, SessionKeyring, sys};
+use crate::{CgroupManager, ContainerId, Newlines, RootSwitch, SessionKeyring, sys};
 
 /// Flags of `seccomp(2)`, by the name in the config.
 const SECCOMP_FLAGS: [(&str, u64); 4] = [
@@ -79,6 +79,7 @@ fn can_plan(config: &str) -> bool {
         purpose: Purpose::Create,
         root_switch: RootSwitch::default(),
         session_keyring: SessionKeyring::default(),
+        newlines: Newlines::default(),
         preserve_fds: 0,
         listen_fds: 0,
         cgroup: None,

@@ -27,6 +27,8 @@ pub struct HostFacts {
     pub confinement: Option<Confinement>,
     /// Bit n: stream n of the runtime, which the container gets, is the null device.
     pub null_streams: u32,
+    /// Mount points of the host's proc and sysfs, the last first. Looked up where the root is not to be pivoted.
+    pub kernel_views: Vec<String>,
     /// AppArmor is enabled. Looked up where the config asks for a profile.
     pub apparmor: bool,
     /// SELinux is enabled. Looked up where the config asks for a label.
@@ -60,6 +62,17 @@ impl HostFacts {
         Ok(facts)
     }
 
+    /// Looks for what [`crate::RootSwitch::Move`] must take away.
+    ///
+    /// # Errors
+    /// `/proc/self/mountinfo` can't be read.
+    pub fn probe_kernel_views(&mut self) -> Result<()> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo")
+            .map_err(|source| Error::host("read /proc/self/mountinfo", source))?;
+        self.kernel_views = mounts.lines().rev().filter_map(kernel_view).collect();
+        Ok(())
+    }
+
     /// What only the runtime's own process decides.
     ///
     /// # Errors
@@ -83,6 +96,14 @@ impl HostFacts {
             ..Self::default()
         }
     }
+}
+
+/// The mount point in a line of mountinfo (proc_pid_mountinfo(5)), if it is one of proc or sysfs.
+fn kernel_view(line: &str) -> Option<String> {
+    let (mount, filesystem) = line.split_once(" - ")?;
+    let kind = filesystem.split(' ').next()?;
+    let mount_point = mount.split(' ').nth(4)?;
+    matches!(kind, "proc" | "sysfs").then(|| cgroup::unescape(mount_point))
 }
 
 /// Which of the three streams are the null device.
@@ -109,6 +130,15 @@ pub(crate) fn read_small_file(path: &str) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernel_views_are_of_proc_and_sysfs() {
+        let view = |line| kernel_view(line);
+        let proc = "24 1 0:22 / /old\\040proc rw,relatime shared:3 - proc proc rw";
+        assert_eq!(view(proc).as_deref(), Some("/old proc"));
+        assert_eq!(view("25 1 0:23 / /sys rw - sysfs sysfs rw").as_deref(), Some("/sys"));
+        assert_eq!(view("26 1 8:1 / / rw - ext4 /dev/vda rw"), None);
+    }
 
     #[test]
     fn status_fields_parsed() {

@@ -33,6 +33,6 @@ pub use lifecycle::{
 };
 pub use outcome::{Outcome, Warning};
 pub use request::{
-    CgroupManager, CreateRequest, ExecProcess, ExecRequest, IfPaused, ProcessChanges, RootSwitch, Rootless,
-    SessionKeyring,
+    CgroupManager, CreateRequest, ExecProcess, ExecRequest, IfPaused, Newlines, ProcessChanges, RootSwitch,
+    Rootless, SessionKeyring,
 };

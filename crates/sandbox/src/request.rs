@@ -41,6 +41,16 @@ pub enum CgroupManager {
     Disabled,
 }
 
+/// What a newline that is written to a new terminal becomes, until somebody changes the terminal's settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Newlines {
+    /// Carriage return and newline: as the kernel sets a new terminal up (`ONLCR`, see `termios(3)`).
+    #[default]
+    Translated,
+    /// A newline: for a caller that does not pass the output on to a terminal.
+    AsWritten,
+}
+
 /// Whether cgroups that this runtime may not make are done without, where no limit needs them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rootless {
@@ -64,6 +74,8 @@ pub struct CreateRequest {
     pub config: Option<PathBuf>,
     /// A connected `AF_UNIX` socket to which the terminal's master is sent; needed where the config asks for a terminal.
     pub console: Option<OwnedFd>,
+    /// How the terminal is set up.
+    pub newlines: Newlines,
     /// A file to which the process id is written, atomically, without a newline.
     pub pid_file: Option<PathBuf>,
     /// A connected `AF_UNIX` socket to which the pidfd of init is sent.
@@ -93,6 +105,7 @@ impl CreateRequest {
             bundle: bundle.into(),
             config: None,
             console: None,
+            newlines: Newlines::default(),
             pid_file: None,
             pidfd_socket: None,
             notify_directory: None,
@@ -165,6 +178,8 @@ pub struct ExecRequest {
     pub console_size: Option<ConsoleSize>,
     /// A connected `AF_UNIX` socket to which the terminal's master is sent; needed where the process has a terminal.
     pub console: Option<OwnedFd>,
+    /// How the terminal is set up.
+    pub newlines: Newlines,
     /// A file to which the process id is written, atomically, without a newline.
     pub pid_file: Option<PathBuf>,
     /// A connected `AF_UNIX` socket to which the pidfd of the process is sent.
@@ -187,6 +202,7 @@ impl ExecRequest {
             process,
             console_size: None,
             console: None,
+            newlines: Newlines::Translated,
             pid_file: None,
             pidfd_socket: None,
             preserve_fds: 0,

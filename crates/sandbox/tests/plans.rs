@@ -9,7 +9,7 @@ use sandbox::cgroup::{CgroupPath, Hierarchies, V1Hierarchy, V2Hierarchy, plan_cg
 use sandbox::confinement::{Confinement, IdRange};
 use sandbox::host::HostFacts;
 use sandbox::plan::{ExecPlanRequest, PlanRequest, Purpose, plan, plan_attach, plan_detach, plan_exec};
-use sandbox::{CgroupManager, ContainerId, RootSwitch, SessionKeyring};
+use sandbox::{CgroupManager, ContainerId, Newlines, RootSwitch, SessionKeyring};
 use serde_json::{Value, json};
 use spec::config::CapabilitySet;
 
@@ -69,6 +69,7 @@ fn plan_text_on(config: &[u8], host: &HostFacts, purpose: Purpose) -> String {
         purpose,
         root_switch: RootSwitch::Pivot,
         session_keyring: SessionKeyring::New,
+        newlines: Newlines::default(),
         preserve_fds: 0,
         listen_fds: 0,
         cgroup: Some(cgroup.value),
@@ -261,6 +262,7 @@ fn rootless_without_rights_refused() {
             purpose: Purpose::Create,
             root_switch: RootSwitch::Pivot,
             session_keyring: SessionKeyring::New,
+            newlines: Newlines::default(),
             preserve_fds: 0,
             listen_fds: 0,
             cgroup: None,
@@ -277,8 +279,15 @@ fn rootless_without_rights_refused() {
 fn exec_plan_text(config: &[u8], session_keyring: SessionKeyring, cgroups: u16) -> String {
     let config = spec::parse_config(config).unwrap().config;
     let id = ContainerId::new("golden").unwrap();
-    let request =
-        ExecPlanRequest { id: &id, init: 7, session_keyring, preserve_fds: 1, listen_fds: 1, cgroups };
+    let request = ExecPlanRequest {
+        id: &id,
+        init: 7,
+        session_keyring,
+        newlines: Newlines::AsWritten,
+        preserve_fds: 1,
+        listen_fds: 1,
+        cgroups,
+    };
     plan_exec(&config, &host(unified()), &request).unwrap().to_string()
 }
 

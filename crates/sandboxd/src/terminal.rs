@@ -13,6 +13,8 @@ use rustix::termios::{
     OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
 
+use sandbox::Newlines;
+
 use crate::error::{Context as _, Result};
 
 /// What `VEOF` of a new terminal is: control-D.
@@ -260,6 +262,11 @@ pub(crate) fn host_size() -> Option<(u16, u16)> {
     let candidates = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
     let size = tcgetwinsize(candidates.into_iter().find(|candidate| isatty(candidate))?).ok()?;
     (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
+}
+
+/// How newlines are to come from a container's terminal: what our stdout is says who reads them.
+pub(crate) fn newlines() -> Newlines {
+    if isatty(io::stdout()) { Newlines::Translated } else { Newlines::AsWritten }
 }
 
 /// The terminal that we were started from, raw while this lives.

@@ -15,10 +15,33 @@ pub struct HostIds {
 
 /// A `config.json` that runs `sh` on a terminal; for a user without privileges where `rootless` says whose it is.
 pub fn default_config(rootless: Option<HostIds>) -> String {
+    default_config_on(rootless, CgroupVersion::V2)
+}
+
+/// The host's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupVersion {
+    /// v1, with or without a v2 hierarchy beside it.
+    V1,
+    /// v2 alone.
+    V2,
+}
+
+/// [`default_config`], as runc has it for a host of this kind: with v1 it has no cgroup namespace.
+pub fn default_config_on(rootless: Option<HostIds>, cgroups: CgroupVersion) -> String {
     let text = include_str!("default_config.json");
-    let Some(ids) = rootless else { return text.to_owned() };
+    if rootless.is_none() && cgroups == CgroupVersion::V2 {
+        return text.to_owned();
+    }
     let Ok(mut config) = serde_json::from_str(text) else { return text.to_owned() };
-    make_rootless(&mut config, ids);
+    if let Some(ids) = rootless {
+        make_rootless(&mut config, ids);
+    }
+    if cgroups == CgroupVersion::V1
+        && let Some(namespaces) = config["linux"]["namespaces"].as_array_mut()
+    {
+        namespaces.retain(|namespace| namespace["type"] != "cgroup");
+    }
     to_tabs(&config)
 }
 

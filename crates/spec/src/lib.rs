@@ -30,7 +30,7 @@ mod write;
 
 pub use config::Config;
 use config::{Mount, Process, Resources};
-pub use default::{HostIds, default_config};
+pub use default::{CgroupVersion, HostIds, default_config, default_config_on};
 use field::Field;
 use report::Report;
 pub use report::{Violation, Violations, Warning};

@@ -253,12 +253,14 @@ fn global_flags_of_the_shim_are_accepted(t: &Test) -> Verdict {
 }
 
 fn global_flags_of_podman_are_accepted(t: &Test) -> Verdict {
+    fs::create_dir_all(t.root()).unwrap();
     t.call(&["--cgroup-manager", "cgroupfs", "list"]).ok();
     t.call(&["--log-format=json", "--log", t.dir.join("log").to_str().unwrap(), "list"]).ok();
     Ok(())
 }
 
 fn root_with_equals_sign(t: &Test) -> Verdict {
+    fs::create_dir_all(t.root()).unwrap();
     let root = format!("--root={}", t.root().display());
     t.bare_call(&[&root, "list"]).ok();
     let root = format!("-root={}", t.root().display());

@@ -18,6 +18,8 @@ pub(crate) fn cases() -> Vec<Case> {
         output_and_status,
         process_killed_by_a_signal_is_128_and_the_signal,
         arguments_after_the_id_are_the_commands,
+        process_file_may_be_a_pipe,
+        terminal_output_to_a_pipe_has_no_carriage_returns,
         command_missing_fails,
         command_by_path_missing_fails,
         command_not_executable_fails,
@@ -769,4 +771,20 @@ fn killed(t: &Test) -> Verdict {
         }
     }
     panic!("more than {MOST_CALLS} system calls");
+}
+
+fn process_file_may_be_a_pipe(t: &Test) -> Verdict {
+    let c = running(t, &t.bundle());
+    let process =
+        json!({"args": ["echo", "piped"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}});
+    let output = exec(t, &c, &["--process", "/dev/stdin"], &[]).stdin(&process.to_string()).ok();
+    assert_eq!(output.lines(), ["piped"]);
+    Ok(())
+}
+
+fn terminal_output_to_a_pipe_has_no_carriage_returns(t: &Test) -> Verdict {
+    let c = running(t, &t.bundle());
+    let output = exec(t, &c, &["--tty"], &["sh", "-c", "echo one; echo two"]).ok();
+    assert_eq!(output.stdout, "one\ntwo\n");
+    Ok(())
 }

@@ -61,6 +61,8 @@ pub(crate) fn cases() -> Vec<Case> {
         list_table_has_the_header_and_a_line,
         list_json_has_the_container,
         list_json_empty_is_null,
+        list_of_a_missing_root_fails,
+        ps_of_a_stopped_container_is_empty,
         list_quiet_is_ids_alone,
         list_shows_stopped_containers,
         ps_table_shows_the_process,
@@ -714,6 +716,23 @@ fn list_json_has_the_container(t: &Test) -> Verdict {
 fn list_json_empty_is_null(t: &Test) -> Verdict {
     fs::create_dir_all(t.root()).unwrap();
     assert_eq!(t.call(&["list", "--format", "json"]).ok().text(), "null");
+    Ok(())
+}
+
+fn list_of_a_missing_root_fails(t: &Test) -> Verdict {
+    let missing = t.dir.join("missing");
+    let output = t.bare_call(&["--root", missing.to_str().unwrap(), "list"]).fails();
+    assert!(output.stderr.contains("no such file or directory"), "{output}");
+    Ok(())
+}
+
+fn ps_of_a_stopped_container_is_empty(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.args(&["true"]);
+    let c = t.start(&b);
+    c.wait();
+    let output = c.call(&["ps", "--format", "json"]).ok();
+    assert!(matches!(output.text(), "[]" | "null"), "{output}");
     Ok(())
 }
 

@@ -60,6 +60,9 @@ pub(crate) fn cases() -> Vec<Case> {
         root_old_root_is_gone,
         root_keeps_the_host_untouched,
         no_pivot_works,
+        no_pivot_leaves_no_whole_proc,
+        tmpfs_read_only_holds_later_mounts_and_devices,
+        masked_path_twice_is_masked_once,
         no_pivot_hides_the_host,
         propagation_of_the_root_private_by_default,
         propagation_host_mounts_do_not_arrive_in_private,
@@ -725,6 +728,37 @@ fn no_pivot_works(t: &Test) -> Verdict {
     let b = t.sh("echo $$; cat /proc/self/comm");
     let (call, _) = t.bundle_call("run", &b, &["--no-pivot"]);
     assert_eq!(call.ok().lines(), ["1", "cat"]);
+    Ok(())
+}
+
+/// With a whole procfs anywhere in the mount namespace a user namespace may mount another, without masks.
+fn no_pivot_leaves_no_whole_proc(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.capabilities(&["CAP_SYS_ADMIN"]);
+    b.sh("mkdir /tmp/p; unshare -mrpf mount -t proc none /tmp/p && echo mounted || echo refused");
+    let (call, _) = t.bundle_call("run", &b, &["--no-pivot"]);
+    assert_eq!(call.ok().text(), "refused");
+    Ok(())
+}
+
+fn tmpfs_read_only_holds_later_mounts_and_devices(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.patch(|config| {
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        let dev = mounts.iter_mut().find(|mount| mount["destination"] == "/dev").unwrap();
+        dev["options"].as_array_mut().unwrap().push(json!("ro"));
+    });
+    let script = "grep ' /dev ' /proc/mounts | cut -d' ' -f4 | cut -c1-2; ls -d /dev/pts/ptmx; echo x >/dev/null; \
+                  touch /dev/new 2>&1 | grep -c Read-only";
+    assert_eq!(t.output_of(&b, script).lines(), ["ro", "/dev/pts/ptmx", "1"]);
+    Ok(())
+}
+
+fn masked_path_twice_is_masked_once(t: &Test) -> Verdict {
+    let b = t.bundle();
+    fs::create_dir(b.inside("/masked")).unwrap();
+    b.set("/linux/maskedPaths", json!(["/masked", "/masked"]));
+    assert_eq!(t.output_of(&b, "grep -c ' /masked ' /proc/mounts").text(), "1");
     Ok(())
 }
 

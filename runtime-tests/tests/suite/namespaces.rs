@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use runtime_tests::procfs::{namespace_of, own_namespace, status_of};
+use runtime_tests::wait::{DEADLINE, Process};
 use runtime_tests::{Bundle, Case, Test, Verdict, cases};
+use rustix::process::Signal;
 use serde_json::json;
 
 /// The specification's types, and the kernel's names of them.
@@ -35,6 +37,7 @@ pub(crate) fn cases() -> Vec<Case> {
         joined_pid_namespace_and_new_mount_namespace,
         joined_user_and_network_namespaces,
         joined_mount_namespace_needs_no_pivot,
+        shared_pid_namespace_delete_reaches_all,
         shared_pid_namespace_kill_reaches_all,
         inherited_pid_namespace_is_the_hosts,
         network_new_has_only_lo_and_it_is_up,
@@ -386,6 +389,26 @@ fn joined_mount_namespace_needs_no_pivot(t: &Test) -> Verdict {
 }
 
 fn shared_pid_namespace_kill_reaches_all(t: &Test) -> Verdict {
+    // KILL ends the container: also who would outlive init, and who has.
+    for of_init_first in [false, true] {
+        let b = t.bundle();
+        b.without_namespace("pid").sh("sleep 1000 & echo $! >/fifo; exec sleep 1000");
+        let mut fifo = b.fifo("/fifo");
+        let c = t.start(&b);
+        let other = Process::open(fifo.line().parse().unwrap()).unwrap();
+        if of_init_first {
+            Process::open(c.pid()).unwrap().signal(Signal::KILL);
+            c.wait();
+        }
+        t.call(&["kill", &c.id, "KILL"]).ok();
+        assert!(other.wait_exit(DEADLINE), "killed init first: {of_init_first}");
+        c.wait();
+        c.delete().ok();
+    }
+    Ok(())
+}
+
+fn shared_pid_namespace_delete_reaches_all(t: &Test) -> Verdict {
     // Without a pid namespace the end of init does not end its children: delete must.
     let b = t.bundle();
     b.without_namespace("pid")

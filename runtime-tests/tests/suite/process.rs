@@ -14,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
         args_absolute_path_is_inside_the_root,
         args_empty_string_stays,
         env_is_exactly_the_configs,
+        env_of_a_name_twice_is_the_last,
         env_empty_gets_nothing_of_the_callers,
         env_home_is_that_of_the_user,
         path_is_searched_in_order,
@@ -122,6 +123,17 @@ fn env_is_exactly_the_configs(t: &Test) -> Verdict {
     lines.retain(|line| !line.starts_with("HOME="));
     lines.sort_unstable();
     assert_eq!(lines, ["A=1", "B=two words", "EMPTY=", "PATH=/bin"]);
+    Ok(())
+}
+
+fn env_of_a_name_twice_is_the_last(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.set("/process/env", json!(["A=1", "PATH=/bin", "HOME=", "A=2"])).args(&["env"]);
+    let output = t.run(&b).ok();
+    let lines = output.lines();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("A=")).collect::<Vec<_>>(), [&"A=2"], "{output}");
+    // An empty one is none: the user's is looked up.
+    assert!(lines.contains(&"HOME=/root"), "{output}");
     Ok(())
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
         terminal_without_socket_when_detached_fails,
         terminal_of_another_user_is_owned_by_it,
         foreground_output_and_status,
+        foreground_output_to_a_pipe_has_no_carriage_returns,
         foreground_input_is_passed,
         foreground_size_is_passed,
         foreground_resize_is_passed,
@@ -45,6 +46,12 @@ fn on_console<'t>(t: &'t Test, b: &Bundle) -> (Container<'t>, Master) {
     let master = socket.receive();
     c.start();
     (c, master)
+}
+
+fn foreground_output_to_a_pipe_has_no_carriage_returns(t: &Test) -> Verdict {
+    let b = terminal_bundle(t, "echo one; echo two");
+    assert_eq!(t.run(&b).ok().stdout, "one\ntwo\n");
+    Ok(())
 }
 
 fn console_socket_receives_a_master(t: &Test) -> Verdict {

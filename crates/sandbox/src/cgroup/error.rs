@@ -124,7 +124,7 @@ pub enum CgroupError {
         reason: String,
     },
     /// The container's cgroup is there already, and in use.
-    #[error("cgroup {} exists and has processes: {}", path.display(), Pids(pids))]
+    #[error("container's cgroup is not empty: {} has {}", path.display(), Pids(pids))]
     Occupied {
         /// The cgroup.
         path: PathBuf,
@@ -140,7 +140,7 @@ pub enum CgroupError {
         reason: String,
     },
     /// The container's cgroup is there already, and frozen: a process that enters it would never run.
-    #[error("cgroup {} exists and is frozen", path.display())]
+    #[error("container's cgroup unexpectedly frozen: {}", path.display())]
     Frozen {
         /// The cgroup.
         path: PathBuf,
@@ -295,7 +295,7 @@ mod tests {
         let error = CgroupError::Occupied { path: "/c".into(), pids: (1..=12).collect() };
         assert_eq!(
             error.to_string(),
-            "cgroup /c exists and has processes: pid 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
+            "container's cgroup is not empty: /c has pid 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
         );
     }
 }

@@ -187,7 +187,7 @@ impl<'a> CgroupMount<'a> {
 }
 
 /// proc_pid_mountinfo(5): space, tab, line break and backslash are octal escapes.
-fn unescape(field: &str) -> String {
+pub(crate) fn unescape(field: &str) -> String {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -76,6 +76,7 @@ pub use device::default_device_rules;
 pub use enter::{Entrance, SubCgroup};
 pub use error::{CgroupError, PlanError};
 pub use handle::Cgroup;
+pub(crate) use hierarchies::unescape;
 pub use hierarchies::{Hierarchies, Mode, OwnPaths, V1Hierarchy, V2Hierarchy, probe_hierarchies};
 pub use oom::OomWatch;
 pub use path::CgroupPath;

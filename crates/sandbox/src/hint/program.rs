@@ -26,11 +26,7 @@ const HEAD_BYTES: usize = 4096;
 /// Adds to the error what a look at the file tells.
 pub(crate) fn explain(error: &mut StepError, planned: Option<&PlannedStep>, rootfs: &Path, config: &Config) {
     let Some(process) = &config.process else { return };
-    let name = match planned.map(|planned| &planned.step) {
-        Some(Step::Execute { args, .. }) => args.0.first().map(ToString::to_string).unwrap_or_default(),
-        Some(Step::FindProgram { name, .. }) => name.to_string(),
-        _ => return,
-    };
+    let Some(name) = name_of(planned) else { return };
     let path = Path::new(&**process.cwd).join(&name);
     let path = path.to_string_lossy();
     if !name.contains('/') {
@@ -47,16 +43,31 @@ pub(crate) fn explain(error: &mut StepError, planned: Option<&PlannedStep>, root
         }
         return;
     }
-    let root = openat2(
-        CWD,
-        rootfs,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::empty(),
-    );
-    let Ok(root) = root else { return };
     let ids = (process.user.uid.get(), process.user.gid.get());
-    let Program { hint, exists } = look(&root, &path, error.errno, ids);
+    explain_at(error, &name, rootfs, &path, ids);
+}
+
+/// The same of a command that was to be executed in a container that runs, with the mounts that it has. Only an absolute
+/// path is looked at.
+pub(crate) fn explain_inside(error: &mut StepError, planned: Option<&PlannedStep>, init_pid: i32) {
+    if let Some(name) = name_of(planned).filter(|name| name.starts_with('/')) {
+        // The process may belong to any user: what only a mode denies is not told.
+        explain_at(error, &name, Path::new(&format!("/proc/{init_pid}/root")), &name, (0, 0));
+    }
+}
+
+fn name_of(planned: Option<&PlannedStep>) -> Option<String> {
+    match &planned?.step {
+        Step::Execute { args, .. } => args.0.first().map(ToString::to_string),
+        Step::FindProgram { name, .. } => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+fn explain_at(error: &mut StepError, name: &str, root: &Path, path: &str, ids: (u32, u32)) {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(root) = openat2(CWD, root, flags, Mode::empty(), ResolveFlags::empty()) else { return };
+    let Program { hint, exists } = look(&root, path, error.errno, ids);
     error.hint = hint;
     if exists && error.errno == Errno::NOENT.raw_os_error() {
         // It is not the file that is missing.

@@ -134,7 +134,7 @@ fn of_destination(call: Call, errno: Errno) -> Option<Hint> {
                 .into()
         }
         (Call::CheckProc | Call::CheckRoot, _) => "mount it at another place".into(),
-        (Call::Openat2, Errno::LOOP) => "links of /proc are not followed in a destination".into(),
+        (Call::Openat2, Errno::LOOP) => "a file system of this kind must be mounted on ordinary directory: in the root file system it is a link".into(),
         _ => return None,
     })
 }

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::plan::{PlanRequest, Purpose, plan};
 use crate::state::{Entry, Record, StateRoot};
-use crate::{Outcome, RootSwitch, SessionKeyring};
+use crate::{Newlines, Outcome, RootSwitch, SessionKeyring};
 
 const LOG: &str = "dump.log";
 
@@ -187,6 +187,7 @@ fn steps(entry: &Entry, record: &Record, config: &Config) -> Result<Vec<crate::p
         purpose: Purpose::Run,
         root_switch: RootSwitch::default(),
         session_keyring: SessionKeyring::default(),
+        newlines: Newlines::default(),
         preserve_fds: 0,
         listen_fds: 0,
         cgroup: None,

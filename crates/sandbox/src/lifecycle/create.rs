@@ -61,6 +61,7 @@ pub(super) fn launch(
     // The parser has read it as UTF-8.
     entry.write_intent(&record, &String::from_utf8_lossy(&prepared.config_bytes))?;
 
+    tracing::debug!(steps = prepared.plan.steps.len(), "planned, and recorded the intent");
     if request.notify_directory.is_some() {
         entry.make_notify_directory()?;
     }
@@ -76,6 +77,7 @@ pub(super) fn launch(
     };
     let launched = spawn(request, &prepared, &entry, cgroup.as_deref(), purpose)?;
     let Launched { pid, pidfd, conversation, executable } = launched;
+    tracing::debug!(pid, "cloned init");
     let process = undo.process.insert(Process { pid, pidfd });
     if let Some(cgroup) = cgroup {
         if cgroup.awaits_process() {
@@ -98,6 +100,7 @@ pub(super) fn launch(
         conversation: &conversation,
     };
     making.follow(process, purpose)?;
+    tracing::debug!("init has done its steps");
     let status = if purpose == Purpose::Run { Status::Running } else { Status::Created };
     let container = Container::with_status(&request.id, &record, status, true);
     undo.armed = false;

@@ -75,6 +75,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
     }
     warnings.extend(poststop(&entry, &record)?);
     state.remove(&entry)?;
+    tracing::debug!("removed the container");
     Ok(Outcome { value: (), warnings })
 }
 

@@ -17,6 +17,7 @@ use super::container::{Status, status};
 use super::create::{INIT_DEADLINE, Process, send_pidfd, write_pid_file};
 use crate::cgroup::{Cgroup, Entrance};
 use crate::error::{Error, Result, StepError};
+use crate::hint::program;
 use crate::host::HostFacts;
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
 use crate::outcome::Warning;
@@ -130,6 +131,7 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
             } else {
                 SessionKeyring::New
             },
+            newlines: request.newlines,
             preserve_fds: request.preserve_fds,
             listen_fds: request.listen_fds,
             cgroups: cgroup.as_ref().map_or(0, |cgroup| cgroup.procs_fds().len() as u16),
@@ -263,12 +265,15 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
         request,
         steps: &plan.steps,
         init: &init,
+        init_pid,
         conversation: &conversation,
         // The process stands still with the container, for as long as that does.
         patient: paused,
         process: Some(Process { pid, pidfd }),
     };
+    tracing::debug!(pid, "cloned a process");
     executing.follow()?;
+    tracing::debug!("executed the command in the container");
     let Some(Process { pid, pidfd }) = executing.process.take() else { return Err(Error::NotFound) };
     send_pidfd(request.pidfd_socket.as_ref(), &pidfd)?;
     Ok(Outcome { value: Executed { pid, pidfd }, warnings: plan.warnings })
@@ -320,6 +325,7 @@ struct Executing<'a> {
     request: &'a ExecRequest,
     steps: &'a [PlannedStep],
     init: &'a OwnedFd,
+    init_pid: i32,
     conversation: &'a Conversation,
     patient: bool,
     process: Option<Process>,
@@ -368,7 +374,10 @@ impl Executing<'_> {
     }
 
     fn step_error(&self, report: Report) -> Error {
-        StepError::new(self.steps.get(report.step as usize), report).into()
+        let planned = self.steps.get(report.step as usize);
+        let mut error = StepError::new(planned, report);
+        program::explain_inside(&mut error, planned, self.init_pid);
+        error.into()
     }
 
     fn go(&self) -> Result<()> {

@@ -37,6 +37,15 @@ pub(super) fn kill(state: &StateRoot, id: &ContainerId, signal: i32, scope: Kill
         return Err(Error::Request("unknown signal"));
     }
     match (now, scope) {
+        // In a pid namespace that is not the container's own nobody ends the others with init.
+        (Status::Created | Status::Running | Status::Paused, KillScope::Init)
+            if is_shared_kill(&record, signal) =>
+        {
+            kill_all(&record, signal).map(drop)
+        }
+        (Status::Stopped, KillScope::Init) if is_shared_kill(&record, signal) && has_processes(&record)? => {
+            kill_all(&record, signal).map(drop)
+        }
         // Init is gone, what it left behind may not be: without a pid namespace nobody has ended it.
         (Status::Stopped, KillScope::All) => kill_all(&record, signal).map(drop),
         (Status::Stopped, KillScope::Init) => Err(Error::status("container not running")),
@@ -45,6 +54,19 @@ pub(super) fn kill(state: &StateRoot, id: &ContainerId, signal: i32, scope: Kill
             .and_then(|had_cgroup| if had_cgroup { Ok(()) } else { members::signal(&record, signal) }),
         (_, KillScope::Init) => kill_init(&record, signal).and_then(|()| thaw(&record, signal)),
     }
+}
+
+fn is_shared_kill(record: &Record, signal: i32) -> bool {
+    signal == SIGKILL && !record.own_pids && has_cgroup(record)
+}
+
+fn has_cgroup(record: &Record) -> bool {
+    record.cgroup.as_ref().is_some_and(|cgroup| !cgroup.directories.is_empty())
+}
+
+fn has_processes(record: &Record) -> Result<bool> {
+    let Some(cgroup) = record.cgroup.clone() else { return Ok(false) };
+    Ok(!Cgroup::open(cgroup)?.processes()?.is_empty())
 }
 
 fn kill_init(record: &Record, signal: i32) -> Result<()> {

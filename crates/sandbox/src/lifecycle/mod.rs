@@ -100,15 +100,15 @@ impl Runtime {
     }
 
     /// The processes in the container's cgroup, by pid in the runtime's namespace; without a cgroup, those in
-    /// its pid namespace.
+    /// its pid namespace. None of a stopped container, but what its process left behind in a pid namespace of others.
     ///
     /// # Errors
     /// [`Error::NotFound`], or the cgroup can't be read.
     pub fn processes(&self, id: &ContainerId) -> Result<Vec<i32>> {
         let record = self.state.open_entry(id)?.read()?.ok_or(Error::NotFound)?;
         let container = Container::of_record(id, &record)?;
-        if container.status == Status::Stopped {
-            return Err(Error::status("container not running"));
+        if container.status == Status::Stopped && record.own_pids {
+            return Ok(Vec::new());
         }
         match record.cgroup.clone().filter(|cgroup| !cgroup.directories.is_empty()) {
             Some(cgroup) => Ok(crate::cgroup::Cgroup::open(cgroup)?.processes()?),

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use spec::config::{Attributes, Mount, MountKind, attribute};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
 use crate::plan::{Plan, PlanRequest, Purpose, plan};
-use crate::{CgroupManager, CreateRequest, Rootless};
+use crate::{CgroupManager, CreateRequest, RootSwitch, Rootless};
 
 /// No config is larger (`spec` refuses it too).
 const MOST_CONFIG_BYTES: u64 = 16 << 20;
@@ -67,7 +67,10 @@ impl Prepared {
             CgroupManager::Systemd => OwnPaths::Skip,
             _ => path.own_paths(),
         };
-        let host = HostFacts::probe(&config, managed.then_some(own_paths))?;
+        let mut host = HostFacts::probe(&config, managed.then_some(own_paths))?;
+        if request.root_switch == RootSwitch::Move {
+            host.probe_kernel_views()?;
+        }
         let (cgroup, cgroup_warnings) = plan_own_cgroup(request, &config, &host, &path)?;
         warnings.extend(cgroup_warnings);
         let plan_request = PlanRequest {
@@ -76,6 +79,7 @@ impl Prepared {
             purpose,
             root_switch: request.root_switch,
             session_keyring: request.session_keyring,
+            newlines: request.newlines,
             preserve_fds: request.preserve_fds,
             listen_fds: request.listen_fds,
             cgroup,
@@ -182,7 +186,7 @@ fn read_config(bundle: &Path, named: Option<&Path>) -> Result<Vec<u8>> {
     read_document(&named.map_or_else(|| bundle.join("config.json"), Path::to_path_buf))
 }
 
-/// Reads a document from a regular file of a bounded size.
+/// Reads a document of a bounded size from a regular file, or from a pipe that is open already (`<(command)` of a shell).
 pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>> {
     let error = |source| Error::file("read", path, source);
     let mut options = File::options();
@@ -190,11 +194,21 @@ pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>> {
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
     let file = options.open(path).map_err(error)?;
     let status = file.metadata().map_err(error)?;
-    if !status.is_file() {
+    let is_own_pipe = status.file_type().is_fifo() && is_own_descriptor(path);
+    if is_own_pipe {
+        rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::empty()).map_err(|errno| error(errno.into()))?;
+    } else if !status.is_file() {
         let message = "it is not a regular file";
         return Err(error(std::io::Error::new(std::io::ErrorKind::InvalidInput, message)));
     }
     let mut bytes = Vec::with_capacity(status.len().min(MOST_CONFIG_BYTES) as usize + 1);
     file.take(MOST_CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;
     Ok(bytes)
+}
+
+/// Whether it is one of our own descriptors, whose other end the caller holds. A FIFO of the file system may never have one.
+fn is_own_descriptor(path: &Path) -> bool {
+    let directories = ["/dev/fd", "/proc/self/fd"];
+    path == Path::new("/dev/stdin")
+        || directories.iter().any(|directory| path.parent() == Some(Path::new(directory)))
 }

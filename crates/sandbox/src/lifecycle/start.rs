@@ -20,7 +20,7 @@ use crate::host::HostFacts;
 use crate::launch::{Conversation, Message};
 use crate::plan::{PlanRequest, PlannedStep, Purpose, plan};
 use crate::state::{Entry, Record, StateRoot};
-use crate::{ContainerId, Outcome, RootSwitch, SessionKeyring};
+use crate::{ContainerId, Newlines, Outcome, RootSwitch, SessionKeyring};
 
 /// How long init may take to become the program.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -47,6 +47,7 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> 
     let starting = Starting { entry: &entry, record: &record, config: &config, pidfd };
     starting.follow(&Conversation::new(starting.connect()?))?;
     entry.remove_gate();
+    tracing::debug!("started the process");
     Ok(Outcome { value: (), warnings: starting.poststart()? })
 }
 
@@ -104,6 +105,7 @@ impl Starting<'_> {
             purpose: Purpose::Create,
             root_switch: RootSwitch::default(),
             session_keyring: SessionKeyring::default(),
+            newlines: Newlines::default(),
             preserve_fds: 0,
             listen_fds: 0,
             cgroup: None,

@@ -42,7 +42,7 @@ pub fn describe(step: &Step) -> String {
             let points: Vec<_> = points.0.iter().map(ToString::to_string).collect();
             format!("run the hooks {}", points.join(", "))
         }
-        Step::PivotRoot { .. } | Step::MoveRoot {} | Step::ChangeRoot {} => "switch the root".into(),
+        Step::PivotRoot { .. } | Step::MoveRoot { .. } | Step::ChangeRoot {} => "switch the root".into(),
         Step::SetRootPropagation { .. } => "set the propagation of the root".into(),
         Step::ReadonlyRoot {} => "make the root read-only".into(),
         Step::Mask { path } => format!("mask {path}"),

@@ -16,7 +16,7 @@ use super::process::{plan_process, plan_process_settings};
 use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag, confined};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
-use crate::{ContainerId, RootSwitch, SessionKeyring};
+use crate::{ContainerId, Newlines, RootSwitch, SessionKeyring};
 
 /// What the caller asks for, as far as the plan depends on it.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,8 @@ pub struct ExecPlanRequest<'a> {
     pub init: i32,
     /// Session keyring, as at `create`.
     pub session_keyring: SessionKeyring,
+    /// How a terminal is set up.
+    pub newlines: Newlines,
     /// How many descriptors from 3 on stay open in the process.
     pub preserve_fds: u32,
     /// How many of them are sockets that the process is told of (`LISTEN_FDS`).
@@ -93,6 +95,7 @@ pub fn plan_exec(
             columns: terminal.size.map_or(0, |size| size.width.into()),
             uid: process.user.uid.get(),
             bind: false,
+            translate: request.newlines == Newlines::Translated,
         };
         steps.push("/process/terminal", step);
     }
@@ -102,6 +105,7 @@ pub fn plan_exec(
         purpose: Purpose::Exec,
         root_switch: RootSwitch::default(),
         session_keyring: request.session_keyring,
+        newlines: request.newlines,
         preserve_fds: request.preserve_fds,
         listen_fds: request.listen_fds,
         cgroup: None,

@@ -25,7 +25,7 @@ use spec::Config;
 use crate::cgroup::CgroupPlan;
 use crate::host::HostFacts;
 use crate::outcome::Warning;
-use crate::{ContainerId, RootSwitch, SessionKeyring};
+use crate::{ContainerId, Newlines, RootSwitch, SessionKeyring};
 
 pub use attach::{AttachPlan, plan_attach, plan_detach};
 pub use describe::{describe, syscall_text};
@@ -58,6 +58,8 @@ pub struct PlanRequest<'a> {
     pub root_switch: RootSwitch,
     /// Session keyring.
     pub session_keyring: SessionKeyring,
+    /// How a terminal is set up.
+    pub newlines: Newlines,
     /// How many descriptors from 3 on stay open in the container.
     pub preserve_fds: u32,
     /// How many of them are sockets that the process is told of (`LISTEN_FDS`).
@@ -148,13 +150,14 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     if namespaces.own_mounts {
         mounts::plan_mounts(&mut steps, config, host, &request, &namespaces)?;
         devices::plan_devices(&mut steps, config, host, &namespaces);
-        process::plan_terminal(&mut steps, config, &namespaces);
+        process::plan_terminal(&mut steps, config, request.newlines, &namespaces);
+        mounts::plan_readonly_filled(&mut steps, config);
     } else {
         warn_without_mount_namespace(&mut steps, config);
     }
     process::plan_hooks(&mut steps, config);
     process::plan_kernel_settings(&mut steps, config, host);
-    rootfs::plan_switch(&mut steps, config, &request, &namespaces);
+    rootfs::plan_switch(&mut steps, config, host, &request, &namespaces, &rootfs);
     process::plan_null_streams(&mut steps, config, host, &namespaces);
     process::plan_process(&mut steps, config, host, &request, &namespaces)?;
     Ok(Plan {

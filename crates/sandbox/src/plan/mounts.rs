@@ -44,6 +44,9 @@ pub(super) fn plan_mounts(
                 }
                 let mut mount = mount.clone();
                 drop_unmapped_groups(steps, &pointer, &mut mount, config, host, namespaces);
+                if is_filled_later(config, index) {
+                    mount.attributes.set &= !attribute::RDONLY;
+                }
                 let mount = &mount;
                 let step = filesystem(steps, &pointer, mount, fstype, source.as_deref().unwrap_or(""));
                 steps.push(pointer, step);
@@ -68,6 +71,36 @@ pub(super) fn plan_mounts(
         }
     }
     Ok(())
+}
+
+/// Whether a new read-only file system gets its mount points or devices from us: it can't be read-only yet.
+fn is_filled_later(config: &Config, index: usize) -> bool {
+    let mount = &config.mounts[index];
+    let is_new = matches!(&mount.kind, MountKind::Filesystem { fstype, .. } if &**fstype == "tmpfs");
+    if !is_new || mount.attributes.set & attribute::RDONLY == 0 {
+        return false;
+    }
+    let directory = clean(&mount.destination);
+    let is_below =
+        |path: &str| clean(path).strip_prefix(&*directory).is_some_and(|rest| rest.starts_with('/'));
+    directory == "/dev"
+        || config.mounts[index + 1..].iter().any(|later| is_below(&later.destination))
+        || config.linux.devices.iter().any(|device| is_below(&device.path))
+}
+
+/// What was filled becomes read-only.
+pub(super) fn plan_readonly_filled(steps: &mut Steps, config: &Config) {
+    for (index, mount) in
+        config.mounts.iter().enumerate().filter(|(index, _)| is_filled_later(config, *index))
+    {
+        let step = Step::SetAttributes {
+            target: (&**mount.destination).into(),
+            recursive: false,
+            set: MountAttributes(attribute::RDONLY),
+            clear: MountAttributes(0),
+        };
+        steps.push(format!("/mounts/{index}/options"), step);
+    }
 }
 
 /// The root itself is no place to mount, and `/proc` may only be covered by itself.

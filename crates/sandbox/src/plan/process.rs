@@ -3,6 +3,8 @@
 //! Pure. The order is the one that the kernel's rules force: what needs a right comes before the right is given up, and
 //! the seccomp filter is the last of all, so that it sees only the program.
 
+use std::collections::BTreeSet;
+
 use init::Step;
 use init::wire::{Bytes, CapabilityMask, Descriptor, Str, Strs, Words};
 use spec::config::{
@@ -12,8 +14,8 @@ use spec::{Config, Text};
 
 use super::namespaces::NamespacePlan;
 use super::{PlanError, PlanRequest, Purpose, Steps, confined, devices};
-use crate::SessionKeyring;
 use crate::host::HostFacts;
+use crate::{Newlines, SessionKeyring};
 
 /// What this machine executes.
 const NATIVE: Architecture =
@@ -22,7 +24,12 @@ const NATIVE: Architecture =
 /// Where a command is looked for when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-pub(super) fn plan_terminal(steps: &mut Steps, config: &Config, namespaces: &NamespacePlan) {
+pub(super) fn plan_terminal(
+    steps: &mut Steps,
+    config: &Config,
+    newlines: Newlines,
+    namespaces: &NamespacePlan,
+) {
     let Some(process) = &config.process else { return };
     let Some(terminal) = process.terminal else { return };
     let step = Step::OpenTerminal {
@@ -31,6 +38,7 @@ pub(super) fn plan_terminal(steps: &mut Steps, config: &Config, namespaces: &Nam
         columns: terminal.size.map_or(0, |size| size.width.into()),
         uid: process.user.uid.get(),
         bind: namespaces.own_mounts && !devices::host_dev(config),
+        translate: newlines == Newlines::Translated,
     };
     steps.push("/process/terminal", step);
 }
@@ -157,14 +165,15 @@ pub(super) fn plan_process(
         steps.push("/process/cwd", Step::ChangeDirectory { path: path.into() });
     }
     plan_program(steps, process, request.purpose);
-    if !process.env.iter().any(|entry| entry.starts_with("HOME=")) {
+    let env = environment(process);
+    if !env.iter().any(|entry| entry.starts_with("HOME=")) {
         steps.push("/process/env", Step::FindHome { uid: process.user.uid.get() });
     }
     plan_wait(steps, config, request);
     if let Some((flags, program)) = filter {
         steps.push("/linux/seccomp", Step::InstallFilter { flags, program });
     }
-    let mut env = texts(&process.env);
+    let mut env = texts(env);
     if request.listen_fds > 0 {
         // sd_listen_fds(3): they are for the process of this pid, which is known where it is the first.
         let pid = namespaces.new_pid.then(|| "LISTEN_PID=1".to_owned());
@@ -175,8 +184,19 @@ pub(super) fn plan_process(
     Ok(())
 }
 
-fn texts(list: &[Text]) -> Strs {
-    Strs(list.iter().map(|text| Str::from(&**text)).collect())
+/// The environment, with the last entry of each name alone: what `getenv(3)` finds of several depends on the C library. An
+/// empty `HOME` is none, as for runc.
+fn environment(process: &Process) -> Vec<&Text> {
+    let name = |entry: &Text| entry.split('=').next().unwrap_or_default().to_owned();
+    let mut names = BTreeSet::new();
+    let mut entries: Vec<&Text> =
+        process.env.iter().rev().filter(|entry| names.insert(name(entry)) && &***entry != "HOME=").collect();
+    entries.reverse();
+    entries
+}
+
+fn texts<'a>(list: impl IntoIterator<Item = &'a Text>) -> Strs {
+    Strs(list.into_iter().map(|text| Str::from(&**text)).collect())
 }
 
 fn plan_memory_policy(steps: &mut Steps, config: &Config) {

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use init::Step;
 use init::sys::flag;
-use init::wire::PropagationFlags;
+use init::wire::{PropagationFlags, Str, Strs};
 use spec::Config;
 use spec::config::{Propagation, PropagationKind};
 
 use super::namespaces::NamespacePlan;
 use super::{PlanRequest, Steps};
 use crate::RootSwitch;
+use crate::host::HostFacts;
 
 /// A path of the host, relative to the bundle unless absolute.
 pub(super) fn absolute(bundle: &Path, path: &str) -> PathBuf {
@@ -67,11 +68,17 @@ fn is_shared(config: &Config) -> bool {
 pub(super) fn plan_switch(
     steps: &mut Steps,
     config: &Config,
+    host: &HostFacts,
     request: &PlanRequest<'_>,
     namespaces: &NamespacePlan,
+    rootfs: &Path,
 ) {
     if namespaces.own_mounts {
         for (index, path) in config.linux.masked_paths.iter().enumerate() {
+            // Once is enough, and a second mount would only hide the first.
+            if config.linux.masked_paths[..index].contains(path) {
+                continue;
+            }
             steps.push(format!("/linux/maskedPaths/{index}"), Step::Mask { path: (&***path).into() });
         }
         for (index, path) in config.linux.readonly_paths.iter().enumerate() {
@@ -86,7 +93,14 @@ pub(super) fn plan_switch(
     }
     let switch = match (namespaces.new_mount, request.root_switch) {
         (true, RootSwitch::Pivot) => Step::PivotRoot { shared: is_shared(config) },
-        (true, RootSwitch::Move) => Step::MoveRoot {},
+        (true, RootSwitch::Move) => {
+            let outside = |path: &&String| !Path::new(path).starts_with(rootfs);
+            Step::MoveRoot {
+                kernel_views: Strs(
+                    host.kernel_views.iter().filter(outside).map(|path| Str::from(&**path)).collect(),
+                ),
+            }
+        }
         // In a namespace that others live in, their root must stay.
         (false, _) => Step::ChangeRoot {},
     };

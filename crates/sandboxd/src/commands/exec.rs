@@ -16,7 +16,7 @@ use crate::args::Misuse;
 use crate::args::exec::Exec;
 use crate::error::{Context as _, Error, Result};
 use crate::foreground::{self, Followed, Orphans, Signals};
-use crate::terminal::{Relay, host_size};
+use crate::terminal::{Relay, host_size, newlines};
 
 pub(crate) fn exec(session: &Session<'_>, arguments: &Exec) -> Result<u8> {
     let runtime = session.runtime()?;
@@ -33,7 +33,8 @@ pub(crate) fn exec(session: &Session<'_>, arguments: &Exec) -> Result<u8> {
         request.pidfd_socket = Some(connect("pidfd socket", path)?);
     }
     if prepared.paused() {
-        session.warn_about("the container is paused: waiting until it is resumed");
+        // Not a warning: it was asked for.
+        tracing::info!("the container is paused: waiting until it is resumed");
     }
     if arguments.detach {
         session.accept(runtime.exec(&request, prepared)?);
@@ -86,6 +87,9 @@ fn request(session: &Session<'_>, arguments: &Exec) -> Result<ExecRequest> {
         None => ExecProcess::Changed(changes(session, arguments)?),
     };
     let mut request = ExecRequest::new(ContainerId::new(&arguments.id)?, process);
+    if !arguments.detach {
+        request.newlines = newlines();
+    }
     request.console_size = if arguments.detach {
         None
     } else {

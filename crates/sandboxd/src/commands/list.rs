@@ -8,6 +8,7 @@ use crate::args::lifecycle::{List, TableFormat};
 use crate::error::Result;
 
 pub(crate) fn list(session: &Session<'_>, arguments: &List) -> Result<u8> {
+    session.check_root()?;
     let mut containers = Vec::new();
     let mut text = String::new();
     for (id, container) in session.runtime()?.list()? {

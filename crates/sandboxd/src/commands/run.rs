@@ -12,7 +12,7 @@ use crate::args::creation::Run;
 use crate::error::{Context as _, Result};
 use crate::foreground::{self, Followed, Orphans, Signals};
 use crate::notify::{self, Notify, Until};
-use crate::terminal::Relay;
+use crate::terminal::{Relay, newlines};
 
 pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
     if arguments.detach {
@@ -89,6 +89,7 @@ impl Foreground<'_> {
     fn run_on_terminal(&self, mut request: CreateRequest) -> Result<u8> {
         let (ours, theirs) = UnixStream::pair().context(|| "socketpair".to_owned())?;
         request.console = Some(theirs.into());
+        request.newlines = newlines();
         let prepared = Prepared::new(&request, Purpose::Create)?;
         let running = self.session.accept(self.runtime.launch(&request, prepared)?);
         let relay = Relay::receive(&ours).and_then(|relay| {

@@ -9,7 +9,7 @@ use sandbox::confinement::is_initial_map;
 use sandbox::{Outcome, Runtime, Warning};
 
 use crate::args::Global;
-use crate::error::{Error, OneLine, Result};
+use crate::error::{Context as _, Error, OneLine, Result};
 use crate::log::Log;
 
 /// Where state is kept by default.
@@ -42,6 +42,14 @@ impl<'a> Session<'a> {
     pub(crate) fn runtime(&self) -> Result<Runtime> {
         let root = self.global.root.clone().map_or_else(default_root, Ok)?;
         Ok(Runtime::open(&root)?)
+    }
+
+    /// That a state directory which was named is there: a list of nothing would hide that the name is wrong.
+    pub(crate) fn check_root(&self) -> Result<()> {
+        match &self.global.root {
+            Some(root) => fs::symlink_metadata(root).map(drop).context(|| format!("open {}", root.display())),
+            None => Ok(()),
+        }
     }
 
     /// The value of an outcome, after its warnings were logged.
