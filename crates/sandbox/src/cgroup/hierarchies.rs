@@ -103,7 +103,12 @@ impl Hierarchies {
     /// cgroups(7)). The v2 controllers are not in there.
     pub fn parse(mountinfo: &str, own: Option<&str>) -> Self {
         let mut hierarchies = Self::default();
-        for mount in mountinfo.lines().filter_map(CgroupMount::parse) {
+        let mut mounts: Vec<_> = mountinfo.lines().filter_map(CgroupMount::parse).collect();
+        // Others may come and go at any time, such as those of a CRIU at work.
+        if mounts.iter().any(CgroupMount::is_at_the_usual_place) {
+            mounts.retain(CgroupMount::is_at_the_usual_place);
+        }
+        for mount in mounts {
             let own_path = own.and_then(|own| mount.own_path(own));
             if mount.version == 2 {
                 hierarchies.v2.get_or_insert(V2Hierarchy {
@@ -156,6 +161,10 @@ impl<'a> CgroupMount<'a> {
         let root = unescape(mount.next()?);
         let mount_point = unescape(mount.next()?).into();
         Some(Self { version, root, mount_point, options })
+    }
+
+    fn is_at_the_usual_place(&self) -> bool {
+        self.mount_point.starts_with("/sys/fs/cgroup")
     }
 
     /// The runtime's own cgroup below this mount: the mount may show a part of the hierarchy only.
@@ -298,6 +307,15 @@ mod tests {
             let found = Hierarchies::parse(&line(root), Some(&format!("4:memory:{own}\n")));
             assert_eq!(found.v1[0].own_path.as_deref(), Some(below), "{root} {own}");
         }
+    }
+
+    #[test]
+    fn mountinfo_other_places_skipped() {
+        let elsewhere = "1 2 0:1 / /var/tmp/yard/unified rw - cgroup2 none rw\n";
+        let usual = "3 2 0:2 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+        let found = Hierarchies::parse(&format!("{elsewhere}{usual}"), None);
+        assert_eq!(found.mode(), Some(Mode::Legacy));
+        assert!(Hierarchies::parse(elsewhere, None).v2.is_some());
     }
 
     #[test]
