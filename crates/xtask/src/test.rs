@@ -2,7 +2,8 @@
 //!
 //! First the crates' own tests, then the black-box suite (`runtime-tests`) with the static binary, once per lane; in the
 //! virtual machine the part of it that needs what only that has: it is about eight times slower. At the end is once more
-//! what the failed tests said; the last line is the sum of all: `N passed, N failed, N skipped`.
+//! what the failed tests said, and those of engines that passed at the second attempt only; the last line is the sum of
+//! all: `N passed, N failed, N skipped, N at the second attempt`.
 
 mod outcome;
 
@@ -121,10 +122,14 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     if places.contains(&Place::VirtualMachine) {
         outcomes.push(run_in_vm(&runtime, &rest)?);
     }
-    outcomes.iter().flat_map(|outcome| &outcome.failures).for_each(|line| println!("{line}"));
+    let said = |outcome: &Outcome| [outcome.repeated.clone(), outcome.failures.clone()].concat();
+    outcomes.iter().flat_map(said).for_each(|line| println!("{line}"));
     let mut total = Counts::default();
     outcomes.iter().for_each(|outcome| total.add(outcome.counts));
-    println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
+    println!(
+        "{} passed, {} failed, {} skipped, {} at the second attempt",
+        total.passed, total.failed, total.skipped, total.repeated
+    );
     let all_ended_well = outcomes.iter().all(|outcome| outcome.ended_well);
     Ok(if all_ended_well && total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

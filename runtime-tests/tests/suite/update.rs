@@ -325,25 +325,40 @@ fn refused(t: &Test) -> Verdict {
     Ok(())
 }
 
-/// Whether the container can read its own /dev/NAME.
-fn can_read(c: &Container<'_>, fifo: &mut runtime_tests::wait::Fifo) -> String {
-    c.kill("USR1").ok();
-    fifo.line()
+/// What the container finds that asked itself, at a signal, whether it can open its /dev/fuse.
+struct Opener<'t> {
+    container: Container<'t>,
+    fifo: runtime_tests::wait::Fifo,
 }
 
-/// A container that says, when it is asked by a signal, whether it can read /dev/full.
-fn reader(t: &Test, rules: Value) -> (Container<'_>, runtime_tests::wait::Fifo) {
-    let b = t.bundle();
-    b.sh("trap 'head -c1 /dev/fuse 2>&1 | grep -q permitted && echo denied >/fifo || echo allowed >/fifo' USR1; echo ready >/fifo; while :; do sleep 1000 & wait $!; done");
-    b.set("/linux/resources/devices", rules);
-    b.set(
-        "/linux/devices",
-        json!([{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438}]),
-    );
-    let mut fifo = b.fifo("/fifo");
-    let c = t.start(&b);
-    assert_eq!(fifo.line(), "ready");
-    (c, fifo)
+impl<'t> Opener<'t> {
+    fn start(t: &'t Test, rules: Value) -> Self {
+        let b = t.bundle();
+        b.sh(
+            "trap 'if (true </dev/fuse) 2>/dev/null; then echo allowed; else echo denied; fi >/fifo' USR1; \
+            echo ready >/fifo; while :; do sleep 1000 & wait $!; done",
+        );
+        b.set("/linux/resources/devices", rules);
+        b.set(
+            "/linux/devices",
+            json!([{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 438}]),
+        );
+        let mut fifo = b.fifo("/fifo");
+        let container = t.start(&b);
+        assert_eq!(fifo.line(), "ready");
+        Self { container, fifo }
+    }
+
+    #[track_caller]
+    fn finds(&mut self, t: &Test, expected: &str) {
+        self.container.kill("USR1").ok();
+        let found = self.fifo.line();
+        let lists = || -> Vec<_> {
+            let of = |directory: &std::path::PathBuf| fs::read_to_string(directory.join("devices.list")).ok();
+            t.cgroups().directories_named(&self.container.id).iter().filter_map(of).collect()
+        };
+        assert_eq!(found, expected, "devices.list: {:?}", lists());
+    }
 }
 
 fn denied() -> Value {
@@ -355,43 +370,43 @@ fn allowed() -> Value {
 }
 
 fn devices(t: &Test) -> Verdict {
-    let (c, mut fifo) = reader(t, denied());
-    assert_eq!(can_read(&c, &mut fifo), "denied");
+    let mut opener = Opener::start(t, denied());
+    opener.finds(t, "denied");
     let all = json!([{"allow": true, "access": "rwm"}]);
     for (rules, answer) in
         [(allowed(), "allowed"), (denied(), "denied"), (all, "allowed"), (denied(), "denied")]
     {
-        by_file(t, &c, &json!({"devices": rules})).ok();
-        assert_eq!(can_read(&c, &mut fifo), answer);
+        by_file(t, &opener.container, &json!({"devices": rules})).ok();
+        opener.finds(t, answer);
     }
     Ok(())
 }
 
 fn devices_stay(t: &Test) -> Verdict {
-    let (c, mut fifo) = reader(t, denied());
-    by_file(t, &c, &json!({"devices": allowed()})).ok();
-    by_file(t, &c, &json!({})).ok();
-    c.call(&["pause"]).ok();
-    c.call(&["resume"]).ok();
-    assert_eq!(can_read(&c, &mut fifo), "allowed");
+    let mut opener = Opener::start(t, denied());
+    by_file(t, &opener.container, &json!({"devices": allowed()})).ok();
+    by_file(t, &opener.container, &json!({})).ok();
+    opener.container.call(&["pause"]).ok();
+    opener.container.call(&["resume"]).ok();
+    opener.finds(t, "allowed");
     Ok(())
 }
 
 /// A limit that is refused after the filter's turn, or before: the filter is the old one in the end.
 fn refused_devices(t: &Test) -> Verdict {
-    let (c, mut fifo) = reader(t, denied());
+    let mut opener = Opener::start(t, denied());
     let unknown = json!({"devices": allowed(), "hugepageLimits": [{"pageSize": "3MB", "limit": 5}], "cpu": {"cpus": "4000"}});
-    by_file(t, &c, &unknown).fails();
-    assert_eq!(can_read(&c, &mut fifo), "denied");
+    by_file(t, &opener.container, &unknown).fails();
+    opener.finds(t, "denied");
     // v1 can't hold a hole in a wildcard: refused before anything is done.
     if t.lane != Lane::V2 {
         let hole = json!([
             {"allow": true, "type": "c", "major": 10, "access": "rwm"},
             {"allow": false, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
         ]);
-        let output = by_file(t, &c, &json!({"devices": hole, "pids": {"limit": 77}})).fails();
+        let output = by_file(t, &opener.container, &json!({"devices": hole, "pids": {"limit": 77}})).fails();
         assert!(output.stderr.contains("/linux/resources/devices/1"), "{output}");
-        assert_ne!(value(t, &c, "pids", "pids.max", "pids.max"), "77");
+        assert_ne!(value(t, &opener.container, "pids", "pids.max", "pids.max"), "77");
     }
     Ok(())
 }

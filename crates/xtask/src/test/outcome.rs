@@ -6,6 +6,8 @@ pub(super) struct Counts {
     pub(super) passed: u32,
     pub(super) failed: u32,
     pub(super) skipped: u32,
+    /// Of those that passed, how many did at the second attempt.
+    pub(super) repeated: u32,
 }
 
 impl Counts {
@@ -13,6 +15,7 @@ impl Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.repeated += other.repeated;
     }
 
     /// `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
@@ -22,7 +25,12 @@ impl Counts {
             let item = result.split("; ").find_map(|item| item.strip_suffix(word))?;
             item.trim().parse::<u32>().ok()
         };
-        Some(Self { passed: number("passed")?, failed: number("failed")?, skipped: number("ignored")? })
+        Some(Self {
+            passed: number("passed")?,
+            failed: number("failed")?,
+            skipped: number("ignored")?,
+            repeated: 0,
+        })
     }
 }
 
@@ -34,6 +42,8 @@ pub(super) struct Outcome {
     pub(super) ended_well: bool,
     /// What the failed tests said, below the title of the run; empty when none failed.
     pub(super) failures: Vec<String>,
+    /// What the tests said that passed at the second attempt only, a line each.
+    pub(super) repeated: Vec<String>,
     title: String,
     in_failures: bool,
 }
@@ -41,7 +51,14 @@ pub(super) struct Outcome {
 impl Outcome {
     pub(super) fn new(title: &str) -> Self {
         let title = title.to_owned();
-        Self { counts: Counts::default(), ended_well: false, failures: Vec::new(), title, in_failures: false }
+        Self {
+            counts: Counts::default(),
+            ended_well: false,
+            failures: Vec::new(),
+            repeated: Vec::new(),
+            title,
+            in_failures: false,
+        }
     }
 
     /// Takes the next line of the output. Between the first `failures:` and the second, which heads a list of names, is
@@ -50,6 +67,9 @@ impl Outcome {
         if let Some(counts) = Counts::parse(line) {
             self.counts.add(counts);
             self.in_failures = false;
+        } else if line.starts_with("passed at the second attempt: ") {
+            self.counts.repeated += 1;
+            self.repeated.push(format!("{}: {line}", self.title));
         } else if line == "failures:" {
             self.in_failures = !self.in_failures;
         } else if self.in_failures && !line.is_empty() {
@@ -68,7 +88,7 @@ mod tests {
     #[test]
     fn result_line_counted() {
         let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s";
-        assert_eq!(Counts::parse(line), Some(Counts { passed: 5, failed: 2, skipped: 1 }));
+        assert_eq!(Counts::parse(line), Some(Counts { passed: 5, failed: 2, skipped: 1, repeated: 0 }));
         assert_eq!(Counts::parse("test lifecycle::created_state ... ok"), None);
     }
 
@@ -76,9 +96,12 @@ mod tests {
     fn what_failed_is_kept() {
         let mut outcome = Outcome::new("cgroup v1");
         let output = "test a ... FAILED\n\nfailures:\n\n---- a ----\n1 is not 2\n\n\nfailures:\n    a\n\n\
-                      test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\nlater";
+                      test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\nlater\n\
+                      passed at the second attempt: b: 2 is not 3";
         output.lines().for_each(|line| outcome.read(line));
         assert_eq!(outcome.counts.failed, 1);
         assert_eq!(outcome.failures, ["== failed, cgroup v1:", "---- a ----", "1 is not 2"]);
+        assert_eq!(outcome.counts.repeated, 1);
+        assert_eq!(outcome.repeated, ["cgroup v1: passed at the second attempt: b: 2 is not 3"]);
     }
 }
