@@ -42,6 +42,8 @@ pub(super) struct Outcome {
     pub(super) ended_well: bool,
     /// What the failed tests said, below the title of the run; empty when none failed.
     pub(super) failures: Vec<String>,
+    /// The names of the failed tests.
+    pub(super) failed: Vec<String>,
     /// What the tests said that passed at the second attempt only, a line each.
     pub(super) repeated: Vec<String>,
     title: String,
@@ -55,10 +57,25 @@ impl Outcome {
             counts: Counts::default(),
             ended_well: false,
             failures: Vec::new(),
+            failed: Vec::new(),
             repeated: Vec::new(),
             title,
             in_failures: false,
         }
+    }
+
+    /// Takes in that each failed test has passed when it was run once more.
+    pub(super) fn passed_again(&mut self) {
+        let count = u32::try_from(self.failed.len()).unwrap_or(u32::MAX);
+        self.counts.failed -= count;
+        self.counts.passed += count;
+        self.counts.repeated += count;
+        self.ended_well = true;
+        self.failed.clear();
+        let title = &self.title;
+        let said =
+            self.failures.drain(..).map(|line| format!("{title}: passed at the second attempt: {line}"));
+        self.repeated.extend(said);
     }
 
     /// Takes the next line of the output. Between the first `failures:` and the second, which heads a list of names, is
@@ -67,6 +84,10 @@ impl Outcome {
         if let Some(counts) = Counts::parse(line) {
             self.counts.add(counts);
             self.in_failures = false;
+        } else if let Some(name) =
+            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
+            self.failed.push(name.to_owned());
         } else if line.starts_with("passed at the second attempt: ") {
             self.counts.repeated += 1;
             self.repeated.push(format!("{}: {line}", self.title));
@@ -103,5 +124,9 @@ mod tests {
         assert_eq!(outcome.failures, ["== failed, cgroup v1:", "---- a ----", "1 is not 2"]);
         assert_eq!(outcome.counts.repeated, 1);
         assert_eq!(outcome.repeated, ["cgroup v1: passed at the second attempt: b: 2 is not 3"]);
+        assert_eq!(outcome.failed, ["a"]);
+        outcome.passed_again();
+        assert_eq!(outcome.counts, Counts { passed: 1, failed: 0, skipped: 0, repeated: 2 });
+        assert!(outcome.ended_well && outcome.failures.is_empty());
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         docker::cases(),
         rootless::cases(),
     ];
-    clients.into_iter().flatten().map(Case::of_engine).collect()
+    clients.into_iter().flatten().collect()
 }
 
 /// A client's checks, over the runtime under test (`CLIENT::NAME`) and over runc (`CLIENT::runc_NAME`), the latter
