@@ -34,6 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
         hook_that_keeps_its_output_open_does_not_hang,
         poststop_runs_although_the_process_has_failed,
         poststop_runs_on_delete_force,
+        poststop_runs_when_a_hook_of_create_fails,
         run_runs_all_of_them,
         failure_of_one_stops_the_later_ones_of_its_point,
         failure_says_the_hook,
@@ -468,6 +469,23 @@ fn poststop_runs_although_the_process_has_failed(t: &Test) -> Verdict {
     assert_eq!(log.words(), Vec::<String>::new(), "poststop ran before delete");
     c.delete().ok();
     assert_eq!(log.words(), ["poststop"]);
+    Ok(())
+}
+
+/// runtime.md, life cycle: it goes on at step 12 then, the container's destruction; step 13 is the poststop hooks.
+fn poststop_runs_when_a_hook_of_create_fails(t: &Test) -> Verdict {
+    for point in &POINTS[..3] {
+        let b = t.bundle();
+        b.stays();
+        let log = t.dir.join(format!("log-{point}"));
+        b.hook(point, script("exit 7"));
+        b.hook("poststop", script(&format!("cat >{}", log.display())));
+        let (call, id) = t.bundle_call("create", &b, &[]);
+        let _ = call.fails();
+        t.assert_missing(&id);
+        let state: Value = serde_json::from_str(&fs::read_to_string(log).unwrap()).unwrap();
+        assert_eq!((&state["id"], &state["status"]), (&json!(id), &json!("stopped")), "{point}");
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Runs in the runtime. Whatever fails, nothing is left: [`Undo`] holds what exists so far.
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -15,7 +16,7 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, sendmsg, socket_with,
 };
 use rustix::process::{Signal, WaitId, WaitIdOptions, geteuid, pidfd_send_signal, waitid};
-use spec::config::{HookPoint, NamespaceKind};
+use spec::config::{HookPoint, Hooks, NamespaceKind};
 
 use super::container::{Container, Status};
 use super::id_maps::write_id_maps;
@@ -27,7 +28,7 @@ use crate::hooks::{HookRun, namespace_flags};
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
 use crate::plan::{Join, Purpose, clone_flag};
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id};
-use crate::{CreateRequest, Outcome, SessionKeyring};
+use crate::{ContainerId, CreateRequest, Outcome, SessionKeyring};
 
 /// How long init may be silent.
 pub(super) const INIT_DEADLINE: Duration = Duration::from_secs(60);
@@ -98,8 +99,13 @@ pub(super) fn launch(
         entry: &entry,
         record: &mut record,
         conversation: &conversation,
+        began_hooks: Cell::new(false),
     };
-    making.follow(process, purpose)?;
+    let followed = making.follow(process, purpose);
+    if followed.is_err() && making.began_hooks.get() {
+        undo.poststop = Poststop::of(&prepared, &record, entry.id());
+    }
+    followed?;
     tracing::debug!("init has done its steps");
     let status = if purpose == Purpose::Run { Status::Running } else { Status::Created };
     let container = Container::with_status(&request.id, &record, status, true);
@@ -242,6 +248,8 @@ struct Making<'a> {
     entry: &'a Entry,
     record: &'a mut Record,
     conversation: &'a Conversation,
+    /// Whether the environment was whole, and hooks of it have run.
+    began_hooks: Cell<bool>,
 }
 
 impl Making<'_> {
@@ -318,6 +326,7 @@ impl Making<'_> {
                 self.prepared.plan.id_maps.as_ref().map_or(Ok(()), |maps| write_id_maps(maps, process.pid))
             }
             Some(Step::AwaitHooks { points }) => {
+                self.began_hooks.set(true);
                 points.0.iter().try_for_each(|point| self.run_hooks(&point.to_string(), process))
             }
             _ => Ok(()),
@@ -455,19 +464,48 @@ impl Process {
     }
 }
 
+/// The poststop hooks of a container that was destroyed because one of its hooks has failed: the life cycle ends with
+/// them (runtime.md), and they take back what the hooks before have done.
+struct Poststop {
+    hooks: Hooks,
+    state: Vec<u8>,
+    ignored_signals: u64,
+}
+
+impl Poststop {
+    fn of(prepared: &Prepared, record: &Record, id: &ContainerId) -> Option<Self> {
+        let hooks = prepared.config.hooks.clone();
+        let container = Container::with_status(id, record, Status::Stopped, false);
+        let state = state_document(&container, false);
+        let ignored_signals = prepared.host.ignored_signals;
+        (!hooks.poststop.is_empty()).then_some(Self { hooks, state, ignored_signals })
+    }
+
+    /// The caller gets the error that led here; these have only the log.
+    fn run(&self) {
+        let (hooks, state) = (&self.hooks, &*self.state);
+        let point = HookPoint::Poststop;
+        let run = HookRun { point, hooks, state, inside: None, ignored_signals: self.ignored_signals };
+        for warning in run.run_all() {
+            tracing::warn!("{}", warning.message);
+        }
+    }
+}
+
 /// What exists of a container that is not whole yet; gone with this, unless it was disarmed.
 pub(super) struct Undo<'a> {
     state: &'a StateRoot,
     entry: &'a Entry,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) process: Option<Process>,
+    poststop: Option<Poststop>,
     armed: bool,
 }
 
 impl<'a> Undo<'a> {
     /// Of a container that has a directory so far.
     pub(super) const fn new(state: &'a StateRoot, entry: &'a Entry) -> Self {
-        Self { state, entry, cgroup: None, process: None, armed: true }
+        Self { state, entry, cgroup: None, process: None, poststop: None, armed: true }
     }
 
     /// The container is whole; its init.
@@ -495,6 +533,9 @@ impl Drop for Undo<'_> {
                 tracing::warn!("the cgroup of {} is left for `delete --force`: {error}", &**self.entry.id());
                 gone = false;
             }
+        }
+        if let Some(poststop) = self.poststop.take() {
+            poststop.run();
         }
         if gone && let Err(error) = self.state.remove(self.entry) {
             tracing::warn!("the state of {} is left for `delete --force`: {error}", &**self.entry.id());
