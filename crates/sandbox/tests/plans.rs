@@ -62,7 +62,11 @@ fn plan_text_on(config: &[u8], host: &HostFacts, purpose: Purpose) -> String {
     let id = ContainerId::new("golden").unwrap();
     let path = CgroupPath::new(config.linux.cgroups_path.as_ref(), &id).unwrap();
     let hierarchies = host.cgroups.as_ref().unwrap();
-    let cgroup = plan_cgroup(CgroupManager::Cgroupfs, &config.linux.resources, &path, hierarchies).unwrap();
+    let mut cgroup =
+        plan_cgroup(CgroupManager::Cgroupfs, &config.linux.resources, &path, hierarchies).unwrap();
+    if host.confinement.is_none() {
+        cgroup.value.delegate(&config);
+    }
     let request = PlanRequest {
         id: &id,
         bundle: "/bundle".into(),

@@ -58,6 +58,10 @@ pub(crate) fn cases() -> Vec<Case> {
         limits_are_there_before_start,
         limits_with_a_relative_path_are_set,
         existing_cgroup_of_another_is_not_removed,
+        unified_unknown_file_is_written,
+        unified_of_a_missing_controller_fails,
+        owner_is_the_users_where_it_is_writable,
+        owner_stays_without_delegation,
     ]
 }
 
@@ -460,6 +464,96 @@ fn unified_values_are_written(t: &Test) -> Verdict {
     let c = t.create(&with_resources(t, &json!({"unified": {"hugetlb.2MB.max": "2097152"}})));
     let directory = t.cgroups().directory_of(c.pid(), "hugetlb").unwrap();
     assert_eq!(read(&directory, "hugetlb.2MB.max"), "2097152");
+    Ok(())
+}
+
+/// config-linux.md, unified: what the runtime does not know MUST still be written; its controllers are enabled for it.
+fn unified_unknown_file_is_written(t: &Test) -> Verdict {
+    if t.lane != Lane::V2 {
+        return Err(runtime_tests::Skip::new("only with v2 alone"));
+    }
+    t.needs_controller("hugetlb")?;
+    let c = t.create(&with_resources(t, &json!({"unified": {"hugetlb.2MB.rsvd.max": "4194304"}})));
+    let directory = t.cgroups().directory_of(c.pid(), "hugetlb").unwrap();
+    assert_eq!(read(&directory, "hugetlb.2MB.rsvd.max"), "4194304");
+    Ok(())
+}
+
+/// config-linux.md, unified: a controller that is not present MUST be an error.
+fn unified_of_a_missing_controller_fails(t: &Test) -> Verdict {
+    if t.lane != Lane::V2 {
+        return Err(runtime_tests::Skip::new("only with v2 alone"));
+    }
+    let output = t.create_fails(&with_resources(t, &json!({"unified": {"nosuch.max": "1"}})));
+    if t.runtime.is_ours() {
+        let _ = output.says("/linux/resources/unified/nosuch.max");
+    }
+    assert_eq!(t.cgroups().directories_named(&t.token), Vec::<PathBuf>::new());
+    Ok(())
+}
+
+/// A container of user 5 in a user namespace that begins at 100000, with its cgroups mounted writable.
+fn with_writable_cgroups(t: &Test) -> Bundle {
+    let b = t.bundle();
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    b.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    b.set("/process/user", json!({"uid": 5, "gid": 5})).set("/root/readonly", false).stays();
+    std::os::unix::fs::chown(b.rootfs(), Some(100_000), Some(100_000)).unwrap();
+    b.without_mount("/sys/fs/cgroup").mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "nodev", "rw"]);
+    b
+}
+
+/// The container's directory and each of its files that does not belong to root, with its owner.
+fn owners(directory: &Path) -> Vec<(String, u32)> {
+    use std::os::unix::fs::MetadataExt;
+    let own = (".".to_owned(), fs::metadata(directory).unwrap().uid());
+    let entries = fs::read_dir(directory).unwrap().flatten();
+    let file = |entry: fs::DirEntry| {
+        (entry.file_name().to_string_lossy().into_owned(), entry.metadata().unwrap().uid())
+    };
+    let mut all: Vec<_> =
+        std::iter::once(own).chain(entries.map(file)).filter(|(_, uid)| *uid != 0).collect();
+    all.sort();
+    all
+}
+
+/// config-linux.md, cgroup ownership: the directory and what the kernel lists of its files, nothing else.
+fn owner_is_the_users_where_it_is_writable(t: &Test) -> Verdict {
+    if t.lane != Lane::V2 {
+        return Err(runtime_tests::Skip::new("cgroup v1 can't be delegated"));
+    }
+    let b = with_writable_cgroups(t);
+    let c = t.create(&b);
+    let directory = t.cgroups().directory_of(c.pid(), "").unwrap();
+    let listed = fs::read_to_string("/sys/kernel/cgroup/delegate").unwrap_or_default();
+    let mut wanted: Vec<_> = listed
+        .lines()
+        .filter(|name| directory.join(name).exists())
+        .chain(["."])
+        .map(|name| (name.to_owned(), 100_005))
+        .collect();
+    wanted.sort();
+    assert_eq!(owners(&directory), wanted);
+    Ok(())
+}
+
+/// Not on v1, nor where the cgroups are mounted read-only or not at all, nor without a cgroup namespace of its own.
+fn owner_stays_without_delegation(t: &Test) -> Verdict {
+    let whole = with_writable_cgroups(t);
+    let read_only = with_writable_cgroups(t);
+    read_only.without_mount("/sys/fs/cgroup");
+    read_only.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "nodev", "ro"]);
+    let unmounted = with_writable_cgroups(t);
+    unmounted.without_mount("/sys/fs/cgroup");
+    let shared = with_writable_cgroups(t);
+    shared.without_namespace("cgroup");
+    let bundles = [whole, read_only, unmounted, shared];
+    for b in &bundles[usize::from(t.lane == Lane::V2)..] {
+        let c = t.create(b);
+        let directory = any_directory(t, c.pid());
+        assert_eq!(owners(&directory), []);
+        c.delete_force().ok();
+    }
     Ok(())
 }
 

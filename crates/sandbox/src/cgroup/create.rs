@@ -13,6 +13,7 @@ use super::device::Line;
 use super::error::CgroupError;
 use super::file::{self, is_errno};
 use super::handle::{Cgroup, read_processes, shows_frozen};
+use super::owner::{OwnerPlan, change_owner};
 use super::plan::{CgroupPlan, DeviceFilter, DirectoryPlan, Missing, Write};
 use super::record::{CgroupRecord, Hierarchy, RecordedDirectory};
 use super::scope;
@@ -105,9 +106,11 @@ impl Cgroup {
             cgroup.unstarted = Some(plan.clone());
             return Ok(Outcome::new(cgroup));
         }
+        let owner = plan.owner.as_ref();
         for (plan, record) in plan.directories.iter().zip(&mut cgroup.record.directories) {
             making.make_directories(record)?;
             let entrance = configure(plan, record, &mut warnings)?;
+            delegate(owner, record)?;
             match entrance {
                 Entrance::Clone(directory) => {
                     cgroup.v2 = Some(directory);
@@ -205,6 +208,17 @@ pub(super) fn configure(
         }
     }
     file::open_write_path(&procs).map(Entrance::Write).map_err(|source| call("open", procs, source))
+}
+
+/// Gives a v2 directory to the container's user, once its limits are written. One that was there before stays whose it is.
+pub(super) fn delegate(owner: Option<&OwnerPlan>, record: &RecordedDirectory) -> Result<(), CgroupError> {
+    let Some(owner) = owner.filter(|_| record.made && record.hierarchy == Hierarchy::V2) else {
+        return Ok(());
+    };
+    let path = &record.path;
+    let call = |source| CgroupError::Call { call: "open", path: path.clone(), source };
+    let directory = file::open_directory(path).map_err(call)?;
+    change_owner(directory.as_fd(), path, owner)
 }
 
 /// Writes values in their order; successive ones of one file through one descriptor.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use spec::Config;
 use spec::config::{DeviceRule, Resources};
 
 use super::bpf::MAX_RULES;
@@ -14,6 +15,7 @@ use super::change::ChangePlan;
 use super::device::{Exceptions, Line, default_device_rules};
 use super::error::PlanError;
 use super::hierarchies::{Hierarchies, Mode, V1Hierarchy, V2Hierarchy};
+use super::owner::{OwnerPlan, plan_owner};
 use super::path::CgroupPath;
 use super::record::Hierarchy;
 use super::systemd::UnitPlan;
@@ -108,6 +110,9 @@ pub struct CgroupPlan {
     /// The scope that it is, where systemd makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitPlan>,
+    /// Whose the v2 cgroup will be, where it is delegated to the container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerPlan>,
 }
 
 /// Plans the cgroups of a container.
@@ -215,7 +220,7 @@ impl<'a> Planner<'a> {
         } else if v1_devices.is_none() && self.hierarchies.v2.is_none() {
             return Err(controller_error("devices", "/linux/resources/devices"));
         }
-        let plan = CgroupPlan { mode: self.hierarchies.mode(), directories, unit: None };
+        let plan = CgroupPlan { mode: self.hierarchies.mode(), directories, unit: None, owner: None };
         Ok(Outcome { value: plan, warnings: self.warnings })
     }
 
@@ -333,6 +338,12 @@ pub(super) fn v1_filter(plans: &[DevicePlan]) -> Result<DeviceFilter, PlanError>
 }
 
 impl CgroupPlan {
+    /// Has the cgroup delegated, where the config asks for that. Never on a host with v1 hierarchies: there it would not
+    /// be safe.
+    pub fn delegate(&mut self, config: &Config) {
+        self.owner = plan_owner(config).filter(|_| self.mode == Some(Mode::Unified));
+    }
+
     /// A limit that the config asks for, as JSON pointer. Without one a container can do without a cgroup, where the host
     /// does not let us make any (device rules apart, which only a privileged container can get around).
     pub fn limit(&self) -> Option<&str> {
@@ -363,6 +374,14 @@ impl fmt::Display for CgroupPlan {
         for directory in &self.directories {
             let made_by = if self.unit.is_some() { MadeBy::Systemd } else { MadeBy::Us };
             directory.render(f, made_by)?;
+            if let (Some(OwnerPlan { uid, pointer }), Hierarchy::V2) = (&self.owner, &directory.hierarchy) {
+                let path = directory.path();
+                writeln!(
+                    f,
+                    "cgroup chown {} and its delegated files to {uid} from {pointer}",
+                    path.display()
+                )?;
+            }
         }
         Ok(())
     }

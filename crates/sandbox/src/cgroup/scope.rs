@@ -5,7 +5,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::create::{Entrance, configure};
+use super::create::{Entrance, configure, delegate};
 use super::error::CgroupError;
 use super::file;
 use super::handle::Cgroup;
@@ -51,7 +51,9 @@ impl Cgroup {
                     reason: format!("it is in {}, not in {}", actual.display(), recorded.path.display()),
                 });
             }
-            match configure(directory, recorded, &mut warnings)? {
+            let entrance = configure(directory, recorded, &mut warnings)?;
+            delegate(plan.owner.as_ref(), recorded)?;
+            match entrance {
                 Entrance::Clone(opened) => self.v2 = Some(opened),
                 // Init is in it.
                 Entrance::Write(_) => {}

@@ -144,6 +144,9 @@ fn plan_own_cgroup(
         let message = "rules of devices are not enforced: only root of the host can attach the filter";
         outcome.warnings.push(warning("/linux/resources/devices", message));
     }
+    if !confined {
+        outcome.value.delegate(config);
+    }
     let mut plan = Some(outcome.value).filter(|plan| !plan.directories.is_empty());
     let tolerant = match request.rootless {
         Rootless::Auto => confined,
