@@ -44,6 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     let ours = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("cli::{name}"), run).only_ours();
     all.push(ours("features_say_what_is_done", features_say_what_is_done));
+    all.push(ours("features_versions_and_words_are_taken", features_versions_and_words_are_taken));
     all.push(ours("info_gives_a_reason_for_what_is_missing", info_gives_a_reason));
     all.push(ours("what_is_not_done_is_refused", what_is_not_done_is_refused));
     all
@@ -74,6 +75,109 @@ fn features_say_what_is_done(t: &Test) -> Verdict {
     }
     assert!(features["potentiallyUnsafeConfigAnnotations"].is_array());
     assert!(features["annotations"]["org.sandboxd.version"].is_string());
+    Ok(())
+}
+
+/// features.md, features-linux.md: what the document lists, the runtime MUST recognise in a config.
+fn features_versions_and_words_are_taken(t: &Test) -> Verdict {
+    let features = t.bare_call(&["features"]).ok().json();
+    let known = [
+        "ociVersionMin",
+        "ociVersionMax",
+        "hooks",
+        "mountOptions",
+        "annotations",
+        "potentiallyUnsafeConfigAnnotations",
+        "linux",
+    ];
+    for key in features.as_object().unwrap().keys() {
+        assert!(known.contains(&key.as_str()), "{key} is not the specification's");
+    }
+    let plans = |what: &str, change: &dyn Fn(&runtime_tests::Bundle)| {
+        let b = t.bundle();
+        change(&b);
+        b.write();
+        let call = t.call(&["plan", "--bundle", b.path.to_str().unwrap(), &t.fresh_name()]);
+        let output = call.output();
+        assert!(output.status.success(), "{what}: {output}");
+        assert!(!output.stderr.contains("unknown"), "{what}: {output}");
+    };
+    let words = |pointer: &str| -> Vec<String> {
+        let list = features.pointer(pointer).unwrap_or_else(|| panic!("{pointer}")).as_array().unwrap();
+        list.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    for key in ["ociVersionMin", "ociVersionMax"] {
+        plans(key, &|b| {
+            b.set("/ociVersion", features[key].clone());
+        });
+    }
+    assert!(features["ociVersionMin"].as_str() <= features["ociVersionMax"].as_str());
+    plans("mountOptions", &|b| {
+        for option in words("/mountOptions") {
+            match &*option {
+                "remount" => b.mount("/proc", "none", "none", &["bind", "remount"]),
+                "tmpcopyup" => b.mount("/m", "tmpfs", "tmpfs", &[&option]),
+                "idmap" | "ridmap" => b.push(
+                    "/mounts",
+                    serde_json::json!({"destination": "/m", "source": "/etc", "options": ["bind", option],
+                        "uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}],
+                        "gidMappings": [{"containerID": 0, "hostID": 1, "size": 1}]}),
+                ),
+                _ => b.mount("/m", "none", "/etc", &["bind", &option]),
+            };
+        }
+    });
+    plans("namespaces", &|b| {
+        let map = serde_json::json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+        b.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        let named = |kind: &String| serde_json::json!({"type": kind});
+        b.set("/linux/namespaces", words("/linux/namespaces").iter().map(named).collect::<Vec<_>>());
+    });
+    plans("capabilities", &|b| {
+        for set in ["bounding", "effective", "permitted", "inheritable", "ambient"] {
+            b.set(&format!("/process/capabilities/{set}"), words("/linux/capabilities"));
+        }
+    });
+    plans("seccomp", &|b| {
+        b.set("/linux/seccomp/defaultAction", "SCMP_ACT_ALLOW");
+        b.set("/linux/seccomp/flags", words("/linux/seccomp/supportedFlags"));
+        let mut calls =
+            vec!["mkdir", "rmdir", "link", "unlink", "rename", "chmod", "chown", "access", "sync"];
+        for action in words("/linux/seccomp/actions") {
+            if action == "SCMP_ACT_NOTIFY" {
+                b.set("/linux/seccomp/listenerPath", t.dir.join("listener").to_str().unwrap());
+            }
+            let name = calls.pop().unwrap();
+            b.push("/linux/seccomp/syscalls", serde_json::json!({"names": [name], "action": action}));
+        }
+        for op in words("/linux/seccomp/operators") {
+            let args = serde_json::json!([{"index": 0, "value": 1, "op": op}]);
+            let rule = serde_json::json!({"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": args});
+            b.push("/linux/seccomp/syscalls", rule);
+        }
+    });
+    for architecture in words("/linux/seccomp/archs") {
+        let b = t.bundle();
+        let profile = serde_json::json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": [architecture]});
+        b.set("/linux/seccomp", profile).write();
+        let call = t.call(&["plan", "--bundle", b.path.to_str().unwrap(), &t.fresh_name()]);
+        let output = call.output();
+        // No filter can be for machines of both byte orders.
+        let other_machines = output.stderr.contains("byte order");
+        assert!(output.status.success() || other_machines, "{output}");
+    }
+    for mode in words("/linux/memoryPolicy/modes") {
+        let nodes = if ["MPOL_DEFAULT", "MPOL_LOCAL"].contains(&&*mode) { "" } else { "0" };
+        plans(&mode, &|b| {
+            b.set("/linux/memoryPolicy", serde_json::json!({"mode": mode, "nodes": nodes}));
+        });
+    }
+    for flag in words("/linux/memoryPolicy/flags") {
+        plans(&flag, &|b| {
+            let policy = serde_json::json!({"mode": "MPOL_BIND", "nodes": "0", "flags": [flag]});
+            b.set("/linux/memoryPolicy", policy);
+        });
+    }
     Ok(())
 }
 

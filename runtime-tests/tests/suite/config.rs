@@ -9,6 +9,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut all = cases!["config":
         unknown_property_is_ignored,
         unknown_annotation_is_ignored,
+        annotation_that_is_no_string_fails,
         invalid_version_fails,
         newer_minor_version_is_accepted,
         wrong_types_fail,
@@ -46,6 +47,15 @@ fn unknown_annotation_is_ignored(t: &Test) -> Verdict {
     let b = t.bundle();
     b.set("/annotations", json!({"org.example.unknown": "", "com.example.key": "value"}));
     assert_eq!(t.output_of(&b, "echo hi").text(), "hi");
+    Ok(())
+}
+
+fn annotation_that_is_no_string_fails(t: &Test) -> Verdict {
+    for annotations in [json!({"org.example.key": 7}), json!({"org.example.key": ["a"]}), json!(["a"])] {
+        let b = t.bundle();
+        b.set("/annotations", annotations);
+        t.create_fails(&b);
+    }
     Ok(())
 }
 

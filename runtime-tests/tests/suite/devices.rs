@@ -23,6 +23,8 @@ pub(crate) fn cases() -> Vec<Case> {
         ptmx_in_the_config_stays_the_containers_own,
         duplicate_with_other_numbers_fails_or_the_last_wins,
         network_device_tun_is_usable_when_allowed,
+        another_file_at_the_path_fails,
+        same_device_at_the_path_is_taken,
     ]
 }
 
@@ -179,6 +181,44 @@ fn duplicate_with_other_numbers_fails_or_the_last_wins(t: &Test) -> Verdict {
     } else {
         let _ = output.fails();
     }
+    Ok(())
+}
+
+/// A `/dev` of the image's own, with this device asked for in it.
+fn with_own_dev(t: &Test) -> Bundle {
+    let b = t.bundle();
+    b.patch(|config| {
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| !mount["destination"].as_str().unwrap().starts_with("/dev"));
+    });
+    let device = json!({"type": "c", "path": "/dev/test", "major": 1, "minor": 5, "fileMode": 438});
+    b.writable().set("/linux/devices", json!([device]));
+    b
+}
+
+/// config-linux.md, devices: a file that does not match the requested device MUST be an error.
+fn another_file_at_the_path_fails(t: &Test) -> Verdict {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    type Make = fn(&std::path::Path);
+    let others: [(&str, Make); 4] = [
+        ("file", |path| fs::write(path, "").unwrap()),
+        ("directory", |path| fs::create_dir(path).unwrap()),
+        ("other device", |path| mknod(path, SFlag::S_IFCHR, Mode::S_IRWXU, makedev(1, 3)).unwrap()),
+        ("other kind", |path| mknod(path, SFlag::S_IFBLK, Mode::S_IRWXU, makedev(1, 5)).unwrap()),
+    ];
+    for (_, make) in others {
+        let b = with_own_dev(t);
+        make(&b.inside("/dev/test"));
+        t.create_fails(&b);
+    }
+    Ok(())
+}
+
+fn same_device_at_the_path_is_taken(t: &Test) -> Verdict {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let b = with_own_dev(t);
+    mknod(&b.inside("/dev/test"), SFlag::S_IFCHR, Mode::S_IRWXU, makedev(1, 5)).unwrap();
+    assert_eq!(t.output_of(&b, "head -c 3 /dev/test | wc -c").text(), "3");
     Ok(())
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         create_pid_file_is_the_number_alone,
         create_returns_although_its_output_is_a_pipe,
         state_created_has_all_fields,
+        state_is_of_the_schemas_types,
         state_running_is_the_same_document,
         state_stopped_has_no_process,
         state_says_nothing_on_stderr,
@@ -300,6 +301,32 @@ fn state_created_has_all_fields(t: &Test) -> Verdict {
     assert!(Process::open(state["pid"].as_i64().unwrap() as i32).is_ok());
     assert!(state["owner"].is_string(), "{state}");
     assert!(is_rfc3339(state["created"].as_str().unwrap()), "{state}");
+    Ok(())
+}
+
+/// runtime.md, state: what its JSON schema says of the fields, at every status.
+fn state_is_of_the_schemas_types(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.set("/annotations", serde_json::json!({"org.example.key": "value"})).stays();
+    let c = t.create(&b);
+    let check = |wanted: &str| {
+        let state = c.state();
+        for key in ["ociVersion", "id", "status", "bundle"] {
+            assert!(state[key].is_string(), "{key} of {state}");
+        }
+        assert_eq!(state["status"], wanted);
+        assert!(state["bundle"].as_str().unwrap().starts_with('/'), "{state}");
+        assert!(state["pid"].as_i64().is_some_and(|pid| pid >= 0), "{state}");
+        assert!(
+            state["annotations"].as_object().unwrap().values().all(serde_json::Value::is_string),
+            "{state}"
+        );
+    };
+    check("created");
+    c.start();
+    check("running");
+    c.stop();
+    check("stopped");
     Ok(())
 }
 

@@ -76,6 +76,8 @@ pub(crate) fn cases() -> Vec<Case> {
         idmapped_bind_takes_the_containers_maps,
         idmapped_bind_maps_the_mounts_below_with_ridmap,
         idmapped_bind_of_a_file_system_without_owners_is_refused,
+        idmap_without_mappings_or_user_namespace_fails,
+        idmap_of_users_or_groups_alone_fails,
     ];
     for option in OPTIONS {
         let name = format!("mounts::option_{}", option.given.join("_").replace(['=', '%'], "_"));
@@ -134,6 +136,8 @@ const OPTIONS: &[OptionRow] = &[
     row(&["relatime"], &["relatime"], &["noatime"]),
     row(&["strictatime"], &[], &["noatime", "relatime"]),
     row(&["noatime", "atime"], &[], &["noatime"]),
+    row(&["noatime", "norelatime"], &["noatime"], &["relatime"]),
+    row(&["strictatime", "nostrictatime"], &["relatime"], &["noatime"]),
     row(&["sync"], &["sync"], &[]),
     row(&["sync", "async"], &[], &["sync"]),
     row(&["dirsync"], &["dirsync"], &[]),
@@ -361,6 +365,9 @@ fn recursive_options_reach_submounts(t: &Test) -> Verdict {
     Ok(())
 }
 
+/// `MS_NOSYMFOLLOW` of mount(2), which has no name there.
+const NOSYMFOLLOW: MountFlags = MountFlags::from_bits_retain(256);
+
 /// A recursive option, the flags of the source tree, and what a submount shows or lacks of it.
 type Recursive = (&'static str, MountFlags, Result<&'static str, &'static str>);
 
@@ -382,6 +389,7 @@ const RECURSIVE: &[Recursive] = &[
     ("rstrictatime", MountFlags::NOATIME, Err("noatime")),
     ("rnostrictatime", MountFlags::STRICTATIME, Ok("relatime")),
     ("rnosymfollow", MountFlags::empty(), Ok("nosymfollow")),
+    ("rsymfollow", NOSYMFOLLOW, Err("nosymfollow")),
 ];
 
 fn recursive_option(t: &Test, (option, flags, wanted): &Recursive) -> Verdict {
@@ -929,6 +937,33 @@ fn idmapped_bind_takes_the_containers_maps(t: &Test) -> Verdict {
     let mount = json!({"destination": "/mnt", "type": "bind", "options": ["bind", "idmap", "ro"]});
     let b = idmapped_in_a_user_namespace(t, mount);
     assert_eq!(t.output_of(&b, "stat -c '%u %g' /mnt/mark; ! echo x > /mnt/mark").text(), "1000 1000");
+    Ok(())
+}
+
+/// config.md, Linux mount options: then an error MUST be returned.
+fn idmap_without_mappings_or_user_namespace_fails(t: &Test) -> Verdict {
+    for option in ["idmap", "ridmap"] {
+        let b = t.bundle();
+        bind(&b, &source(t, option), "/mnt", &["rbind", option]);
+        t.create_fails(&b);
+    }
+    Ok(())
+}
+
+/// config.md, POSIX-platform mounts: the one MUST be specified along with the other.
+fn idmap_of_users_or_groups_alone_fails(t: &Test) -> Verdict {
+    for (key, other) in [("uidMappings", "gidMappings"), ("gidMappings", "uidMappings")] {
+        let b = t.bundle();
+        let host = source(t, key);
+        let mut mount =
+            json!({"destination": "/mnt", "type": "bind", "source": host, "options": ["bind", "idmap"]});
+        mount[key] = json!([{"containerID": 1000, "hostID": 5000, "size": 10}]);
+        b.push("/mounts", mount);
+        let output = t.create_fails(&b);
+        if t.runtime.is_ours() {
+            let _ = output.says(other);
+        }
+    }
     Ok(())
 }
 

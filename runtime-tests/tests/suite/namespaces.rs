@@ -59,6 +59,7 @@ pub(crate) fn cases() -> Vec<Case> {
         user_process_is_root_inside_and_mapped_outside,
         user_process_of_another_id,
         user_root_file_system_shows_mapped_owners,
+        user_root_file_system_keeps_its_owners,
         user_capabilities_are_inside_only,
         user_setgroups_works_for_a_privileged_caller,
         user_several_maps_are_written,
@@ -608,6 +609,22 @@ fn user_root_file_system_shows_mapped_owners(t: &Test) -> Verdict {
     b.writable();
     assert_eq!(t.output_of(&b, "stat -c '%u %g' /etc/passwd; echo x >/new").text(), "0 0");
     assert_eq!(fs::metadata(b.inside("/new")).unwrap().uid(), 100_000);
+    Ok(())
+}
+
+/// config-linux.md, user namespace mappings: the runtime SHOULD NOT modify the ownership of referenced file systems.
+fn user_root_file_system_keeps_its_owners(t: &Test) -> Verdict {
+    let b = user_bundle(t);
+    let owned = b.inside("/etc/owned");
+    fs::write(&owned, "").unwrap();
+    let owners = |b: &Bundle| {
+        let of = |path: std::path::PathBuf| fs::metadata(path).map(|status| (status.uid(), status.gid()));
+        ["/", "/etc", "/etc/owned", "/bin/busybox"].map(|path| of(b.inside(path)).unwrap())
+    };
+    std::os::unix::fs::chown(&owned, Some(7), Some(8)).unwrap();
+    let before = owners(&b);
+    assert_eq!(t.output_of(&b, "stat -c '%u %g' /etc/owned").text(), "65534 65534");
+    assert_eq!(owners(&b), before);
     Ok(())
 }
 

@@ -68,6 +68,7 @@ pub(crate) fn cases() -> Vec<Case> {
         keyring_is_its_own,
         no_new_keyring_is_the_callers,
         hostname_and_ids_of_a_default_container,
+        console_size_without_terminal_is_ignored,
         args_larger_than_a_page_are_passed,
         nice_and_scheduler_of_the_caller_stay,
         io_priority_is_the_configs,
@@ -692,6 +693,14 @@ fn scheduler_is_the_configs(t: &Test) -> Verdict {
     let c = t.start(&b);
     let policy = c.proc("sched").lines().find_map(|line| line.strip_prefix("policy").map(str::to_owned));
     assert_eq!(policy.unwrap().trim_start_matches([' ', ':']), "3");
+    Ok(())
+}
+
+/// config.md, process: MUST be ignored then, whatever it says.
+fn console_size_without_terminal_is_ignored(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.set("/process/consoleSize", json!({"height": 20, "width": 50}));
+    assert_eq!(t.output_of(&b, "test -t 0 || echo none").text(), "none");
     Ok(())
 }
 

@@ -41,6 +41,8 @@ pub(crate) fn cases() -> Vec<Case> {
         calls_of_the_set_up_may_be_denied,
         large_profile_is_loaded,
         names_empty_fails_or_is_nothing,
+        errno_of_an_action_that_takes_none_fails,
+        notify_without_a_listener_fails,
     ]
 }
 
@@ -61,6 +63,25 @@ const MKDIR: &[&str] = &["mkdir", "mkdirat"];
 fn filter_is_loaded(t: &Test) -> Verdict {
     let b = with(t, deny(MKDIR, "SCMP_ACT_ERRNO"), "cat /proc/self/status");
     assert_eq!(status_field(&t.run(&b).ok().stdout, "Seccomp"), "2");
+    Ok(())
+}
+
+/// config-linux.md, seccomp: when the action doesn't support an errno, the runtime MUST print an error and fail.
+fn errno_of_an_action_that_takes_none_fails(t: &Test) -> Verdict {
+    let rule = json!({"names": MKDIR, "action": "SCMP_ACT_KILL", "errnoRet": 1});
+    for profile in [
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}),
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1}),
+    ] {
+        let b = with(t, profile, "true");
+        t.create_fails(&b);
+    }
+    Ok(())
+}
+
+fn notify_without_a_listener_fails(t: &Test) -> Verdict {
+    let b = with(t, deny(MKDIR, "SCMP_ACT_NOTIFY"), "true");
+    t.create_fails(&b);
     Ok(())
 }
 
