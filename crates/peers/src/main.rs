@@ -1,6 +1,6 @@
 //! libcontainer behind the commands of an OCI runtime: `peers [--root DIR] create|start|run|state|kill|delete …`.
 //!
-//! Never shipped. What drives an OCI binary (`runtime-tests`, `cargo xtask bench --also`, `cargo xtask validate
+//! Never shipped. What drives an OCI binary (`runtime-tests`, `cargo xtask bench --peers`, `cargo xtask validate
 //! --against`) can drive it, and so compare the same bundle under both. Without seccomp: libseccomp is a C library.
 
 use std::error::Error;

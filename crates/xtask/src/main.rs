@@ -30,8 +30,11 @@ usage: cargo xtask TASK
                                 every test: the crates', then the black-box suite on each cgroup set-up that this
                                 machine can show (hybrid, v1, v2), and part of it in a virtual
                                 machine (vm); ARGs go to the black-box suite
-  bench [-n N] [--lane LANE]... [--also RUNTIME]... [--json FILE] [--check]
-                                start-up cost against the floor and against the runtimes that are installed
+  bench [-n N] [--lane LANE]... [--only NAME,...] [--peers NAME=PATH]... [--runtime FILE] [--vm]
+        [--json FILE] [--docs] [--check] [--from FILE]
+                                what containers cost, against the floor and the runtimes that are installed; --check
+                                fails where a target is missed, --docs writes docs/benchmarks.md with its pictures,
+                                --vm boots a virtual machine for the same command, --from reads the figures of --json
   validate --suite DIR [--cgroup LANE] [--runtime FILE] [--against RUNTIME] [TEST...]
                                 the validation suite of a built opencontainers/runtime-tools checkout
   man                           the manual pages, into target/man

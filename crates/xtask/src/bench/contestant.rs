@@ -1,224 +1,205 @@
-//! Who is measured, on what.
+//! Who is measured.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::arena::{Arena, DeviceRules, Load};
+use super::document::Entrant;
 use crate::error::{Context, Failure, Result};
-use crate::lane::{Lane, mounts_below, v1_hierarchies};
-use crate::process::{capture, find_program, rendered, run};
-use crate::{bundle, project};
+use crate::lane::{Lane, v1_hierarchies};
+use crate::process::{capture, find_program, rendered, wait_until};
+use crate::project;
 
-/// The id of every container here; each runtime has a state directory of its own.
-const ID: &str = "sandboxd-bench";
+/// What it is called in the documents.
+pub(super) const OURS: &str = "sandboxd";
 
-/// The bundle, and where the runtimes keep their state.
-#[derive(Debug)]
-pub(super) struct Arena {
-    pub(super) bundle: PathBuf,
-    state: PathBuf,
-    floor: PathBuf,
-    lane: Lane,
+/// What it is called in the documents.
+pub(super) const FLOOR: &str = "floor";
+
+/// The runtimes that are looked for in `PATH`.
+const PEERS: [&str; 3] = ["crun", "runc", "youki"];
+
+/// A runtime besides those that are in `PATH`.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) name: String,
+    pub(super) program: PathBuf,
 }
 
-impl Arena {
-    pub(super) fn prepare(lane: Lane) -> Result<Self> {
-        let bundle = bundle::scratch("bench")?;
-        bundle::populate(&bundle.join("rootfs"))?;
-        let config = bundle.join("config.json");
-        std::fs::write(&config, default_config().to_string()).context(config.display())?;
-        let floor = bundle::scratch("bin")?.join("floor");
-        super::compile_floor(&floor)?;
-        let state = PathBuf::from(format!("/run/sandboxd-bench-{}", std::process::id()));
-        std::fs::create_dir(&state).context(state.display())?;
-        // What /run is on hosts; here it may be a disk. For all contestants, in this lane's mount namespace.
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=0711", "sandboxd-bench"]).arg(&state))?;
-        Ok(Self { bundle, state, floor, lane })
-    }
+impl std::str::FromStr for Peer {
+    type Err = String;
 
-    /// Removes the state directories, unless something is mounted in there.
-    pub(super) fn remove(&self) -> Result<()> {
-        run(Command::new("umount").arg(&self.state))?;
-        if let Some(point) = mounts_below(&self.state)?.first() {
-            return Err(Failure::new(format!("{} is mounted: nothing is removed", point.display())));
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, path) = text.split_once('=').ok_or("a peer is NAME=PATH")?;
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        if name.is_empty() || !name.chars().all(is_plain) || [OURS, FLOOR].contains(&name) {
+            return Err(format!("{name:?} can't be a peer's name"));
         }
-        std::fs::remove_dir(&self.state).context(self.state.display())
+        let program = std::path::absolute(path).map_err(|error| error.to_string())?;
+        Ok(Self { name: name.to_owned(), program })
     }
-}
-
-/// The default spec, as `runc spec` and its kin print it, with `/bin/true` and without a terminal. Its version is one
-/// that the oldest runtime here accepts.
-fn default_config() -> Value {
-    let mount = |destination: &str, kind: &str, source: &str, options: &str| {
-        let options: Vec<&str> = options.split(',').collect();
-        json!({ "destination": destination, "type": kind, "source": source, "options": options })
-    };
-    let capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
-    let namespaces = ["pid", "network", "ipc", "uts", "mount", "cgroup"];
-    json!({
-        "ociVersion": "1.0.2",
-        "process": {
-            "user": { "uid": 0, "gid": 0 },
-            "args": ["/bin/true"],
-            "env": ["PATH=/bin"],
-            "cwd": "/",
-            "capabilities": { "bounding": capabilities, "effective": capabilities, "permitted": capabilities },
-            "rlimits": [{ "type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024 }],
-            "noNewPrivileges": true,
-        },
-        "root": { "path": "rootfs", "readonly": true },
-        "hostname": "bench",
-        "mounts": [
-            mount("/proc", "proc", "proc", "nosuid,noexec,nodev"),
-            mount("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"),
-            mount("/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"),
-            mount("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k"),
-            mount("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"),
-            mount("/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro"),
-            mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro"),
-        ],
-        "linux": {
-            "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
-            "namespaces": namespaces.map(|kind| json!({ "type": kind })),
-            "maskedPaths": [
-                "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-                "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi",
-            ],
-            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
-        },
-    })
 }
 
 /// One that is measured: the floor, or a runtime.
 #[derive(Debug)]
-pub(super) struct Contestant {
-    name: String,
+pub(super) struct Contestant<'a> {
+    pub(super) name: String,
     version: String,
-    program: PathBuf,
-    /// Arguments before the verb; for the floor all of them.
-    arguments: Vec<String>,
-    bundle: String,
-    is_floor: bool,
+    pub(super) program: PathBuf,
+    arena: &'a Arena,
+    rules: DeviceRules,
+    note: Option<String>,
 }
 
-/// All that can run the bundle; for the others a sentence each.
-pub(super) fn enter_all(arena: &Arena, also: &[String]) -> (Vec<Contestant>, Vec<String>) {
-    let mut contestants = Vec::new();
-    let mut absent = Vec::new();
-    let mut consider = |found: Result<Contestant>| match found.and_then(|one| one.run().map(|()| one)) {
-        Ok(contestant) => contestants.push(contestant),
-        Err(failure) => absent.push(failure.to_string()),
-    };
-    consider(Contestant::floor(arena));
-    consider(Contestant::runtime(arena, "sandboxd", Some(project::binary())));
-    for name in ["crun", "runc"].into_iter().chain(also.iter().map(String::as_str)) {
-        consider(Contestant::runtime(arena, name, find_program(name)));
+/// All that can run the default spec; for the others a sentence each.
+pub(super) fn enter_all<'a>(
+    arena: &'a Arena,
+    runtime: &Path,
+    peers: &[Peer],
+) -> (Vec<Contestant<'a>>, Vec<String>) {
+    let mut all = vec![
+        Peer { name: FLOOR.into(), program: arena.floor.clone() },
+        Peer { name: OURS.into(), program: runtime.to_owned() },
+    ];
+    let installed = PEERS.iter().filter(|name| peers.iter().all(|peer| peer.name != **name));
+    all.extend(installed.map(|name| Peer {
+        name: (*name).to_owned(),
+        program: find_program(name).unwrap_or_else(|| (*name).into()),
+    }));
+    all.extend(peers.iter().cloned());
+    let (mut contestants, mut absent) = (Vec::new(), Vec::new());
+    for peer in all {
+        match Contestant::enter(arena, peer) {
+            Ok(contestant) => contestants.push(contestant),
+            Err(failure) => absent.push(failure.to_string()),
+        }
     }
     (contestants, absent)
 }
 
-impl Contestant {
-    fn floor(arena: &Arena) -> Result<Self> {
-        let rootfs = arena.bundle.join("rootfs").to_string_lossy().into_owned();
-        let mut arguments = vec![rootfs];
-        if arena.lane == Lane::V2 {
-            arguments.extend(["v2".to_owned(), format!("/sys/fs/cgroup/{ID}")]);
-        } else {
-            arguments.push("v1".into());
-            let hierarchies = v1_hierarchies()?;
-            arguments.extend(hierarchies.iter().map(|point| point.join(ID).to_string_lossy().into_owned()));
+impl<'a> Contestant<'a> {
+    /// Who can't run the default spec runs it without its device rules, and that is said.
+    fn enter(arena: &'a Arena, peer: Peer) -> Result<Self> {
+        if !peer.program.is_file() {
+            return Err(Failure::new(format!("{} is not installed", peer.name)));
         }
-        let program = arena.floor.clone();
-        Ok(Self {
-            name: "floor".into(),
-            version: String::new(),
-            program,
-            arguments,
-            bundle: String::new(),
-            is_floor: true,
-        })
+        let version = if peer.name == FLOOR { String::new() } else { version_of(&peer.program)? };
+        let Peer { name, program } = peer;
+        let mut contestant = Self { name, version, program, arena, rules: DeviceRules::Given, note: None };
+        let Err(failure) = contestant.run(Load::True) else { return Ok(contestant) };
+        contestant.rules = DeviceRules::LeftOut;
+        if contestant.is_floor() || contestant.run(Load::True).is_err() {
+            return Err(Failure::new(format!("{}: {failure}", contestant.name)));
+        }
+        contestant.note = Some(format!("measured without device rules, since with them it fails: {failure}"));
+        Ok(contestant)
     }
 
-    fn runtime(arena: &Arena, name: &str, program: Option<PathBuf>) -> Result<Self> {
-        let program = program.filter(|program| program.exists());
-        let program = program.ok_or_else(|| Failure::new(format!("{name} is not installed")))?;
-        let version = version_of(&program)?;
-        let name = program.file_name().map_or(name.into(), |name| name.to_string_lossy());
-        let state = arena.state.join(name.as_ref()).to_string_lossy().into_owned();
-        let bundle = arena.bundle.to_string_lossy().into_owned();
-        let arguments = vec!["--root".into(), state];
-        Ok(Self { name: name.into_owned(), version, program, arguments, bundle, is_floor: false })
+    pub(super) fn entrant(&self) -> Entrant {
+        Entrant { name: self.name.clone(), version: self.version.clone(), note: self.note.clone() }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(super) fn is_floor(&self) -> bool {
+        self.name == FLOOR
     }
 
-    pub(super) fn version(&self) -> &str {
-        &self.version
+    pub(super) fn is_ours(&self) -> bool {
+        self.name == OURS
     }
 
-    pub(super) const fn is_floor(&self) -> bool {
-        self.is_floor
+    /// The bundle of a load, as far as this contestant can run it.
+    pub(super) fn bundle(&self, load: Load) -> Result<String> {
+        Ok(self.arena.bundle(load, self.rules)?.to_string_lossy().into_owned())
     }
 
-    /// A command of it: a verb with its arguments; the floor has no verbs.
-    fn command(&self, words: &[&str]) -> Command {
+    /// Id of a container of this contestant.
+    pub(super) fn id(&self, number: usize) -> String {
+        format!("bench-{}-{number}", self.name)
+    }
+
+    /// Where it keeps its state.
+    pub(super) fn state(&self) -> PathBuf {
+        self.arena.state_of(&self.name)
+    }
+
+    /// A command of it: a verb with its arguments.
+    pub(super) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).args(words);
+        command.arg("--root").arg(self.state()).args(words);
         command
     }
 
-    /// The command that runs the container to its end.
-    pub(super) fn run_command(&self) -> Command {
-        if self.is_floor { self.command(&[]) } else { self.command(&["run", "--bundle", &self.bundle, ID]) }
+    /// The command that runs a container to its end.
+    pub(super) fn run_command(&self, bundle: &str, id: &str) -> Result<Command> {
+        if !self.is_floor() {
+            return Ok(self.command(&["run", "--bundle", bundle, id]));
+        }
+        let mut command = Command::new(&self.program);
+        command.arg(self.arena.rootfs());
+        if self.arena.lane == Lane::V2 {
+            command.arg("v2").arg(Path::new("/sys/fs/cgroup").join(id));
+        } else {
+            command.arg("v1").args(v1_hierarchies()?.iter().map(|point| point.join(id)));
+        }
+        Ok(command)
     }
 
-    /// Runs the container to its end.
-    pub(super) fn run(&self) -> Result<()> {
-        spawn_and_wait(&mut self.run_command())
+    /// Runs a container to its end, prepared and all.
+    fn run(&self, load: Load) -> Result<()> {
+        let bundle = self.bundle(load)?;
+        self.act(&mut self.run_command(&bundle, &self.id(0))?).inspect_err(|_| self.remove(&self.id(0)))
     }
 
-    /// `create && start && delete --force`.
-    pub(super) fn cycle(&self) -> Result<()> {
-        self.create()?;
-        spawn_and_wait(&mut self.command(&["start", ID]))?;
-        self.delete()
+    /// Runs a command of it to its end; it must succeed.
+    pub(super) fn act(&self, command: &mut Command) -> Result<()> {
+        self.arena.streams.run(command)
     }
 
-    /// `create`.
-    pub(super) fn create(&self) -> Result<()> {
-        spawn_and_wait(&mut self.command(&["create", "--bundle", &self.bundle, ID]))
+    pub(super) fn create(&self, bundle: &str, id: &str) -> Result<()> {
+        self.act(&mut self.command(&["create", "--bundle", bundle, id]))
+    }
+
+    pub(super) fn start(&self, id: &str) -> Result<()> {
+        self.act(&mut self.command(&["start", id]))
     }
 
     /// `delete --force`.
-    pub(super) fn delete(&self) -> Result<()> {
-        spawn_and_wait(&mut self.command(&["delete", "--force", ID]))
+    pub(super) fn delete(&self, id: &str) -> Result<()> {
+        self.act(&mut self.command(&["delete", "--force", id]))
     }
 
-    /// The process of the created container.
-    pub(super) fn state_pid(&self) -> Result<i64> {
-        let output = capture(&mut self.command(&["state", ID]))?;
+    /// Removes what may be left of a container after something went wrong.
+    pub(super) fn remove(&self, id: &str) {
+        if !self.is_floor() {
+            let _ = self.delete(id);
+        }
+    }
+
+    /// Whether a container runs and succeeds in time.
+    pub(super) fn can_run(&self, bundle: &str, id: &str, limit: Duration) -> Result<bool> {
+        let mut command = self.run_command(bundle, id)?;
+        let mut child =
+            self.arena.streams.give(&mut command)?.process_group(0).spawn().context(rendered(&command))?;
+        let ended = wait_until(&mut child, limit)?;
+        self.arena.streams.drain();
+        let succeeded = ended.is_some_and(|status| status.success());
+        if !succeeded {
+            self.remove(id);
+        }
+        Ok(succeeded)
+    }
+
+    /// The process of a created container.
+    pub(super) fn state_pid(&self, id: &str) -> Result<i64> {
+        let output = capture(&mut self.command(&["state", id]))?;
         let state: Value =
             serde_json::from_slice(&output.stdout).context(format_args!("state of {}", self.name))?;
         state["pid"].as_i64().ok_or_else(|| Failure::new(format!("{}: state has no pid", self.name)))
     }
-}
-
-/// Runs a command; on failure once more, to show what it says.
-fn spawn_and_wait(command: &mut Command) -> Result<()> {
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    if quiet.status().context(rendered(quiet))?.success() {
-        return Ok(());
-    }
-    let output = capture(command.stderr(Stdio::piped()))?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::new(format!(
-        "{}: {}",
-        rendered(command),
-        text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message")
-    )))
 }
 
 /// The last word of the first line of `--version`.
@@ -227,4 +208,26 @@ fn version_of(program: &Path) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let first = text.lines().next().unwrap_or_default();
     Ok(first.split_whitespace().last().unwrap_or("unknown").to_owned())
+}
+
+/// The program that is measured as ours.
+pub(super) fn own_program(given: Option<&PathBuf>) -> Result<PathBuf> {
+    match given {
+        Some(path) => std::path::absolute(path).context(path.display()),
+        None => Ok(project::binary()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peer_parsed() {
+        let peer: Peer = "crun-new=/opt/crun".parse().unwrap();
+        assert_eq!((peer.name.as_str(), peer.program.as_path()), ("crun-new", Path::new("/opt/crun")));
+        for wrong in ["crun", "=/opt/crun", "a/b=/c", "sandboxd=/c", "floor=/c"] {
+            assert!(wrong.parse::<Peer>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,62 +1,100 @@
 //! Timing.
 
-use std::time::{Duration, Instant};
-
-use serde_json::{Value, json};
+use std::time::Instant;
 
 use crate::error::Result;
 
-/// How long something took, each time.
-#[derive(Debug)]
-pub(super) struct Sample(Vec<Duration>);
+/// A figure, each time it was taken.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sample(Vec<f64>);
 
 impl Sample {
-    /// The middle one, in microseconds.
-    pub(super) fn median_us(&self) -> f64 {
+    pub(super) const fn of(figures: Vec<f64>) -> Self {
+        Self(figures)
+    }
+
+    pub(super) fn push(&mut self, figure: f64) {
+        self.0.push(figure);
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The middle one, or what is between the two in the middle.
+    pub(super) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
-        sorted.sort();
-        let middle = |index: usize| sorted.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e6);
-        f64::midpoint(middle((sorted.len().max(1) - 1) / 2), middle(sorted.len() / 2))
+        sorted.sort_by(f64::total_cmp);
+        let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+        f64::midpoint(at((sorted.len().max(1) - 1) / 2), at(sorted.len() / 2))
     }
 
-    fn least_us(&self) -> f64 {
-        self.0.iter().min().map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
+    pub(super) fn least(&self) -> f64 {
+        self.0.iter().copied().fold(f64::NAN, f64::min)
     }
 
-    /// Median and least, in milliseconds.
-    pub(super) fn to_json(&self) -> Value {
-        json!({ "median_ms": self.median_us() / 1e3, "least_ms": self.least_us() / 1e3 })
+    pub(super) fn most(&self) -> f64 {
+        self.0.iter().copied().fold(f64::NAN, f64::max)
     }
 }
 
-/// Times each of them `rounds` times, in turns, and each round begins with another, so that what the machine does
-/// besides falls on all alike.
+/// How long it takes, in milliseconds.
+pub(super) fn time_ms(act: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let begin = Instant::now();
+    act()?;
+    Ok(begin.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Takes the figure of each of them `rounds` times, in turns, and each round begins with another, so that what the
+/// machine does besides falls on all alike. Whoever fails drops out, with the reason.
 pub(super) fn interleaved<T>(
     subjects: &[T],
     rounds: usize,
-    act: impl Fn(&T) -> Result<()>,
-) -> Result<Vec<Sample>> {
-    let mut samples: Vec<Sample> = subjects.iter().map(|_| Sample(Vec::with_capacity(rounds))).collect();
+    mut figure: impl FnMut(&T) -> Result<f64>,
+) -> Vec<Result<Sample>> {
+    let mut samples: Vec<Result<Sample>> = subjects.iter().map(|_| Ok(Sample::default())).collect();
     for round in 0..rounds {
         for turn in 0..subjects.len() {
             let index = (round + turn) % subjects.len();
-            let begin = Instant::now();
-            act(&subjects[index])?;
-            samples[index].0.push(begin.elapsed());
+            if let Ok(sample) = &mut samples[index] {
+                match figure(&subjects[index]) {
+                    Ok(figure) => sample.push(figure),
+                    Err(failure) => samples[index] = Err(failure),
+                }
+            }
         }
     }
-    Ok(samples)
+    samples
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Failure;
 
     #[test]
     fn median_of_even_and_odd_counts() {
-        let sample = |times: &[u64]| Sample(times.iter().map(|&time| Duration::from_micros(time)).collect());
-        assert_eq!(sample(&[9, 1, 5]).median_us().round(), 5.0);
-        assert_eq!(sample(&[9, 1, 5, 7]).median_us().round(), 6.0);
-        assert_eq!(sample(&[9, 1, 5, 7]).least_us().round(), 1.0);
+        let sample = |figures: &[f64]| Sample::of(figures.to_vec());
+        assert_eq!(sample(&[9.0, 1.0, 5.0]).median(), 5.0);
+        assert_eq!(sample(&[9.0, 1.0, 5.0, 7.0]).median(), 6.0);
+        assert_eq!(sample(&[9.0, 1.0, 5.0, 7.0]).least(), 1.0);
+        assert_eq!(sample(&[9.0, 1.0, 5.0, 7.0]).most(), 9.0);
+        assert!(sample(&[]).median().is_nan());
+    }
+
+    #[test]
+    fn failing_subject_drops_out() {
+        let mut asked = Vec::new();
+        let samples = interleaved(&["a", "b"], 3, |name| {
+            asked.push(*name);
+            if *name == "b" { Err(Failure::new("b fails")) } else { Ok(1.0) }
+        });
+        assert_eq!(asked, ["a", "b", "a", "a"]);
+        assert_eq!(samples[0].as_ref().unwrap().len(), 3);
+        assert_eq!(samples[1].as_ref().unwrap_err().to_string(), "b fails");
     }
 }
