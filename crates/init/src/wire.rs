@@ -373,6 +373,8 @@ pub enum Descriptor {
     Output,
     /// The nth of those that a program other than the container's gets.
     Passed(u16),
+    /// What becomes stream n (0, 1, 2).
+    Stream(u16),
 }
 
 #[cfg(feature = "std")]
@@ -391,6 +393,7 @@ impl std::fmt::Display for Descriptor {
             Self::Input => f.write_str("input"),
             Self::Output => f.write_str("output"),
             Self::Passed(index) => write!(f, "passed-{index}"),
+            Self::Stream(index) => write!(f, "stream-{index}"),
         }
     }
 }

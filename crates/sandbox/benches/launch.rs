@@ -97,7 +97,7 @@ fn main() -> Result<()> {
 fn launch(runtime: &Runtime, request: &Request, number: usize) -> Result<()> {
     let id = ContainerId::new(&format!("{}-{number}", request.prefix))?;
     let running = runtime.run(&CreateRequest::new(id, &request.bundle))?.value;
-    waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED)?;
+    waitid(WaitId::PidFd(running.process.pidfd.as_fd()), WaitIdOptions::EXITED)?;
     runtime.delete_ended(&running)?;
     Ok(())
 }

@@ -82,6 +82,7 @@ fn can_plan(config: &str) -> bool {
         newlines: Newlines::default(),
         preserve_fds: 0,
         listen_fds: 0,
+        own_streams: 0,
         cgroup: None,
     };
     plan(&parsed.config, &HostFacts::default(), request).is_ok()

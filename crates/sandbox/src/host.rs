@@ -110,14 +110,16 @@ fn kernel_view(line: &str) -> Option<String> {
 fn probe_null_streams() -> u32 {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let null = rustix::fs::makedev(1, 3);
-    let is_null = |stream: BorrowedFd<'_>| {
-        rustix::fs::fstat(stream).is_ok_and(|status| {
-            FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && status.st_rdev == null
-        })
-    };
     let mask = streams.into_iter().enumerate();
-    mask.fold(0, |mask, (number, stream)| if is_null(stream) { mask | 1 << number } else { mask })
+    mask.fold(0, |mask, (number, stream)| if is_null_device(stream) { mask | 1 << number } else { mask })
+}
+
+/// Whether the file is the null device.
+pub(crate) fn is_null_device(file: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|status| {
+        FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice
+            && status.st_rdev == rustix::fs::makedev(1, 3)
+    })
 }
 
 /// A file of the kernel that fits a page, in one read.

@@ -1,5 +1,31 @@
 //! Run OCI containers: plan what the kernel will be asked, launch it, follow the container to its end.
 //!
+//! ```no_run
+//! use sandbox::spec::Config;
+//! use sandbox::{ContainerId, CreateRequest, Runtime, Streams};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Runtime::open("/run/my-program".as_ref())?;
+//! let config = Config::of_command("/srv/rootfs", ["uname", "-a"]).ok_or("a NUL in the command")?;
+//! let mut request = CreateRequest::of_config(ContainerId::new("web")?, config);
+//! request.streams = Streams::captured();
+//! let outcome = runtime.run(&request)?;
+//! outcome.warnings.iter().for_each(|warning| eprintln!("{}", warning.message));
+//! let mut running = outcome.value;
+//! let output = running.process.wait_with_output()?;
+//! println!("{}: {}", output.status, String::from_utf8_lossy(&output.stdout));
+//! runtime.delete_ended(&running)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A configuration comes from a bundle ([`CreateRequest::new`]), is made in code or is an `oci_spec::runtime::Spec`
+//! ([`CreateRequest::of_config`]). Everything known of a container is in the state directory: any program that opens the same
+//! one as a [`Runtime`] can do everything to it, by its id. Whoever has made a process holds it by its pidfd
+//! ([`Process`]), which every event loop can wait for: there is no thread, no signal handler and no async runtime in here.
+//! What is odd but not wrong comes as a [`Warning`] with the result, what is wrong as an [`Error`] that names the field of
+//! the configuration, the step and the call.
+//!
 //! The data goes one way: `config.json` → [`spec::Config`] → [`plan`] → launch → kernel. See `docs/architecture.md`.
 //!
 //! Never touches what the embedding process owns: no chdir, umask, environment, signal disposition, rlimit, stdout.
@@ -21,6 +47,7 @@ pub mod plan;
 pub mod request;
 pub mod seccomp;
 pub mod state;
+mod streams;
 pub mod survey;
 mod sys;
 
@@ -28,11 +55,15 @@ pub use error::{Error, Result};
 pub use features::features;
 pub use id::ContainerId;
 pub use lifecycle::{
-    Container, Deletion, Event, Events, Executed, KillScope, Prepared, PreparedExec, Running, Runtime,
-    Status, read_process,
+    Container, Deletion, Event, Events, KillScope, Prepared, PreparedExec, Process, Running, Runtime, Status,
+    read_process,
 };
 pub use outcome::{Outcome, Warning};
+pub use plan::Purpose;
 pub use request::{
-    CgroupManager, CreateRequest, ExecProcess, ExecRequest, IfPaused, Newlines, ProcessChanges, RootSwitch,
-    Rootless, SessionKeyring,
+    CgroupManager, ConfigSource, CreateRequest, ExecProcess, ExecRequest, IfPaused, Newlines, ProcessChanges,
+    RootSwitch, Rootless, SessionKeyring,
 };
+/// The configuration: `config.json`, parsed and checked, or made in code.
+pub use spec;
+pub use streams::{Stdio, Streams};

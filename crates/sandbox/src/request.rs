@@ -4,9 +4,10 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use spec::config::{CapabilitySet, ConsoleSize, Id};
-use spec::{AbsolutePath, Text};
+use spec::{AbsolutePath, Config, Text};
 
 use crate::ContainerId;
+use crate::Streams;
 use crate::cgroup::SubCgroup;
 
 /// How the container's root becomes `/`.
@@ -63,15 +64,50 @@ pub enum Rootless {
     No,
 }
 
-/// A container to create from a bundle.
+/// Where a container's configuration is taken from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum ConfigSource {
+    /// `config.json` of the bundle.
+    #[default]
+    Bundle,
+    /// This file.
+    File(PathBuf),
+    /// The text of a `config.json`.
+    Document(Vec<u8>),
+    /// A configuration made in code.
+    Config(Box<Config>),
+}
+
+impl From<Config> for ConfigSource {
+    fn from(config: Config) -> Self {
+        Self::Config(Box::new(config))
+    }
+}
+
+/// A specification of the crate `oci-spec`. It is read as a `config.json` is.
+///
+/// # Errors
+/// It has a value that JSON has not.
+#[cfg(feature = "oci-spec")]
+impl TryFrom<&oci_spec::runtime::Spec> for ConfigSource {
+    type Error = serde_json::Error;
+
+    fn try_from(spec: &oci_spec::runtime::Spec) -> Result<Self, serde_json::Error> {
+        serde_json::to_vec(spec).map(Self::Document)
+    }
+}
+
+/// A container to create.
 #[derive(Debug)]
 pub struct CreateRequest {
     /// Its id.
     pub id: ContainerId,
-    /// Directory of the bundle.
+    /// Directory of the bundle: paths of the configuration that are not absolute begin there.
     pub bundle: PathBuf,
-    /// Configuration file; `config.json` of the bundle where absent.
-    pub config: Option<PathBuf>,
+    /// Where the configuration is taken from.
+    pub config: ConfigSource,
+    /// Its standard input, output and error.
+    pub streams: Streams,
     /// A connected `AF_UNIX` socket to which the terminal's master is sent; needed where the config asks for a terminal.
     pub console: Option<OwnedFd>,
     /// How the terminal is set up.
@@ -98,12 +134,13 @@ pub struct CreateRequest {
 }
 
 impl CreateRequest {
-    /// A request with defaults.
+    /// A container of a bundle, with defaults.
     pub fn new(id: ContainerId, bundle: impl Into<PathBuf>) -> Self {
         Self {
             id,
             bundle: bundle.into(),
-            config: None,
+            config: ConfigSource::Bundle,
+            streams: Streams::default(),
             console: None,
             newlines: Newlines::default(),
             pid_file: None,
@@ -117,6 +154,23 @@ impl CreateRequest {
             listen_fds: 0,
         }
     }
+
+    /// A container without a bundle, of a configuration made in code (its root is an absolute path), with defaults.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sandbox::spec::Config;
+    /// use sandbox::{ContainerId, CreateRequest, Streams};
+    ///
+    /// let config = Config::of_command("/srv/rootfs", ["uname", "-a"]).expect("no NUL in it");
+    /// let mut request = CreateRequest::of_config(ContainerId::new("web")?, config);
+    /// request.streams = Streams::captured();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn of_config(id: ContainerId, config: impl Into<ConfigSource>) -> Self {
+        Self { config: config.into(), ..Self::new(id, "/") }
+    }
 }
 
 /// What is executed.
@@ -127,6 +181,13 @@ pub enum ExecProcess {
     Document(Vec<u8>),
     /// The container's own process with changes.
     Changed(ProcessChanges),
+}
+
+impl From<&spec::config::Process> for ExecProcess {
+    /// A process made in code: as the document that it would be.
+    fn from(process: &spec::config::Process) -> Self {
+        Self::Document(process.to_json().into_bytes())
+    }
 }
 
 /// What is different from the container's own process.
@@ -174,6 +235,8 @@ pub struct ExecRequest {
     pub id: ContainerId,
     /// What is executed.
     pub process: ExecProcess,
+    /// Its standard input, output and error.
+    pub streams: Streams,
     /// The size of a terminal for which the process has none.
     pub console_size: Option<ConsoleSize>,
     /// A connected `AF_UNIX` socket to which the terminal's master is sent; needed where the process has a terminal.
@@ -195,11 +258,20 @@ pub struct ExecRequest {
 }
 
 impl ExecRequest {
+    /// A command with its arguments, executed as the container's own process is; with defaults. `None` where there is
+    /// no command, or a NUL in one of the words.
+    pub fn of_command<S: Into<Box<str>>>(id: ContainerId, args: impl IntoIterator<Item = S>) -> Option<Self> {
+        let args: Vec<Text> = args.into_iter().map(Text::new).collect::<Option<_>>()?;
+        let changes = ProcessChanges { args, ..ProcessChanges::default() };
+        (!changes.args.is_empty()).then(|| Self::new(id, ExecProcess::Changed(changes)))
+    }
+
     /// A request with defaults.
-    pub const fn new(id: ContainerId, process: ExecProcess) -> Self {
+    pub fn new(id: ContainerId, process: ExecProcess) -> Self {
         Self {
             id,
             process,
+            streams: Streams::default(),
             console_size: None,
             console: None,
             newlines: Newlines::Translated,

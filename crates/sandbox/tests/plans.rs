@@ -76,6 +76,7 @@ fn plan_text_on(config: &[u8], host: &HostFacts, purpose: Purpose) -> String {
         newlines: Newlines::default(),
         preserve_fds: 0,
         listen_fds: 0,
+        own_streams: 0,
         cgroup: Some(cgroup.value),
     };
     let plan = plan(&config, host, request).unwrap();
@@ -269,6 +270,7 @@ fn rootless_without_rights_refused() {
             newlines: Newlines::default(),
             preserve_fds: 0,
             listen_fds: 0,
+            own_streams: 0,
             cgroup: None,
         };
         plan(&config, &user(), request).unwrap_err().pointer
@@ -290,6 +292,7 @@ fn exec_plan_text(config: &[u8], session_keyring: SessionKeyring, cgroups: u16) 
         newlines: Newlines::AsWritten,
         preserve_fds: 1,
         listen_fds: 1,
+        own_streams: 0,
         cgroups,
     };
     plan_exec(&config, &host(unified()), &request).unwrap().to_string()

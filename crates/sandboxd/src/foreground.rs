@@ -7,7 +7,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
-use sandbox::{Executed, KillScope, Running, Runtime};
+use sandbox::{KillScope, Process, Running, Runtime};
 
 use crate::error::{Context as _, Result};
 use crate::terminal::Relay;
@@ -56,7 +56,7 @@ pub(crate) enum Followed<'a> {
     /// A container: signals go to its init, whoever that is by then.
     Container(&'a Runtime, &'a Running),
     /// A process in a container.
-    Process(&'a Executed),
+    Process(&'a Process),
 }
 
 impl Followed<'_> {
@@ -69,7 +69,7 @@ impl Followed<'_> {
 
     fn pidfd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Container(_, running) => running.pidfd.as_fd(),
+            Self::Container(_, running) => running.process.pidfd.as_fd(),
             Self::Process(process) => process.pidfd.as_fd(),
         }
     }

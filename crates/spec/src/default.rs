@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::{Config, Text, parse_config};
+
 /// The ids of the user that a rootless container belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostIds {
@@ -43,6 +45,22 @@ pub fn default_config_on(rootless: Option<HostIds>, cgroups: CgroupVersion) -> S
         namespaces.retain(|namespace| namespace["type"] != "cgroup");
     }
     to_tabs(&config)
+}
+
+impl Config {
+    /// The configuration of [`default_config`], of this root file system (absolute, or relative to the bundle), with this
+    /// command in place of a shell, and without a terminal. `None` where there is no command, or a NUL in one of the words.
+    pub fn of_command<S: Into<Box<str>>>(
+        rootfs: impl Into<Box<str>>,
+        args: impl IntoIterator<Item = S>,
+    ) -> Option<Self> {
+        let mut config = parse_config(default_config(None).as_bytes()).ok()?.config;
+        config.root.path = Text::new(rootfs)?;
+        let process = config.process.as_mut()?;
+        process.terminal = None;
+        process.args = args.into_iter().map(Text::new).collect::<Option<_>>()?;
+        (!process.args.is_empty()).then_some(config)
+    }
 }
 
 /// A new user namespace in place of the network namespace, which such a user could not connect to anything.
@@ -89,7 +107,6 @@ fn to_tabs(config: &Value) -> String {
 mod tests {
     use super::*;
     use crate::config::{Id, MountKind};
-    use crate::parse_config;
 
     #[test]
     fn default_config_is_valid_without_a_warning() {

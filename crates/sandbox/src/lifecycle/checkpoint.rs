@@ -190,6 +190,7 @@ fn steps(entry: &Entry, record: &Record, config: &Config) -> Result<Vec<crate::p
         newlines: Newlines::default(),
         preserve_fds: 0,
         listen_fds: 0,
+        own_streams: 0,
         cgroup: None,
     };
     Ok(plan(config, &host, request)?.steps)

@@ -21,6 +21,7 @@ use spec::config::{HookPoint, Hooks, NamespaceKind};
 use super::container::{Container, Status};
 use super::id_maps::write_id_maps;
 use super::prepare::Prepared;
+use super::process::Process;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
 use crate::error::{Error, Result, StepError};
 use crate::hint;
@@ -28,18 +29,19 @@ use crate::hooks::{HookRun, namespace_flags};
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
 use crate::plan::{Join, Purpose, clone_flag};
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id};
+use crate::streams::{OpenStreams, Streams};
 use crate::{ContainerId, CreateRequest, Outcome, SessionKeyring};
 
 /// How long init may be silent.
 pub(super) const INIT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A started container's init, held by pidfd.
+/// A container that we made, and its init, which is our child.
 #[derive(Debug)]
 pub struct Running {
-    /// The container.
+    /// The container, as it was when this was returned.
     pub container: Container,
-    /// Becomes readable when init ends.
-    pub pidfd: OwnedFd,
+    /// Its init: to wait for, with the pipes that were asked for.
+    pub process: Process,
     /// Its directory, without the lock: whatever has its name later, this is it.
     pub(super) entry: Entry,
     pub(super) record: Record,
@@ -76,10 +78,12 @@ pub(super) fn launch(
         }
         None => None,
     };
-    let launched = spawn(request, &prepared, &entry, cgroup.as_deref(), purpose)?;
+    let streams = request.streams.open()?;
+    let launched = spawn(request, &prepared, &entry, cgroup.as_deref(), &streams)?;
+    let pipes = streams.into_pipes();
     let Launched { pid, pidfd, conversation, executable } = launched;
     tracing::debug!(pid, "cloned init");
-    let process = undo.process.insert(Process { pid, pidfd });
+    let process = undo.process.insert(Unfinished { pid, pidfd });
     if let Some(cgroup) = cgroup {
         if cgroup.awaits_process() {
             warnings.extend(cgroup.admit(process.pid)?);
@@ -113,17 +117,19 @@ pub(super) fn launch(
     let process = undo.process.take();
     drop(undo);
     entry.unlock()?;
-    let pidfd = process.map(|process| process.pidfd).ok_or(Error::NotFound)?;
+    let Unfinished { pid, pidfd } = process.ok_or(Error::NotFound)?;
     send_pidfd(request.pidfd_socket.as_ref(), &pidfd)?;
     if purpose == Purpose::Run {
         warnings.extend(poststart(&prepared, &container));
     }
     let mut all = prepared.warnings;
     all.extend(warnings);
-    Ok(Outcome { value: Running { container, pidfd, entry, record }, warnings: all })
+    let process = Process::new(pid, pidfd, pipes);
+    Ok(Outcome { value: Running { container, process, entry, record }, warnings: all })
 }
 
 pub(super) fn check_console(request: &CreateRequest, prepared: &Prepared) -> Result<()> {
+    check_streams(prepared.terminal(), &request.streams)?;
     match (prepared.terminal(), &request.console) {
         (true, None) => {
             Err(Error::Request("cannot allocate tty if runc will detach without setting console socket"))
@@ -133,6 +139,14 @@ pub(super) fn check_console(request: &CreateRequest, prepared: &Prepared) -> Res
         }
         _ => Ok(()),
     }
+}
+
+/// A terminal is all three streams.
+pub(super) fn check_streams(terminal: bool, streams: &Streams) -> Result<()> {
+    if terminal && streams.own() != 0 {
+        return Err(Error::Request("a process with a terminal has no other streams"));
+    }
+    Ok(())
 }
 
 /// What is going to be, as it is recorded before anything is done.
@@ -167,12 +181,12 @@ fn spawn(
     prepared: &Prepared,
     entry: &Entry,
     cgroup: Option<&Cgroup>,
-    purpose: Purpose,
+    streams: &OpenStreams<'_>,
 ) -> Result<Launched> {
     let plan = &prepared.plan;
     let namespaces = plan.joins.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
     let trees = super::idmap::open_trees(&plan.trees, &namespaces)?;
-    let gate = if purpose == Purpose::Create { Some(open_gate(entry)?) } else { None };
+    let gate = if prepared.purpose == Purpose::Create { Some(open_gate(entry)?) } else { None };
     let mut inheritance = Inheritance::default();
     for (join, namespace) in plan.joins.iter().zip(&namespaces) {
         inheritance.add(Descriptor::Namespace(join.index as u16), namespace.as_fd());
@@ -189,6 +203,7 @@ fn spawn(
     for (index, procs) in cgroup.into_iter().flat_map(Cgroup::procs_fds).enumerate() {
         inheritance.add(Descriptor::CgroupProcs(index as u16), procs);
     }
+    streams.inherit(&mut inheritance);
     Launch::of_plan(plan, cgroup.and_then(Cgroup::v2_fd), inheritance).spawn(&plan.steps)
 }
 
@@ -225,7 +240,7 @@ fn open_gate(entry: &Entry) -> Result<OwnedFd> {
 }
 
 /// Lets init go on, whose cgroup is there now.
-fn admitted(prepared: &Prepared, conversation: &Conversation, process: &Process) -> Result<()> {
+fn admitted(prepared: &Prepared, conversation: &Conversation, process: &Unfinished) -> Result<()> {
     match conversation.receive(Some(Instant::now() + INIT_DEADLINE)) {
         Ok(Message::Waiting(_)) => conversation.go().map_err(|error| Error::host("let init go on", error)),
         Ok(Message::Failed(report)) => {
@@ -237,7 +252,7 @@ fn admitted(prepared: &Prepared, conversation: &Conversation, process: &Process)
     }
 }
 
-pub(super) fn identify(process: &Process) -> Result<Identity> {
+pub(super) fn identify(process: &Unfinished) -> Result<Identity> {
     Identity::of(process.pid, process.pidfd.as_fd()).map_err(|error| Error::host("look at init", error))
 }
 
@@ -254,7 +269,7 @@ struct Making<'a> {
 
 impl Making<'_> {
     /// Answers init until it is ready, or has become the program.
-    fn follow(&mut self, process: &mut Process, purpose: Purpose) -> Result<()> {
+    fn follow(&mut self, process: &mut Unfinished, purpose: Purpose) -> Result<()> {
         let steps = &self.prepared.plan.steps;
         let waits = |planned: &&crate::plan::PlannedStep| {
             matches!(planned.step, Step::AwaitIdMaps {} | Step::AwaitHooks { .. } | Step::Fork { .. })
@@ -275,7 +290,7 @@ impl Making<'_> {
                     self.go()?;
                 }
                 Message::Forked { pid, pidfd } => {
-                    let first = std::mem::replace(process, Process { pid, pidfd });
+                    let first = std::mem::replace(process, Unfinished { pid, pidfd });
                     first.wait();
                     self.record.init = Some(identify(process)?);
                     pending = pending.saturating_sub(1);
@@ -296,7 +311,7 @@ impl Making<'_> {
     }
 
     /// Records init and its pid, then lets it go.
-    fn go_on(&mut self, process: &Process) -> Result<()> {
+    fn go_on(&mut self, process: &Unfinished) -> Result<()> {
         self.entry.write(self.record)?;
         if let Some(path) = &self.request.pid_file {
             write_pid_file(path, process.pid)?;
@@ -320,7 +335,7 @@ impl Making<'_> {
     }
 
     /// Does what init waits for.
-    fn answer(&self, report: Report, process: &Process) -> Result<()> {
+    fn answer(&self, report: Report, process: &Unfinished) -> Result<()> {
         match self.prepared.plan.steps.get(report.step as usize).map(|planned| &planned.step) {
             Some(Step::AwaitIdMaps {}) => {
                 self.prepared.plan.id_maps.as_ref().map_or(Ok(()), |maps| write_id_maps(maps, process.pid))
@@ -333,7 +348,7 @@ impl Making<'_> {
         }
     }
 
-    fn run_hooks(&self, point: &str, process: &Process) -> Result<()> {
+    fn run_hooks(&self, point: &str, process: &Unfinished) -> Result<()> {
         let points = [
             HookPoint::Prestart,
             HookPoint::CreateRuntime,
@@ -366,7 +381,7 @@ impl Making<'_> {
         error
     }
 
-    fn init_ended(&self, process: &Process) -> Error {
+    fn init_ended(&self, process: &Unfinished) -> Error {
         Error::InitEnded { how: process.wait() }
     }
 }
@@ -430,14 +445,14 @@ pub(super) fn send_pidfd(socket: Option<&OwnedFd>, pidfd: &OwnedFd) -> Result<()
         .map_err(|errno| Error::host("send the pidfd", errno.into()))
 }
 
-/// Init, our child.
+/// A process on its way to what it shall be, our child.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct Unfinished {
     pub(super) pid: i32,
     pub(super) pidfd: OwnedFd,
 }
 
-impl Process {
+impl Unfinished {
     /// Waits for its end; how it ended, in words.
     pub(super) fn wait(&self) -> String {
         loop {
@@ -497,7 +512,7 @@ pub(super) struct Undo<'a> {
     state: &'a StateRoot,
     entry: &'a Entry,
     pub(super) cgroup: Option<Cgroup>,
-    pub(super) process: Option<Process>,
+    pub(super) process: Option<Unfinished>,
     poststop: Option<Poststop>,
     armed: bool,
 }
@@ -510,7 +525,7 @@ impl<'a> Undo<'a> {
 
     /// The container is whole; its init.
     #[cfg(feature = "criu")]
-    pub(super) fn disarm(mut self) -> Option<Process> {
+    pub(super) fn disarm(mut self) -> Option<Unfinished> {
         self.armed = false;
         self.process.take()
     }

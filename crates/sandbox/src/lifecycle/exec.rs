@@ -14,7 +14,8 @@ use spec::ParsedProcess;
 use spec::config::{Capabilities, CapabilitySet, Process as ProcessConfig, Terminal};
 
 use super::container::{Status, status};
-use super::create::{INIT_DEADLINE, Process, send_pidfd, write_pid_file};
+use super::create::{INIT_DEADLINE, Unfinished, check_streams, send_pidfd, write_pid_file};
+use super::process::Process;
 use crate::cgroup::{Cgroup, Entrance};
 use crate::error::{Error, Result, StepError};
 use crate::hint::program;
@@ -23,6 +24,7 @@ use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
 use crate::outcome::Warning;
 use crate::plan::{ExecPlan, ExecPlanRequest, PlannedStep, plan_exec};
 use crate::state::{StateRoot, has_ended};
+use crate::streams::OpenStreams;
 use crate::{ExecProcess, ExecRequest, IfPaused, Outcome, ProcessChanges, SessionKeyring};
 
 const STOPPED: &str = "cannot exec in a stopped container";
@@ -57,26 +59,6 @@ impl PreparedExec {
 /// It can't be read, is no regular file, or is larger than any.
 pub fn read_process(path: &Path) -> Result<Vec<u8>> {
     super::prepare::read_document(path)
-}
-
-/// A process that was executed, held by pidfd.
-#[derive(Debug)]
-pub struct Executed {
-    /// Its pid in the runtime's pid namespace.
-    pub pid: i32,
-    /// Becomes readable when it ends.
-    pub pidfd: OwnedFd,
-}
-
-impl Executed {
-    /// Sends a signal by number.
-    ///
-    /// # Errors
-    /// ESRCH where it has ended.
-    pub fn kill(&self, signal: i32) -> Result<()> {
-        crate::sys::send_signal(self.pidfd.as_fd(), signal)
-            .map_err(|error| Error::host("pidfd_send_signal", error))
-    }
 }
 
 pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<PreparedExec> {
@@ -119,7 +101,8 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
     {
         cgroup.follow_init(identity.pid)?;
     }
-    let host = HostFacts::probe(&config, None)?;
+    let mut host = HostFacts::probe(&config, None)?;
+    host.null_streams = request.streams.null(host.null_streams);
     let mut plan = plan_exec(
         &config,
         &host,
@@ -134,6 +117,7 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
             newlines: request.newlines,
             preserve_fds: request.preserve_fds,
             listen_fds: request.listen_fds,
+            own_streams: request.streams.own(),
             cgroups: cgroup.as_ref().map_or(0, |cgroup| cgroup.procs_fds().len() as u16),
         },
     )?;
@@ -237,7 +221,8 @@ fn changed(mut process: ProcessConfig, changes: &ProcessChanges) -> ProcessConfi
     process
 }
 
-pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Executed>> {
+pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Process>> {
+    check_streams(prepared.terminal, &request.streams)?;
     match (prepared.terminal, &request.console) {
         (true, None) => {
             return Err(Error::Request(
@@ -250,17 +235,19 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
         _ => {}
     }
     let PreparedExec { init, init_pid, mut cgroup, paused, plan, .. } = prepared;
-    let launched = match spawn(request, &plan, &init, cgroup.as_ref()) {
+    let streams = request.streams.open()?;
+    let launched = match spawn(request, &plan, &init, cgroup.as_ref(), &streams) {
         Err(error) if takes_no_processes(&error) && request.cgroups.is_empty() => {
             let Some(cgroup) = cgroup.as_mut().filter(|cgroup| cgroup.v2_fd().is_some()) else {
                 return Err(error);
             };
             cgroup.follow_init(init_pid)?;
-            spawn(request, &plan, &init, Some(cgroup))
+            spawn(request, &plan, &init, Some(cgroup), &streams)
         }
         launched => launched,
     };
     let Launched { pid, pidfd, conversation, .. } = launched.map_err(|error| explain(error, &init))?;
+    let pipes = streams.into_pipes();
     let mut executing = Executing {
         request,
         steps: &plan.steps,
@@ -269,14 +256,14 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
         conversation: &conversation,
         // The process stands still with the container, for as long as that does.
         patient: paused,
-        process: Some(Process { pid, pidfd }),
+        process: Some(Unfinished { pid, pidfd }),
     };
     tracing::debug!(pid, "cloned a process");
     executing.follow()?;
     tracing::debug!("executed the command in the container");
-    let Some(Process { pid, pidfd }) = executing.process.take() else { return Err(Error::NotFound) };
+    let Some(Unfinished { pid, pidfd }) = executing.process.take() else { return Err(Error::NotFound) };
     send_pidfd(request.pidfd_socket.as_ref(), &pidfd)?;
-    Ok(Outcome { value: Executed { pid, pidfd }, warnings: plan.warnings })
+    Ok(Outcome { value: Process::new(pid, pidfd, pipes), warnings: plan.warnings })
 }
 
 fn spawn(
@@ -284,6 +271,7 @@ fn spawn(
     plan: &ExecPlan,
     init: &OwnedFd,
     cgroup: Option<&Cgroup>,
+    streams: &OpenStreams<'_>,
 ) -> Result<Launched> {
     let mut inheritance = Inheritance::default();
     inheritance.add(Descriptor::Process, init.as_fd());
@@ -293,6 +281,7 @@ fn spawn(
     for (index, procs) in cgroup.into_iter().flat_map(Cgroup::procs_fds).enumerate() {
         inheritance.add(Descriptor::CgroupProcs(index as u16), procs);
     }
+    streams.inherit(&mut inheritance);
     let first_own_fd = plan.first_own_fd;
     let cgroup = cgroup.and_then(Cgroup::v2_fd);
     Launch { namespaces: 0, cgroup, first_own_fd, inheritance }.spawn(&plan.steps)
@@ -328,7 +317,7 @@ struct Executing<'a> {
     init_pid: i32,
     conversation: &'a Conversation,
     patient: bool,
-    process: Option<Process>,
+    process: Option<Unfinished>,
 }
 
 impl Executing<'_> {
@@ -356,7 +345,7 @@ impl Executing<'_> {
     fn follow_fork(&mut self) -> Result<()> {
         match self.receive()? {
             Message::Forked { pid, pidfd } => {
-                if let Some(first) = self.process.replace(Process { pid, pidfd }) {
+                if let Some(first) = self.process.replace(Unfinished { pid, pidfd }) {
                     first.wait();
                 }
                 self.go()
@@ -369,7 +358,7 @@ impl Executing<'_> {
         match message {
             Message::Failed(report) => explain(self.step_error(report), self.init),
             _ if has_ended(self.init.as_fd()).unwrap_or(false) => Error::status(STOPPED),
-            _ => Error::InitEnded { how: self.process.as_ref().map_or_else(String::new, Process::wait) },
+            _ => Error::InitEnded { how: self.process.as_ref().map_or_else(String::new, Unfinished::wait) },
         }
     }
 

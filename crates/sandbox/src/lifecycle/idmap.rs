@@ -12,7 +12,7 @@ use init::sys::flag;
 use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
-use super::create::Process;
+use super::create::Unfinished;
 use super::id_maps::write_id_maps;
 use crate::error::{Error, Result};
 use crate::launch::{Inheritance, Launch, Message};
@@ -83,7 +83,7 @@ fn make_namespace(tree: &MappedTree, maps: &IdMaps) -> Result<OwnedFd> {
         inheritance: Inheritance::default(),
     };
     let launched = launch.spawn(&steps)?;
-    let process = Process { pid: launched.pid, pidfd: launched.pidfd };
+    let process = Unfinished { pid: launched.pid, pidfd: launched.pidfd };
     let namespace = launched
         .conversation
         .receive(Some(Instant::now() + DEADLINE))

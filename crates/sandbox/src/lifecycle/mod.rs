@@ -17,13 +17,15 @@ mod members;
 mod mounts;
 mod pause;
 mod prepare;
+mod process;
 #[cfg(feature = "criu")]
 mod restore;
 mod start;
 mod update;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use spec::AbsolutePath;
 use spec::config::{Mount, Resources};
@@ -38,9 +40,10 @@ pub use container::{Container, Status};
 pub use create::Running;
 pub use delete::Deletion;
 pub use events::{Event, Events};
-pub use exec::{Executed, PreparedExec, read_process};
+pub use exec::{PreparedExec, read_process};
 pub use kill::KillScope;
 pub use prepare::Prepared;
+pub use process::Process;
 
 /// The containers below one state root.
 #[derive(Debug)]
@@ -116,16 +119,16 @@ impl Runtime {
         }
     }
 
-    /// Everything but the start of the process.
+    /// Everything but the start of the process, which [`Runtime::start`] does, here or in another program. The caller is
+    /// the parent of init and can wait for it.
     ///
     /// # Errors
     /// Nothing is left behind.
-    pub fn create(&self, request: &CreateRequest) -> Result<Outcome<Container>> {
-        let outcome = self.launch(request, Prepared::new(request, Purpose::Create)?)?;
-        Ok(Outcome { value: outcome.value.container, warnings: outcome.warnings })
+    pub fn create(&self, request: &CreateRequest) -> Result<Outcome<Running>> {
+        self.launch(request, Prepared::new(request, Purpose::Create)?)
     }
 
-    /// `create` and `start` as one. The caller is the parent of init: it can wait for it with waitid on the pidfd.
+    /// `create` and `start` as one. The caller is the parent of init and can wait for it.
     ///
     /// # Errors
     /// Nothing is left behind.
@@ -149,7 +152,7 @@ impl Runtime {
         start::start(&self.state, id)
     }
 
-    /// Finds out what an [`Runtime::exec`] would do; nothing is done.
+    /// Finds out what a [`Runtime::exec`] would do; nothing is done.
     ///
     /// # Errors
     /// The container is stopped, or paused; the process is not valid, or asks for what this host can't do.
@@ -157,13 +160,34 @@ impl Runtime {
         exec::prepare(&self.state, request)
     }
 
-    /// Executes a process in a container that is there, as prepared from the same request (its descriptors may have been
-    /// added since). Returns when the program is executed. The caller is the parent of the process.
+    /// Executes a process in a container that is there. Returns when the program is executed. The caller is the parent of
+    /// the process and can wait for it.
     ///
     /// # Errors
     /// No process is left behind.
-    pub fn exec(&self, request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Executed>> {
+    pub fn exec(&self, request: &ExecRequest) -> Result<Outcome<Process>> {
+        self.launch_exec(request, self.prepare_exec(request)?)
+    }
+
+    /// [`Runtime::exec`] as prepared from the same request (its descriptors may have been added since).
+    ///
+    /// # Errors
+    /// No process is left behind.
+    pub fn launch_exec(&self, request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Process>> {
         exec::exec(request, prepared)
+    }
+
+    /// Waits for the end of a container's init, whoever made it. How it has ended, where that can be known: by its parent
+    /// and by others that began to wait before (others on Linux before 6.15: unless the parent was faster to wait for it);
+    /// not any more of a container whose init was waited for before.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::State`]
+    pub fn wait(&self, id: &ContainerId) -> Result<Option<ExitStatus>> {
+        let record = self.state.open_entry(id)?.read()?.ok_or(Error::NotFound)?;
+        let host = |error| Error::host("wait for init", error);
+        let init = record.init.map(|init| init.hold()).transpose().map_err(host)?.flatten();
+        init.map_or(Ok(None), |init| process::wait_for_any(init.as_fd()).map_err(host))
     }
 
     /// Sends a signal by number.

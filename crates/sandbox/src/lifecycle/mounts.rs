@@ -14,7 +14,7 @@ use spec::config::Mount;
 use spec::{AbsolutePath, Config};
 
 use super::container::{Status, status};
-use super::create::{INIT_DEADLINE, Process};
+use super::create::{INIT_DEADLINE, Unfinished};
 use super::idmap::open_trees;
 use super::pause::{not_running, open_init};
 use crate::error::{Error, Result};
@@ -70,7 +70,7 @@ fn carry_out(record: &Record, plan: AttachPlan) -> Result<Outcome<()>> {
     }
     let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
     let launched = launch.spawn(&plan.steps)?;
-    let process = Process { pid: launched.pid, pidfd: launched.pidfd };
+    let process = Unfinished { pid: launched.pid, pidfd: launched.pidfd };
     let said = launched.conversation.receive(Some(Instant::now() + INIT_DEADLINE));
     if said.is_err() {
         process.kill();

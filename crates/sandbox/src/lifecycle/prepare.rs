@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
 use crate::plan::{Plan, PlanRequest, Purpose, plan};
-use crate::{CgroupManager, CreateRequest, RootSwitch, Rootless};
+use crate::{CgroupManager, ConfigSource, CreateRequest, RootSwitch, Rootless};
 
 /// No config is larger (`spec` refuses it too).
 const MOST_CONFIG_BYTES: u64 = 16 << 20;
@@ -48,7 +48,7 @@ impl Prepared {
     /// The bundle can't be read, its config is not valid, or asks for what this host can't do.
     pub fn new(request: &CreateRequest, purpose: Purpose) -> Result<Self> {
         let bundle = absolute(&request.bundle)?;
-        let config_bytes = read_config(&bundle, request.config.as_deref())?;
+        let config_bytes = read_config(&bundle, &request.config)?;
         let parsed = spec::parse_config(&config_bytes)?;
         let mut config = parsed.config;
         if let Some(directory) = &request.notify_directory {
@@ -68,6 +68,7 @@ impl Prepared {
             _ => path.own_paths(),
         };
         let mut host = HostFacts::probe(&config, managed.then_some(own_paths))?;
+        host.null_streams = request.streams.null(host.null_streams);
         if request.root_switch == RootSwitch::Move {
             host.probe_kernel_views()?;
         }
@@ -82,6 +83,7 @@ impl Prepared {
             newlines: request.newlines,
             preserve_fds: request.preserve_fds,
             listen_fds: request.listen_fds,
+            own_streams: request.streams.own(),
             cgroup,
         };
         let mut plan = plan(&config, &host, plan_request)?;
@@ -185,8 +187,14 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 /// Reads the config once.
-fn read_config(bundle: &Path, named: Option<&Path>) -> Result<Vec<u8>> {
-    read_document(&named.map_or_else(|| bundle.join("config.json"), Path::to_path_buf))
+fn read_config(bundle: &Path, source: &ConfigSource) -> Result<Vec<u8>> {
+    match source {
+        ConfigSource::Bundle => read_document(&bundle.join("config.json")),
+        ConfigSource::File(path) => read_document(path),
+        ConfigSource::Document(bytes) => Ok(bytes.clone()),
+        // What is recorded is a document; and rules between fields are checked where it is read.
+        ConfigSource::Config(config) => Ok(config.to_json().into_bytes()),
+    }
 }
 
 /// Reads a document of a bounded size from a regular file, or from a pipe that is open already (`<(command)` of a shell).

@@ -12,10 +12,11 @@ use spec::config::{HookPoint, NamespaceKind};
 
 use super::container::{Container, Status, status};
 use super::create::{
-    Process, Running, Undo, check_console, identify, intend, open_namespace, poststart, send_pidfd,
+    Running, Undo, Unfinished, check_console, identify, intend, open_namespace, poststart, send_pidfd,
     state_document, write_pid_file,
 };
 use super::prepare::Prepared;
+use super::process::Process;
 use crate::cgroup::Cgroup;
 use crate::criu::{
     CgroupRoot, CriuError, DESCRIPTORS, Directories, Features, InheritedDescriptor, JoinNamespace, Kind,
@@ -25,6 +26,7 @@ use crate::criu::{
 use crate::error::{Error, Result};
 use crate::hooks::HookRun;
 use crate::state::{Entry, Phase, Record, StateRoot};
+use crate::streams::Pipes;
 use crate::{CreateRequest, Outcome};
 
 const LOG: &str = "restore.log";
@@ -35,6 +37,9 @@ pub(super) fn restore(
     prepared: Prepared,
 ) -> Result<Outcome<Running>> {
     check_console(&request.create, &prepared)?;
+    if request.create.streams.own() != 0 {
+        return Err(Error::Request("a restored container has the streams that it had"));
+    }
     // Before anything is made.
     drop(Directories::open(&request.criu)?);
     let signals = prepared.host.ignored_signals;
@@ -108,11 +113,12 @@ pub(super) fn restore(
     };
     let container = Container::with_status(&request.create.id, &record, now, true);
     let process = undo.disarm().ok_or_else(|| no_init("it did not say which process it restored"))?;
+    let process = Process::new(process.pid, process.pidfd, Pipes::default());
     entry.unlock()?;
     warnings.extend(poststart(&prepared, &container));
     let mut all = prepared.warnings;
     all.extend(warnings);
-    Ok(Outcome { value: Running { container, pidfd: process.pidfd, entry, record }, warnings: all })
+    Ok(Outcome { value: Running { container, process, entry, record }, warnings: all })
 }
 
 fn no_init(reason: &str) -> Error {
@@ -194,7 +200,7 @@ struct Restoring<'a> {
     prepared: &'a Prepared,
     entry: &'a Entry,
     record: &'a mut Record,
-    process: &'a mut Option<Process>,
+    process: &'a mut Option<Unfinished>,
 }
 
 impl Restoring<'_> {
@@ -220,7 +226,7 @@ impl Restoring<'_> {
         let pid = Pid::from_raw(pid).ok_or_else(|| no_init("a notification without a process"))?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(|errno| Error::host("hold the restored init", errno.into()))?;
-        let process = self.process.insert(Process { pid: pid.as_raw_nonzero().get(), pidfd });
+        let process = self.process.insert(Unfinished { pid: pid.as_raw_nonzero().get(), pidfd });
         self.record.init = Some(identify(process)?);
         Ok(())
     }

@@ -108,6 +108,7 @@ impl Starting<'_> {
             newlines: Newlines::default(),
             preserve_fds: 0,
             listen_fds: 0,
+            own_streams: 0,
             cgroup: None,
         };
         let mut steps = plan(self.config, &host, request)?.steps;

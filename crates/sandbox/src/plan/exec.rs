@@ -12,7 +12,7 @@ use spec::Config;
 use spec::config::NamespaceKind;
 
 use super::namespaces::NamespacePlan;
-use super::process::{plan_process, plan_process_settings};
+use super::process::{plan_process, plan_process_settings, plan_streams};
 use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag, confined};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
@@ -33,6 +33,8 @@ pub struct ExecPlanRequest<'a> {
     pub preserve_fds: u32,
     /// How many of them are sockets that the process is told of (`LISTEN_FDS`).
     pub listen_fds: u32,
+    /// Bit n: stream n is not the runtime's.
+    pub own_streams: u32,
     /// How many cgroups are entered by writing.
     pub cgroups: u16,
 }
@@ -69,6 +71,7 @@ pub fn plan_exec(
         return Err(PlanError { pointer: "/process".into(), message: "there is nothing to execute".into() });
     };
     steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
+    plan_streams(&mut steps, request.own_streams);
     plan_affinity(
         &mut steps,
         "/process/execCPUAffinity/initial",
@@ -108,6 +111,7 @@ pub fn plan_exec(
         newlines: request.newlines,
         preserve_fds: request.preserve_fds,
         listen_fds: request.listen_fds,
+        own_streams: request.own_streams,
         cgroup: None,
     };
     plan_process(&mut steps, config, host, &plan_request, &namespaces)?;

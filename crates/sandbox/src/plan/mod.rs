@@ -64,6 +64,8 @@ pub struct PlanRequest<'a> {
     pub preserve_fds: u32,
     /// How many of them are sockets that the process is told of (`LISTEN_FDS`).
     pub listen_fds: u32,
+    /// Bit n: stream n is not the runtime's.
+    pub own_streams: u32,
     /// The cgroup, planned before.
     pub cgroup: Option<CgroupPlan>,
 }
@@ -142,6 +144,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     let mut steps = Steps::default();
     let rootfs = rootfs::absolute_root(config, &request);
     let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);
+    process::plan_streams(&mut steps, request.own_streams);
     if namespaces.new_network {
         steps.push("/linux/namespaces", Step::LoopbackUp {});
     }

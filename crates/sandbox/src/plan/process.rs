@@ -24,6 +24,13 @@ const NATIVE: Architecture =
 /// Where a command is looked for when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Streams that the caller gives take the place of the runtime's.
+pub(super) fn plan_streams(steps: &mut Steps, own_streams: u32) {
+    for number in (0..3).filter(|number| own_streams & 1 << number != 0) {
+        steps.push("", Step::SetDescriptor { descriptor: Descriptor::Stream(number as u16), number });
+    }
+}
+
 pub(super) fn plan_terminal(
     steps: &mut Steps,
     config: &Config,

@@ -42,6 +42,15 @@ impl Identity {
     /// # Errors
     /// What pidfd_open says, but that the process is gone.
     pub fn open(&self) -> io::Result<Option<OwnedFd>> {
+        let Some(pidfd) = self.hold()? else { return Ok(None) };
+        Ok((!has_ended(pidfd.as_fd())?).then_some(pidfd))
+    }
+
+    /// Holds the process, if it is still that one; it may have ended, and wait for its parent to ask how.
+    ///
+    /// # Errors
+    /// As of [`Identity::open`].
+    pub fn hold(&self) -> io::Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
         let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
@@ -53,7 +62,7 @@ impl Identity {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(error),
         };
-        Ok((same && !has_ended(pidfd.as_fd())?).then_some(pidfd))
+        Ok(same.then_some(pidfd))
     }
 }
 

@@ -37,6 +37,29 @@ pub(crate) fn send_signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()
     if result < 0 { Err(io::Error::from_raw_os_error(-result as i32)) } else { Ok(()) }
 }
 
+/// How a process has ended that was waited for, as `wait(2)` encodes it; `None` where the kernel does not know any more.
+///
+/// `ioctl(pidfd, PIDFD_GET_INFO, {mask: PIDFD_INFO_EXIT})`, Linux 6.15
+pub(crate) fn exit_status_of(process: BorrowedFd<'_>) -> Option<i32> {
+    /// `struct pidfd_info` in its first size: what a newer kernel knows beyond it is left out.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup_id: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    const EXIT: u64 = 1 << 3;
+    // _IOWR(0xFF, 11, struct pidfd_info)
+    const GET_INFO: usize = 3 << 30 | size_of::<Info>() << 16 | 0xff << 8 | 11;
+    let mut info = Info { mask: EXIT, ..Info::default() };
+    let arguments = [process.as_raw_fd() as usize, GET_INFO, (&raw mut info) as usize, 0, 0, 0];
+    // SAFETY: the kernel writes at most the size that the request's number has, which is that of `info`.
+    let result = unsafe { init::sys::syscall6(init::sys::number::IOCTL, arguments) };
+    (result == 0 && info.mask & EXIT != 0).then_some(info.exit_code)
+}
+
 /// Whether the kernel takes this flag.
 ///
 /// `seccomp(SECCOMP_SET_MODE_FILTER, flags, NULL)`: EINVAL where it does not know them, else EFAULT for the filter.

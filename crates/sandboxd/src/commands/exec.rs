@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use sandbox::cgroup::SubCgroup;
 use sandbox::{
-    ContainerId, ExecProcess, ExecRequest, Executed, IfPaused, PreparedExec, ProcessChanges, Runtime,
+    ContainerId, ExecProcess, ExecRequest, IfPaused, PreparedExec, Process, ProcessChanges, Runtime,
 };
 use spec::config::{Capability, CapabilitySet, ConsoleSize, Id};
 use spec::{AbsolutePath, Text};
@@ -37,7 +37,7 @@ pub(crate) fn exec(session: &Session<'_>, arguments: &Exec) -> Result<u8> {
         tracing::info!("the container is paused: waiting until it is resumed");
     }
     if arguments.detach {
-        session.accept(runtime.exec(&request, prepared)?);
+        session.accept(runtime.launch_exec(&request, prepared)?);
         return Ok(0);
     }
     follow(session, &runtime, request, prepared)
@@ -61,7 +61,7 @@ fn follow(
     } else {
         None
     };
-    let process = session.accept(runtime.exec(&request, prepared)?);
+    let process = session.accept(runtime.launch_exec(&request, prepared)?);
     let followed = follow_process(&process, before, ours.as_ref());
     if followed.is_err() {
         // Nobody is going to hear of it any more.
@@ -72,7 +72,7 @@ fn follow(
 
 const KILL: i32 = 9;
 
-fn follow_process(process: &Executed, signals: Option<Signals>, console: Option<&UnixStream>) -> Result<u8> {
+fn follow_process(process: &Process, signals: Option<Signals>, console: Option<&UnixStream>) -> Result<u8> {
     let signals = match signals {
         Some(signals) => signals,
         None => Signals::block()?,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sandbox::plan::Purpose;
-use sandbox::{ContainerId, CreateRequest, Prepared};
+use sandbox::{ConfigSource, ContainerId, CreateRequest, Prepared};
 
 use super::Session;
 use super::request::{cgroup_manager, rootless};
@@ -16,7 +16,9 @@ pub(crate) fn plan(session: &Session<'_>, arguments: &Plan) -> Result<u8> {
         None => name_of_bundle(&arguments.bundle)?,
     };
     let mut request = CreateRequest::new(id, &arguments.bundle);
-    request.config.clone_from(&arguments.config);
+    if let Some(path) = &arguments.config {
+        request.config = ConfigSource::File(path.clone());
+    }
     request.cgroup_manager = cgroup_manager(session);
     request.rootless = rootless(session);
     let prepared = Prepared::new(&request, Purpose::Create)?;

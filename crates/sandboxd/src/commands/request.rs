@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use sandbox::plan::Purpose;
-use sandbox::{CgroupManager, ContainerId, CreateRequest, Prepared, RootSwitch, Rootless, SessionKeyring};
+use sandbox::{
+    CgroupManager, ConfigSource, ContainerId, CreateRequest, Prepared, RootSwitch, Rootless, SessionKeyring,
+};
 
 use super::Session;
 use crate::args::creation::Creation;
@@ -33,7 +35,9 @@ pub(crate) fn prepare(
     stay: Stay,
 ) -> Result<(CreateRequest, Prepared)> {
     let mut request = CreateRequest::new(ContainerId::new(&creation.id)?, &creation.bundle);
-    request.config.clone_from(&creation.config);
+    if let Some(path) = &creation.config {
+        request.config = ConfigSource::File(path.clone());
+    }
     request.pid_file.clone_from(&creation.pid_file);
     request.root_switch = if creation.no_pivot { RootSwitch::Move } else { RootSwitch::Pivot };
     request.session_keyring =

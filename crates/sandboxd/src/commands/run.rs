@@ -60,9 +60,9 @@ fn start_notifying(session: &Session<'_>, runtime: &Runtime, running: &Running, 
     session.accept(runtime.start(id)?);
     let Some(notify) = notify else { return Ok(()) };
     if until == Until::Ready {
-        return notify.forward(running.pidfd.as_fd(), running.container.pid.cast_unsigned(), until);
+        return notify.forward(running.process.pidfd.as_fd(), running.container.pid.cast_unsigned(), until);
     }
-    let pidfd = running.pidfd.try_clone().context(|| "duplicate a pidfd".to_owned())?;
+    let pidfd = running.process.pidfd.try_clone().context(|| "duplicate a pidfd".to_owned())?;
     // It ends with the container. What it can't pass on concerns the service manager alone.
     std::thread::spawn(move || notify.forward(pidfd.as_fd(), std::process::id(), until));
     Ok(())

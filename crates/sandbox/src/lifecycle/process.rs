@@ -1,0 +1,181 @@
+//! A process that we made: what its maker can do with it.
+//!
+//! Runs in the runtime.
+
+use std::io::{self, PipeReader, PipeWriter, Read as _};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Output};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+use crate::error::{Error, Result};
+use crate::launch::wait_readable;
+use crate::streams::Pipes;
+use crate::sys::{exit_status_of, send_signal};
+
+/// A process that was made for the caller, and is its child: a container's first, or one executed in it.
+///
+/// Nothing happens to it when this is dropped.
+#[derive(Debug)]
+pub struct Process {
+    /// Its pid in the runtime's pid namespace. For signals there is [`Process::kill`]: a pid may be another's by then.
+    pub pid: i32,
+    /// Becomes readable when it ends, in `poll(2)` as in every event loop.
+    pub pidfd: OwnedFd,
+    /// Where its input is written to, where a pipe was asked for.
+    pub stdin: Option<PipeWriter>,
+    /// Where its output is read from, where a pipe was asked for.
+    pub stdout: Option<PipeReader>,
+    /// Where its error output is read from, where a pipe was asked for.
+    pub stderr: Option<PipeReader>,
+}
+
+impl Process {
+    pub(super) fn new(pid: i32, pidfd: OwnedFd, pipes: Pipes) -> Self {
+        let Pipes { stdin, stdout, stderr } = pipes;
+        Self { pid, pidfd, stdin, stdout, stderr }
+    }
+
+    /// Sends a signal by number.
+    ///
+    /// # Errors
+    /// ESRCH where it has ended.
+    pub fn kill(&self, signal: i32) -> Result<()> {
+        send_signal(self.pidfd.as_fd(), signal).map_err(|error| Error::host("pidfd_send_signal", error))
+    }
+
+    /// Waits for its end. Its input is left open: a process that reads to the end of it needs
+    /// [`stdin`](Self::stdin) dropped before.
+    ///
+    /// # Errors
+    /// ECHILD where somebody else has waited for it, and the kernel (before 6.15) does not tell any more.
+    pub fn wait(&self) -> Result<ExitStatus> {
+        wait(self.pidfd.as_fd()).map_err(|error| Error::host("waitid", error))
+    }
+
+    /// How it has ended; `None` as long as it hasn't.
+    ///
+    /// # Errors
+    /// As of [`Process::wait`].
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
+        self.wait_until(Instant::now())
+    }
+
+    /// Waits for its end until a moment; `None` where that comes first.
+    ///
+    /// # Errors
+    /// As of [`Process::wait`].
+    pub fn wait_until(&self, deadline: Instant) -> Result<Option<ExitStatus>> {
+        match wait_readable(&[self.pidfd.as_fd()], deadline) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(None),
+            Err(error) => Err(Error::host("poll", error)),
+            Ok(_) => self.wait().map(Some),
+        }
+    }
+
+    /// Closes its input, reads its output to the end, and waits for it.
+    ///
+    /// # Errors
+    /// A pipe can't be read; as of [`Process::wait`].
+    pub fn wait_with_output(&mut self) -> Result<Output> {
+        self.stdin = None;
+        let (stdout, stderr) =
+            read_both(self.stdout.take(), self.stderr.take()).map_err(|error| Error::host("read", error))?;
+        Ok(Output { status: self.wait()?, stdout, stderr })
+    }
+}
+
+impl AsFd for Process {
+    /// The pidfd.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+fn wait(process: BorrowedFd<'_>) -> io::Result<ExitStatus> {
+    wait_for_any(process)?.ok_or_else(|| Errno::CHILD.into())
+}
+
+/// Waits for the end of a process: our child, or another's.
+pub(super) fn wait_for_any(process: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
+    loop {
+        match waitid(WaitId::PidFd(process), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) => {}
+            Err(Errno::CHILD) => return wait_for_other(process),
+            Err(errno) => return Err(errno.into()),
+            Ok(None) => return Ok(None),
+            Ok(Some(status)) => {
+                let raw = match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => code << 8,
+                    (None, Some(signal)) => signal | if status.dumped() { 0x80 } else { 0 },
+                    (None, None) => 0,
+                };
+                return Ok(Some(ExitStatus::from_raw(raw)));
+            }
+        }
+    }
+}
+
+/// Waits for the end of a process that is another's child, or was waited for; how it ended, where that can be known: while
+/// it is a zombie from `/proc`, then from its pidfd (Linux 6.15).
+fn wait_for_other(process: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
+    let mut polled = [PollFd::from_borrowed_fd(process, PollFlags::IN)];
+    while let Err(errno) = poll(&mut polled, None) {
+        if errno != Errno::INTR {
+            return Err(errno.into());
+        }
+    }
+    let status = match zombie_status(process) {
+        Some(status) => Some(status),
+        None => exit_status_of(process),
+    };
+    Ok(status.map(ExitStatus::from_raw))
+}
+
+/// The last field of `/proc/PID/stat`; the pid is taken from the pidfd before and after, which says −1 when it is given up.
+fn zombie_status(process: BorrowedFd<'_>) -> Option<i32> {
+    let pid = || {
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+        line.trim().parse::<i32>().ok().filter(|pid| *pid > 0)
+    };
+    let before = pid()?;
+    let stat = std::fs::read_to_string(format!("/proc/{before}/stat")).ok()?;
+    let fields = stat.rsplit_once(')')?.1.trim_ascii();
+    let status = fields.rsplit(' ').next()?.parse().ok()?;
+    // Who may not look into the process is told 0; a zombie's program is missing to all others.
+    let program = std::fs::read_link(format!("/proc/{before}/exe")).map_err(|error| error.kind());
+    let may_look = program == Err(io::ErrorKind::NotFound);
+    (fields.starts_with('Z') && may_look && pid() == Some(before)).then_some(status)
+}
+
+fn read_both(stdout: Option<PipeReader>, stderr: Option<PipeReader>) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut pipes = [stdout, stderr];
+    let mut texts = [Vec::new(), Vec::new()];
+    while pipes.iter().any(Option::is_some) {
+        let open: Vec<usize> = (0..2).filter(|index| pipes[*index].is_some()).collect();
+        let mut polled: Vec<_> =
+            pipes.iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
+        match poll(&mut polled, None) {
+            Err(Errno::INTR) => continue,
+            result => result?,
+        };
+        let ready: Vec<bool> = polled.iter().map(|pipe| !pipe.revents().is_empty()).collect();
+        for (index, _) in open.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            let Some(pipe) = &mut pipes[index] else { continue };
+            let mut buffer = [0; 16 * 1024];
+            match pipe.read(&mut buffer) {
+                Ok(0) => pipes[index] = None,
+                Ok(length) => texts[index].extend_from_slice(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    let [stdout, stderr] = texts;
+    Ok((stdout, stderr))
+}

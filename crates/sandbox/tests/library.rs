@@ -1,0 +1,195 @@
+//! The library as a program uses it, on the real kernel, as root.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use sandbox::{
+    ConfigSource, ContainerId, CreateRequest, Deletion, Error, ExecRequest, KillScope, Runtime, Status,
+    Stdio, Streams,
+};
+use support::Place;
+
+const KILL: i32 = 9;
+
+/// Until when the kernel may take its time on a busy machine.
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+#[test]
+fn run_captures_output_and_status() {
+    let Some(place) = Place::new("capture") else { return };
+    let runtime = place.runtime();
+    let mut request = place.request("a", ["sh", "-c", "echo out; echo err >&2; exit 3"]);
+    request.streams = Streams::captured();
+    let mut running = runtime.run(&request).unwrap().value;
+    let output = running.process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!((&output.stdout[..], &output.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
+    runtime.delete_ended(&running).unwrap();
+    place.assert_empty();
+}
+
+#[test]
+fn more_output_than_a_pipe_holds_is_read_from_both() {
+    let Some(place) = Place::new("much") else { return };
+    let runtime = place.runtime();
+    let script =
+        "dd if=/dev/zero bs=1k count=512 2>/dev/null | cat >&2; dd if=/dev/zero bs=1k count=300 2>/dev/null";
+    let mut request = place.request("a", ["sh", "-c", script]);
+    request.streams = Streams::captured();
+    let mut running = runtime.run(&request).unwrap().value;
+    let output = running.process.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!((output.stdout.len(), output.stderr.len()), (300 << 10, 512 << 10));
+    runtime.delete_ended(&running).unwrap();
+}
+
+#[test]
+fn streams_are_pipes_or_any_descriptor() {
+    let Some(place) = Place::new("streams") else { return };
+    let runtime = place.runtime();
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let log = place.path().join("log");
+    let mut request = place.request("a", ["sh", "-c", "read line; echo \"heard $line\"; echo logged >&2"]);
+    request.streams = Streams {
+        stdin: Stdio::Piped,
+        stdout: Stdio::from(theirs),
+        stderr: Stdio::from(File::create(&log).unwrap()),
+    };
+    let mut running = runtime.run(&request).unwrap().value;
+    drop(request);
+    running.process.stdin.take().unwrap().write_all(b"hello\n").unwrap();
+    let mut text = String::new();
+    ours.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "heard hello\n");
+    assert!(running.process.wait().unwrap().success());
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "logged\n");
+    runtime.delete_ended(&running).unwrap();
+}
+
+#[test]
+fn streams_of_the_process_hold_no_descriptor_of_the_caller() {
+    let Some(place) = Place::new("descriptors") else { return };
+    let runtime = place.runtime();
+    let mut request = place.request("a", ["ls", "/proc/self/fd"]);
+    request.streams = Streams::captured();
+    let mut running = runtime.run(&request).unwrap().value;
+    let output = running.process.wait_with_output().unwrap();
+    // 3 is the directory that `ls` reads.
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n1\n2\n3\n");
+    runtime.delete_ended(&running).unwrap();
+}
+
+#[test]
+fn whole_life_by_id_in_another_runtime() {
+    let Some(place) = Place::new("life") else { return };
+    let created = place.runtime().create(&place.request("a", ["sleep", "1000"])).unwrap().value;
+    let id = created.container.id.clone();
+    assert_eq!(created.container.status, Status::Created);
+
+    // All that it needs to know is where and which.
+    let runtime = place.runtime();
+    runtime.start(&id).unwrap();
+    let container = runtime.state(&id).unwrap();
+    assert_eq!((container.status, container.pid), (Status::Running, created.process.pid));
+    assert!(created.process.try_wait().unwrap().is_none());
+
+    let mut request = ExecRequest::of_command(id.clone(), ["sh", "-c", "cat; exit 7"]).unwrap();
+    request.streams = Streams { stdin: Stdio::Piped, stdout: Stdio::Piped, stderr: Stdio::Null };
+    let mut process = runtime.exec(&request).unwrap().value;
+    process.stdin.as_mut().unwrap().write_all(b"through").unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(7), &b"through"[..]));
+
+    runtime.stats(&id).unwrap();
+    assert_eq!(runtime.processes(&id).unwrap(), [container.pid]);
+    runtime.pause(&id).unwrap();
+    assert_eq!(runtime.state(&id).unwrap().status, Status::Paused);
+    runtime.resume(&id).unwrap();
+    assert!(matches!(runtime.delete(&id, Deletion::Stopped), Err(Error::Status(_))));
+
+    runtime.kill(&id, KILL, KillScope::Init).unwrap();
+    let status = created.process.wait_until(deadline()).unwrap().unwrap();
+    assert_eq!(status.signal(), Some(KILL));
+    assert_eq!(runtime.state(&id).unwrap().status, Status::Stopped);
+    assert_eq!(runtime.wait(&id).unwrap(), None);
+    runtime.delete(&id, Deletion::Stopped).unwrap();
+    assert!(matches!(runtime.state(&id), Err(Error::NotFound)));
+    place.assert_empty();
+}
+
+/// Not a test by itself: another process, which waits for a container of the test below.
+#[test]
+fn waiter() {
+    let (Ok(root), Ok(id)) = (std::env::var("WAITER_ROOT"), std::env::var("WAITER_ID")) else { return };
+    let runtime = Runtime::open(root.as_ref()).unwrap();
+    let id = ContainerId::new(&id).unwrap();
+    let init = runtime.open_init(&id).unwrap();
+    assert!(init.is_some());
+    runtime.start(&id).unwrap();
+    println!("ended: {:?}", runtime.wait(&id).unwrap().map(|status| status.code()));
+}
+
+#[test]
+fn another_process_starts_it_and_learns_its_status() {
+    let Some(place) = Place::new("waiter") else { return };
+    let runtime = place.runtime();
+    let created = runtime.create(&place.request("a", ["sh", "-c", "exit 42"])).unwrap().value;
+    // It is our zombie for as long as we don't wait.
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "waiter", "--nocapture"])
+        .env("WAITER_ROOT", place.path().join("state"))
+        .env("WAITER_ID", &*created.container.id)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("ended: Some(Some(42))"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(created.process.wait().unwrap().code(), Some(42));
+    runtime.delete_ended(&created).unwrap();
+}
+
+#[test]
+fn errors_are_typed_and_nothing_is_left() {
+    let Some(place) = Place::new("errors") else { return };
+    let runtime = place.runtime();
+    let missing = runtime.run(&place.request("a", ["/missing"])).unwrap_err();
+    let Error::Step(step) = &missing else { panic!("{missing:?}") };
+    assert_eq!((step.step, missing.errno()), (Some("execute"), Some(2)));
+    assert_eq!(missing.pointer().as_deref(), Some("/process/args"));
+
+    let mut config = place.config(["true"]);
+    config.linux.namespaces.uts = None;
+    let refused = CreateRequest::of_config(place.id("b"), config);
+    let Error::Config(violations) = runtime.run(&refused).unwrap_err() else { panic!() };
+    assert_eq!(violations.first().pointer, "/hostname");
+
+    let mut config = place.config(["true"]);
+    config.process.as_mut().unwrap().terminal = Some(Default::default());
+    let mut with_terminal = CreateRequest::of_config(place.id("c"), config);
+    with_terminal.streams.stdout = Stdio::Piped;
+    assert!(matches!(runtime.create(&with_terminal), Err(Error::Request(_))));
+    place.assert_empty();
+}
+
+#[test]
+fn container_of_an_oci_spec() {
+    let Some(place) = Place::new("oci") else { return };
+    let runtime = place.runtime();
+    let config = place.config(["hostname"]);
+    let mut spec = oci_spec::runtime::Spec::try_from(&config).unwrap();
+    spec.set_hostname(Some("of-a-spec".to_owned()));
+    let mut request = CreateRequest::of_config(place.id("a"), ConfigSource::try_from(&spec).unwrap());
+    request.streams = Streams::captured();
+    let mut running = runtime.run(&request).unwrap().value;
+    let output = running.process.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "of-a-spec\n");
+    runtime.delete_ended(&running).unwrap();
+}
