@@ -55,8 +55,8 @@ pub use error::{Error, Result};
 pub use features::features;
 pub use id::ContainerId;
 pub use lifecycle::{
-    Container, Deletion, Event, Events, KillScope, Prepared, PreparedExec, Process, Running, Runtime, Status,
-    read_process,
+    Container, Deletion, Event, Events, KillScope, Pod, PodNamespace, PodRequest, Prepared, PreparedExec,
+    Process, Running, Runtime, Status, read_process,
 };
 pub use outcome::{Outcome, Warning};
 pub use plan::Purpose;

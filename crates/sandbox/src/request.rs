@@ -7,8 +7,8 @@ use spec::config::{CapabilitySet, ConsoleSize, Id};
 use spec::{AbsolutePath, Config, Text};
 
 use crate::ContainerId;
-use crate::Streams;
 use crate::cgroup::SubCgroup;
+use crate::{Pod, Streams};
 
 /// How the container's root becomes `/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,6 +108,9 @@ pub struct CreateRequest {
     pub config: ConfigSource,
     /// Its standard input, output and error.
     pub streams: Streams,
+    /// The pod that it is one of: then it has the pod's namespaces and host name in place of the config's, and its cgroup is
+    /// below the pod's.
+    pub pod: Option<Pod>,
     /// A connected `AF_UNIX` socket to which the terminal's master is sent; needed where the config asks for a terminal.
     pub console: Option<OwnedFd>,
     /// How the terminal is set up.
@@ -141,6 +144,7 @@ impl CreateRequest {
             bundle: bundle.into(),
             config: ConfigSource::Bundle,
             streams: Streams::default(),
+            pod: None,
             console: None,
             newlines: Newlines::default(),
             pid_file: None,

@@ -193,3 +193,139 @@ fn container_of_an_oci_spec() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "of-a-spec\n");
     runtime.delete_ended(&running).unwrap();
 }
+
+/// What a command prints in a container of the pod.
+fn output_in(runtime: &Runtime, pod: &sandbox::Pod, mut request: CreateRequest) -> String {
+    request.pod = Some(pod.clone());
+    request.streams = Streams::captured();
+    let mut running = runtime.run(&request).unwrap().value;
+    let output = running.process.wait_with_output().unwrap();
+    runtime.delete_ended(&running).unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+fn cgroup_directories(name: &str) -> Vec<std::path::PathBuf> {
+    let hierarchies = sandbox::cgroup::probe_hierarchies(sandbox::cgroup::OwnPaths::Skip).unwrap();
+    let v1 = hierarchies.v1.iter().map(|it| it.mount_point.clone());
+    let all = v1.chain(hierarchies.v2.iter().map(|it| it.mount_point.clone()));
+    all.map(|mount_point| std::path::Path::new(&mount_point).join("sandbox").join(name))
+        .filter(|path| path.exists())
+        .collect()
+}
+
+#[test]
+fn pod_is_shared_found_again_and_removed_as_one() {
+    let Some(place) = Place::new("pod") else { return };
+    let mut request = sandbox::PodRequest::new(place.id("pod"));
+    request.hostname = sandbox::spec::Text::new("of-the-pod");
+    let outcome = place.runtime().create_pod(&request).unwrap();
+    assert_eq!(outcome.warnings, []);
+    assert!(matches!(place.runtime().create_pod(&request), Err(Error::Exists)));
+
+    let runtime = place.runtime();
+    let pod = runtime.pod(&request.id).unwrap();
+    assert_eq!(pod, outcome.value);
+    assert_eq!(runtime.pods().unwrap(), [request.id.clone()]);
+    assert!(runtime.list().unwrap().is_empty(), "a pod is no container");
+
+    let links = "hostname; readlink /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/uts; ip link show lo";
+    let first = output_in(&runtime, &pod, place.request("a", ["sh", "-c", links]));
+    let second = output_in(&runtime, &pod, place.request("b", ["sh", "-c", links]));
+    assert_eq!(first, second);
+    assert!(first.starts_with("of-the-pod\n") && first.contains("LOOPBACK,UP"), "{first}");
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    assert!(!first.contains(own.to_str().unwrap()));
+
+    // Two that run speak over lo, and exec joins the same.
+    let mut server = place.request("server", ["nc", "-l", "-p", "7", "-e", "hostname"]);
+    server.pod = Some(pod.clone());
+    let server = runtime.run(&server).unwrap().value;
+    let script = "i=0; until nc 127.0.0.1 7 </dev/null 2>/dev/null; do i=$((i+1)); test $i -lt 200 || exit 1; sleep 0.1; done";
+    let client = place.request("client", ["sh", "-c", script]);
+    assert_eq!(output_in(&runtime, &pod, client), "of-the-pod\n");
+    assert!(server.process.wait_until(deadline()).unwrap().is_some());
+
+    let mut sleeper = place.request("sleeper", ["sleep", "1000"]);
+    sleeper.pod = Some(pod.clone());
+    let sleeper = runtime.run(&sleeper).unwrap().value;
+    let mut containers = runtime.pod_containers(&pod.id).unwrap();
+    containers.sort();
+    assert_eq!(containers, [server.container.id.clone(), sleeper.container.id.clone()]);
+    let below = cgroup_directories(&pod.id);
+    assert!(!below.is_empty());
+    assert!(below.iter().any(|path| path.join(&*sleeper.container.id).is_dir()), "{below:?}");
+
+    assert!(matches!(runtime.delete_pod(&pod.id, Deletion::Stopped), Err(Error::Status(_))));
+    assert_eq!(runtime.state(&sleeper.container.id).unwrap().status, Status::Running);
+    place.runtime().delete_pod(&pod.id, Deletion::Force).unwrap();
+    assert_eq!(sleeper.process.wait().unwrap().signal(), Some(KILL));
+    assert_eq!(cgroup_directories(&pod.id), Vec::<std::path::PathBuf>::new());
+    assert!(runtime.pods().unwrap().is_empty());
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(&*pod.id), "{mounts}");
+    let mut late = place.request("late", ["true"]);
+    late.pod = Some(pod);
+    assert!(matches!(runtime.run(&late), Err(Error::Status(_))));
+    place.assert_empty();
+}
+
+#[test]
+fn pod_limits_hold_for_its_containers_together() {
+    let Some(place) = Place::new("podlimit") else { return };
+    let runtime = place.runtime();
+    let mut request = sandbox::PodRequest::new(place.id("pod"));
+    request.resources.pids = Some(sandbox::spec::config::Limit::Value(3));
+    let pod = match runtime.create_pod(&request) {
+        Err(Error::CgroupPlan(error)) => return eprintln!("skipped: {error}"),
+        pod => pod.unwrap().value,
+    };
+    let script = "sleep 1000 & sleep 1000 & sleep 1000 & sleep 1000 & wait";
+    let text = output_in(&runtime, &pod, place.request("a", ["sh", "-c", script]));
+    assert!(text.contains("can't fork"), "{text}");
+    runtime.delete_pod(&pod.id, Deletion::Stopped).unwrap();
+    place.assert_empty();
+}
+
+/// Not a test by itself: makes pods until it is killed.
+#[test]
+fn pod_maker() {
+    let (Ok(root), Ok(id)) = (std::env::var("MAKER_ROOT"), std::env::var("MAKER_ID")) else { return };
+    let runtime = Runtime::open(root.as_ref()).unwrap();
+    let request = sandbox::PodRequest::new(ContainerId::new(&id).unwrap());
+    println!("begins");
+    loop {
+        runtime.create_pod(&request).unwrap();
+        runtime.delete_pod(&request.id, Deletion::Force).unwrap();
+    }
+}
+
+#[test]
+fn pod_whose_maker_was_killed_is_removed() {
+    let Some(place) = Place::new("podcrash") else { return };
+    let runtime = place.runtime();
+    let id = place.id("pod");
+    for round in 0..12_u64 {
+        let mut maker = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "pod_maker", "--nocapture"])
+            .env("MAKER_ROOT", place.path().join("state"))
+            .env("MAKER_ID", &*id)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = std::io::BufReader::new(maker.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("begins") {
+            line.clear();
+            assert_ne!(std::io::BufRead::read_line(&mut output, &mut line).unwrap(), 0);
+        }
+        // Any moment will do: that is the point.
+        std::thread::sleep(Duration::from_micros(700 * round));
+        maker.kill().unwrap();
+        maker.wait().unwrap();
+        runtime.delete_pod(&id, Deletion::Force).unwrap();
+        assert!(runtime.pods().unwrap().is_empty());
+        assert_eq!(cgroup_directories(&id), Vec::<std::path::PathBuf>::new());
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(&*id), "{mounts}");
+    }
+}

@@ -37,6 +37,30 @@ pub(super) fn enable_controllers(
     }
 }
 
+impl super::Cgroup {
+    /// Enables every controller of the v2 cgroup for those below it: for one that has none of the processes itself.
+    pub(crate) fn offer_controllers(&self) -> Vec<Warning> {
+        let v2 = self.record.directories.iter().find(|it| it.hierarchy == super::Hierarchy::V2);
+        let Some(directory) = v2 else { return Vec::new() };
+        let available = file::read_path(&directory.path.join("cgroup.controllers")).unwrap_or_default();
+        let control = directory.path.join("cgroup.subtree_control");
+        let enable = |controller: &str| {
+            let file = file::open_write_path(&control)?;
+            file::write_descriptor(file, &format!("+{controller}"))
+        };
+        let warn = |controller: &str, error: &io::Error| Warning {
+            pointer: None,
+            message: format!(
+                "controller {controller} is not enabled in {}: {}",
+                control.display(),
+                crate::error::reason(error)
+            ),
+        };
+        let names = available.split_whitespace();
+        names.filter_map(|name| enable(name).err().map(|error| warn(name, &error))).collect()
+    }
+}
+
 struct Enabling<'a> {
     plan: &'a DirectoryPlan,
     record: &'a RecordedDirectory,

@@ -55,15 +55,19 @@ pub(super) fn launch(
 ) -> Result<Outcome<Running>> {
     let purpose = prepared.purpose;
     check_console(request, &prepared)?;
+    let pod = request.pod.as_ref().map(|pod| super::pod::join(state, pod)).transpose()?;
     let entry = state.create(&request.id)?;
     let mut undo = Undo::new(state, &entry);
     let mut record = intend(&entry, &prepared)?;
+    record.pod = pod.as_ref().map(|pod| pod.id().to_string());
     record.inherits_keyring = request.session_keyring == SessionKeyring::Inherit;
     let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
     record.cgroup = claim.as_ref().map(|claim| claim.record().clone());
     // The parser has read it as UTF-8.
     entry.write_intent(&record, &String::from_utf8_lossy(&prepared.config_bytes))?;
 
+    // Who removes the pod from now on finds the container.
+    drop(pod);
     tracing::debug!(steps = prepared.plan.steps.len(), "planned, and recorded the intent");
     if request.notify_directory.is_some() {
         entry.make_notify_directory()?;
@@ -172,6 +176,7 @@ pub(super) fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
         poststop: !prepared.config.hooks.poststop.is_empty(),
         own_pids: has_own_pids(prepared),
         inherits_keyring: false,
+        pod: None,
         gate_step: gate.map(|gate| gate as u32),
     })
 }

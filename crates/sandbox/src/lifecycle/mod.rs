@@ -16,6 +16,7 @@ mod kill;
 mod members;
 mod mounts;
 mod pause;
+mod pod;
 mod prepare;
 mod process;
 #[cfg(feature = "criu")]
@@ -42,6 +43,8 @@ pub use delete::Deletion;
 pub use events::{Event, Events};
 pub use exec::{PreparedExec, read_process};
 pub use kill::KillScope;
+pub(crate) use pod::PODS;
+pub use pod::{Pod, PodNamespace, PodRequest};
 pub use prepare::Prepared;
 pub use process::Process;
 
@@ -276,6 +279,64 @@ impl Runtime {
     /// It is not stopped, or something of it can't be removed.
     pub fn delete(&self, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
         delete::delete(&self.state, id, deletion)
+    }
+
+    /// Makes a pod: namespaces and a cgroup for containers that are created with it in [`CreateRequest::pod`].
+    ///
+    /// ```no_run
+    /// use sandbox::{ContainerId, CreateRequest, Deletion, PodRequest, Runtime};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = Runtime::open("/run/my-program".as_ref())?;
+    /// let pod = runtime.create_pod(&PodRequest::new(ContainerId::new("shop")?))?.value;
+    /// for name in ["web", "database"] {
+    ///     let mut request = CreateRequest::new(ContainerId::new(name)?, format!("/srv/bundles/{name}"));
+    ///     request.pod = Some(pod.clone());
+    ///     runtime.run(&request)?;
+    /// }
+    /// // In another program, if need be:
+    /// runtime.delete_pod(&pod.id, Deletion::Force)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; only root of the host can hold namespaces. Nothing is left behind.
+    pub fn create_pod(&self, request: &PodRequest) -> Result<Outcome<Pod>> {
+        pod::create(&self.state, request)
+    }
+
+    /// Finds a pod by its id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::State`]
+    pub fn pod(&self, id: &ContainerId) -> Result<Pod> {
+        pod::open(&self.state, id)
+    }
+
+    /// The ids of all pods, also of what is left of one whose maker was ended.
+    ///
+    /// # Errors
+    /// The state root can't be read.
+    pub fn pods(&self) -> Result<Vec<ContainerId>> {
+        pod::list(&self.state)
+    }
+
+    /// The containers of a pod.
+    ///
+    /// # Errors
+    /// The state root can't be read.
+    pub fn pod_containers(&self, id: &ContainerId) -> Result<Vec<ContainerId>> {
+        pod::containers(&self.state, id)
+    }
+
+    /// Removes a pod with all its containers, with [`Deletion::Force`] also those that run, and with what is left of one
+    /// whose maker was ended.
+    ///
+    /// # Errors
+    /// A container is not stopped: then nothing was removed. Something can't be removed: it can be tried again.
+    pub fn delete_pod(&self, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
+        pod::delete_pod(&self.state, id, deletion)
     }
 
     /// Saves a running container with CRIU; unless it is to go on, it is deleted then.

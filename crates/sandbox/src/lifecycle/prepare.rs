@@ -48,8 +48,13 @@ impl Prepared {
     /// The bundle can't be read, its config is not valid, or asks for what this host can't do.
     pub fn new(request: &CreateRequest, purpose: Purpose) -> Result<Self> {
         let bundle = absolute(&request.bundle)?;
-        let config_bytes = read_config(&bundle, &request.config)?;
-        let parsed = spec::parse_config(&config_bytes)?;
+        let mut config_bytes = read_config(&bundle, &request.config)?;
+        let mut parsed = spec::parse_config(&config_bytes)?;
+        if let Some(pod) = &request.pod {
+            pod.adopt(&mut parsed.config, &request.id)?;
+            config_bytes = parsed.config.to_json().into_bytes();
+            parsed.config = spec::parse_config(&config_bytes)?.config;
+        }
         let mut config = parsed.config;
         if let Some(directory) = &request.notify_directory {
             add_notify_socket(&mut config, directory);

@@ -137,7 +137,8 @@ impl StateRoot {
             for entry in Dir::read_from(&self.directory)? {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy();
-                if !matches!(&*name, "." | "..") {
+                // What begins with a hyphen is no container's: see `ContainerId`.
+                if !matches!(&*name, "." | "..") && !name.starts_with('-') {
                     names.push(name.into_owned());
                 }
             }
@@ -307,7 +308,7 @@ impl Entry {
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
-    fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let error =
             |source: io::Error| Error::State { reason: format!("{name}: {}", crate::error::reason(&source)) };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -339,9 +340,14 @@ impl Entry {
     /// # Errors
     /// The file can't be written.
     pub fn write(&self, record: &Record) -> Result<()> {
-        self.write_file(NEW_RECORD, &encode(record)?)?;
-        renameat(&self.directory, NEW_RECORD, &self.directory, RECORD)
-            .map_err(|errno| Error::file("rename", RECORD, errno.into()))
+        self.replace_file(RECORD, &encode(record)?)
+    }
+
+    /// Writes a file that appears whole, or not at all.
+    pub(crate) fn replace_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.write_file(NEW_RECORD, bytes)?;
+        renameat(&self.directory, NEW_RECORD, &self.directory, name)
+            .map_err(|errno| Error::file("rename", name, errno.into()))
     }
 
     fn write_file(&self, name: &str, bytes: &[u8]) -> Result<()> {

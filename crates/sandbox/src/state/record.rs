@@ -63,6 +63,9 @@ pub struct Record {
     /// Whether it stays in the caller's session keyring.
     #[serde(default)]
     pub inherits_keyring: bool,
+    /// The pod that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
     /// Index of the step at the gate: what fails after it is reported to `start`.
     pub gate_step: Option<u32>,
 }

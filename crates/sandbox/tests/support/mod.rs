@@ -75,7 +75,10 @@ impl Place {
     pub fn assert_empty(&self) {
         let names: Vec<_> =
             fs::read_dir(self.path.join("state")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> = names.into_iter().filter(|name| name != "-pods").collect();
         assert!(names.is_empty(), "left in the state root: {names:?}");
+        let pods = self.runtime().pods().unwrap();
+        assert!(pods.is_empty(), "left of the pods: {pods:?}");
     }
 }
 
@@ -87,6 +90,9 @@ impl Drop for Place {
                 if let Ok(id) = ContainerId::new(&id) {
                     let _ = runtime.delete(&id, sandbox::Deletion::Force);
                 }
+            }
+            for pod in runtime.pods().unwrap_or_default() {
+                let _ = runtime.delete_pod(&pod, sandbox::Deletion::Force);
             }
         }
         let _ = fs::remove_dir_all(&self.path);
