@@ -147,7 +147,9 @@ impl Init {
             Step::Unshare { namespaces } => sys::unshare(namespaces.0),
             Step::Fork { namespaces } => self.fork(namespaces.0),
             Step::NewTimeNamespace { offsets } => self.new_time_namespace(offsets),
-            Step::AwaitCgroup {} | Step::AwaitIdMaps {} => self.report_and_wait(),
+            Step::AwaitCgroup {} | Step::AwaitIdMaps {} | Step::AwaitNetDevices { .. } => {
+                self.report_and_wait()
+            }
             Step::BecomeRoot {} => {
                 sys::setresgid(0)?;
                 sys::setresuid(0)

@@ -92,6 +92,8 @@ steps! {
     9 "await-id-maps" AwaitIdMaps {}
     /// Reports and waits: the runtime has a cgroup made around this process.
     64 "await-cgroup" AwaitCgroup {}
+    /// Reports and waits: the runtime moves these network devices into the namespace meanwhile (`HOST=INSIDE`).
+    65 "await-net-devices" AwaitNetDevices { devices: Strs, }
     /// Root of the user namespace: it owns what is made from here on.
     10 "become-root" BecomeRoot {}
     /// Clones a host path's mount, detached, before the identity changes or the path is hidden.

@@ -127,6 +127,20 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A network device that can't be moved into the container.
+    #[error("move the network device {device} into the container (from {pointer}): {action}: {reason}", reason = reason(.source))]
+    NetDevice {
+        /// Where it stands in the config.
+        pointer: String,
+        /// Its name on the host.
+        device: String,
+        /// What was done.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+
     /// A step of init.
     #[error(transparent)]
     Step(#[from] StepError),
@@ -216,6 +230,7 @@ impl Error {
             Self::Cgroup(error) => error.pointer().map(Cow::Borrowed),
             Self::IdMap { pointer, .. } => Some(Cow::Borrowed(*pointer)),
             Self::Tree { pointer, .. } => Some(Cow::Borrowed(&**pointer)),
+            Self::NetDevice { pointer, .. } => Some(Cow::Borrowed(&**pointer)),
             Self::Namespace { index, .. } => Some(format!("/linux/namespaces/{index}").into()),
             Self::Hook { point, index, .. } => Some(format!("/hooks/{}/{index}", point.name()).into()),
             _ => None,
@@ -245,7 +260,9 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::Step(error) => Some(error.errno),
-            Self::File { source, .. } | Self::Host { source, .. } => source.raw_os_error(),
+            Self::File { source, .. } | Self::Host { source, .. } | Self::NetDevice { source, .. } => {
+                source.raw_os_error()
+            }
             Self::Cgroup(error) => error.errno(),
             _ => None,
         }

@@ -42,6 +42,8 @@ pub mod host;
 pub mod id;
 pub mod launch;
 pub mod lifecycle;
+#[cfg(feature = "netdevices")]
+mod netdevices;
 pub mod outcome;
 pub mod plan;
 pub mod request;

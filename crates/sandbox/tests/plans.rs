@@ -170,6 +170,13 @@ fn features_planned() {
                 {"type": "pid"}, {"type": "time"}], "timeOffsets": {"boottime": {"secs": 5}}}}),
         ),
         ("no-namespaces", json!({"linux": {"namespaces": []}})),
+        #[cfg(feature = "netdevices")]
+        (
+            "network-devices",
+            json!({"hooks": {"createRuntime": [{"path": "/bin/h"}]},
+                "linux": {"namespaces": [{"type": "mount"}, {"type": "network"}],
+                "netDevices": {"eth0": {"name": "net0"}, "eth1": {}, "eth2": {"name": "lan%d"}}}}),
+        ),
         (
             "mounts",
             json!({"mounts": [

@@ -19,6 +19,7 @@ mod lifecycle;
 mod live_mounts;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod pause;
 mod process;
 mod rootless;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         mounts::cases(),
         live_mounts::cases(),
         namespaces::cases(),
+        net_devices::cases(),
         pause::cases(),
         cgroup::cases(),
         devices::cases(),

@@ -90,11 +90,11 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// A process that holds namespaces open.
-struct Holder(Child);
+pub(crate) struct Holder(Child);
 
 impl Holder {
     /// `unshare FLAGS sleep`, once it has them.
-    fn new(t: &Test, flags: &[&str]) -> Self {
+    pub(crate) fn new(t: &Test, flags: &[&str]) -> Self {
         let ready = t.dir.join(t.fresh_name());
         let mut fifo = runtime_tests::wait::Fifo::create(&ready);
         let child = Command::new("unshare")
@@ -118,7 +118,7 @@ impl Holder {
         fs::read_to_string(path).unwrap().trim().parse().unwrap()
     }
 
-    fn path(&self, short: &str) -> PathBuf {
+    pub(crate) fn path(&self, short: &str) -> PathBuf {
         format!("/proc/{}/ns/{short}", self.pid()).into()
     }
 }
@@ -137,7 +137,7 @@ fn map() -> serde_json::Value {
 }
 
 /// A bundle in a user namespace, its root file system owned by the mapped root.
-fn user_bundle(t: &Test) -> Bundle {
+pub(crate) fn user_bundle(t: &Test) -> Bundle {
     let b = t.bundle();
     b.namespace("user", None).set("/linux/uidMappings", map()).set("/linux/gidMappings", map());
     shift(&b.rootfs());

@@ -39,6 +39,7 @@ pub(crate) fn of_error(error: &Error) -> Option<Hint> {
         Error::Host { action, source } => of_host(action, source),
         Error::Namespace { kind, reason, .. } => of_namespace(kind, reason),
         Error::Step(error) => error.hint.clone(),
+        Error::NetDevice { source, .. } => of_net_device(source),
         Error::IdMap { action, .. } if action.starts_with("new") => Some(
             "the ranges of /etc/subuid and /etc/subgid for this user must hold every id that is mapped; \
              `usermod --add-subuids` adds one"
@@ -62,6 +63,20 @@ pub(crate) fn of_error(error: &Error) -> Option<Hint> {
         }
         _ => None,
     }
+}
+
+fn of_net_device(source: &io::Error) -> Option<Hint> {
+    Some(match Errno::from_io_error(source)? {
+        Errno::NODEV => {
+            "a device is looked for in the network namespace that the runtime is called in".into()
+        }
+        Errno::EXIST => "give it another name: `name`, of which %d stands for a free number".into(),
+        Errno::PERM => "only root of the host (CAP_NET_ADMIN, CAP_SYS_ADMIN) can move its devices".into(),
+        Errno::INVAL => {
+            "devices such as lo, bridges' and tunnels' own stay in their network namespace".into()
+        }
+        _ => return None,
+    })
 }
 
 fn of_status(text: &str) -> Option<Hint> {

@@ -108,6 +108,8 @@ pub(super) fn launch(
         record: &mut record,
         conversation: &conversation,
         began_hooks: Cell::new(false),
+        #[cfg(feature = "netdevices")]
+        net_devices: &mut undo.net_devices,
     };
     let followed = making.follow(process, purpose);
     if followed.is_err() && making.began_hooks.get() {
@@ -118,6 +120,10 @@ pub(super) fn launch(
     let status = if purpose == Purpose::Run { Status::Running } else { Status::Created };
     let container = Container::with_status(&request.id, &record, status, true);
     undo.armed = false;
+    #[cfg(feature = "netdevices")]
+    if let Some(devices) = undo.net_devices.take() {
+        devices.keep();
+    }
     let process = undo.process.take();
     drop(undo);
     entry.unlock()?;
@@ -270,6 +276,8 @@ struct Making<'a> {
     conversation: &'a Conversation,
     /// Whether the environment was whole, and hooks of it have run.
     began_hooks: Cell<bool>,
+    #[cfg(feature = "netdevices")]
+    net_devices: &'a mut Option<crate::netdevices::Moved>,
 }
 
 impl Making<'_> {
@@ -277,7 +285,13 @@ impl Making<'_> {
     fn follow(&mut self, process: &mut Unfinished, purpose: Purpose) -> Result<()> {
         let steps = &self.prepared.plan.steps;
         let waits = |planned: &&crate::plan::PlannedStep| {
-            matches!(planned.step, Step::AwaitIdMaps {} | Step::AwaitHooks { .. } | Step::Fork { .. })
+            matches!(
+                planned.step,
+                Step::AwaitIdMaps {}
+                    | Step::AwaitNetDevices { .. }
+                    | Step::AwaitHooks { .. }
+                    | Step::Fork { .. }
+            )
         };
         // With nothing to wait for before it, the go can be given now: init finds it when it gets there.
         let before = steps.iter().take_while(|planned| !matches!(planned.step, Step::AwaitGo {}));
@@ -340,10 +354,16 @@ impl Making<'_> {
     }
 
     /// Does what init waits for.
-    fn answer(&self, report: Report, process: &Unfinished) -> Result<()> {
+    fn answer(&mut self, report: Report, process: &Unfinished) -> Result<()> {
         match self.prepared.plan.steps.get(report.step as usize).map(|planned| &planned.step) {
             Some(Step::AwaitIdMaps {}) => {
                 self.prepared.plan.id_maps.as_ref().map_or(Ok(()), |maps| write_id_maps(maps, process.pid))
+            }
+            #[cfg(feature = "netdevices")]
+            Some(Step::AwaitNetDevices { .. }) => {
+                let devices = &self.prepared.plan.net_devices;
+                *self.net_devices = Some(crate::netdevices::move_devices(devices, process.pidfd.as_fd())?);
+                Ok(())
             }
             Some(Step::AwaitHooks { points }) => {
                 self.began_hooks.set(true);
@@ -519,13 +539,25 @@ pub(super) struct Undo<'a> {
     pub(super) cgroup: Option<Cgroup>,
     pub(super) process: Option<Unfinished>,
     poststop: Option<Poststop>,
+    /// They go back to the host, unless they are kept: first of all, since virtual ones end with their namespace.
+    #[cfg(feature = "netdevices")]
+    net_devices: Option<crate::netdevices::Moved>,
     armed: bool,
 }
 
 impl<'a> Undo<'a> {
     /// Of a container that has a directory so far.
     pub(super) const fn new(state: &'a StateRoot, entry: &'a Entry) -> Self {
-        Self { state, entry, cgroup: None, process: None, poststop: None, armed: true }
+        Self {
+            state,
+            entry,
+            cgroup: None,
+            process: None,
+            poststop: None,
+            #[cfg(feature = "netdevices")]
+            net_devices: None,
+            armed: true,
+        }
     }
 
     /// The container is whole; its init.
@@ -541,6 +573,8 @@ impl Drop for Undo<'_> {
         if !self.armed {
             return;
         }
+        #[cfg(feature = "netdevices")]
+        drop(self.net_devices.take());
         let deadline = Instant::now() + DEFAULT_DEADLINE;
         if let Some(process) = self.process.take() {
             process.kill();

@@ -40,6 +40,11 @@ pub(super) fn restore(
     if request.create.streams.own() != 0 {
         return Err(Error::Request("a restored container has the streams that it had"));
     }
+    if !prepared.plan.net_devices.is_empty() {
+        return Err(Error::Request(
+            "a container with /linux/netDevices can't be restored: its devices are not in the images",
+        ));
+    }
     // Before anything is made.
     drop(Directories::open(&request.criu)?);
     let signals = prepared.host.ignored_signals;

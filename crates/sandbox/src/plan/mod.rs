@@ -12,6 +12,7 @@ mod exec;
 mod idmap;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod render;
 mod rootfs;
@@ -33,6 +34,7 @@ pub use exec::{ExecPlan, ExecPlanRequest, plan_exec};
 pub use idmap::{MappedTree, TreeIds};
 pub(crate) use namespaces::clone_flag;
 pub use namespaces::{IdMaps, Join, MapWriter};
+pub use net_devices::NetDeviceMove;
 
 /// What follows the set-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +94,8 @@ pub struct Plan {
     pub id_maps: Option<IdMaps>,
     /// Mounts that the runtime clones and id-maps: only who owns a file system may.
     pub trees: Vec<MappedTree>,
+    /// Network devices that the runtime moves while init waits.
+    pub net_devices: Vec<NetDeviceMove>,
     /// The cgroup.
     pub cgroup: Option<CgroupPlan>,
     /// The first descriptor that is not the container's.
@@ -158,6 +162,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     } else {
         warn_without_mount_namespace(&mut steps, config);
     }
+    let net_devices = net_devices::plan_net_devices(&mut steps, config)?;
     process::plan_hooks(&mut steps, config);
     process::plan_kernel_settings(&mut steps, config, host);
     rootfs::plan_switch(&mut steps, config, host, &request, &namespaces, &rootfs);
@@ -169,6 +174,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
         joins: namespaces.joins,
         id_maps: namespaces.id_maps,
         trees,
+        net_devices,
         cgroup: request.cgroup,
         first_own_fd: 3 + request.preserve_fds,
         steps: steps.steps,
@@ -183,9 +189,6 @@ fn refuse_what_is_not_done(config: &Config) -> Result<(), PlanError> {
     };
     if config.linux.intel_rdt.is_some() {
         return refuse("/linux/intelRdt", "Intel RDT is not supported");
-    }
-    if !config.linux.net_devices.is_empty() {
-        return refuse("/linux/netDevices", "network devices can't be moved into the container");
     }
     Ok(())
 }

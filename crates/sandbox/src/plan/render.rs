@@ -84,7 +84,7 @@ fn quoted(text: &str) -> String {
 }
 
 impl Plan {
-    /// The plan as JSON: an object with `clone`, `cgroup`, `joins`, `idMaps`, `trees`, `steps` and `warnings`.
+    /// The plan as JSON: an object with `clone`, `cgroup`, `joins`, `idMaps`, `trees`, `netDevices`, `steps` and `warnings`.
     pub fn to_json(&self) -> serde_json::Value {
         let steps: Vec<_> = self.steps.iter().map(step_to_json).collect();
         let joins: Vec<_> = self
@@ -93,6 +93,11 @@ impl Plan {
             .map(|join| json!({"kind": join.kind.name(), "path": join.path, "pointer": format!("/linux/namespaces/{}", join.index)}))
             .collect();
         let trees: Vec<_> = self.trees.iter().map(tree_to_json).collect();
+        let devices: Vec<_> = self
+            .net_devices
+            .iter()
+            .map(|it| json!({"pointer": it.pointer, "hostName": it.host_name, "name": it.name}))
+            .collect();
         let warnings: Vec<_> = self
             .warnings
             .iter()
@@ -104,6 +109,7 @@ impl Plan {
             "joins": joins,
             "idMaps": self.id_maps.as_ref().map(|maps| json!({"uid": maps.uid, "gid": maps.gid})),
             "trees": trees,
+            "netDevices": devices,
             "steps": steps,
             "warnings": warnings,
         })

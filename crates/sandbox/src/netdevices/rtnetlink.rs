@@ -1,0 +1,183 @@
+//! One conversation with the kernel's `rtnetlink(7)`, about one network namespace.
+//!
+//! Runs in the runtime. The kernel answers each request at once; nobody else is waited for.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::{LinkFlags, LinkMessage, LinkMessageBuffer};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice, recv, send, socket_with,
+};
+
+use crate::launch::wait_readable;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The kernel sends no more at a time to who does not ask for it.
+const MOST_BYTES: usize = 32 << 10;
+
+/// A socket in the namespace that its maker's thread was in.
+#[derive(Debug)]
+pub(super) struct Rtnetlink(OwnedFd);
+
+impl Rtnetlink {
+    /// In the network namespace of the calling thread.
+    pub(super) fn open() -> io::Result<Self> {
+        // No protocol is number 0, NETLINK_ROUTE.
+        Ok(Self(socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?))
+    }
+
+    /// The index of the device of this name; ENODEV where there is none.
+    pub(super) fn index(&self, name: &str) -> io::Result<u32> {
+        Ok(netdevice::name_to_index(&self.0, name)?)
+    }
+
+    /// Whether a device has this index.
+    pub(super) fn has_index(&self, index: u32) -> io::Result<bool> {
+        match netdevice::index_to_name(&self.0, index) {
+            Ok(_) => Ok(true),
+            Err(Errno::NODEV) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Whether the device is set up (`IFF_UP`).
+    pub(super) fn is_up(&self, index: u32) -> io::Result<bool> {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        let mut flags = 0;
+        self.request(RouteNetlinkMessage::GetLink(link), NLM_F_ACK, |packet| {
+            // The header is enough; attributes that the packet's library does not know are of no concern.
+            flags = LinkMessageBuffer::new_checked(packet.payload()).map_err(malformed)?.flags();
+            Ok(())
+        })?;
+        Ok(LinkFlags::from_bits_retain(flags).contains(LinkFlags::Up))
+    }
+
+    /// `RTM_SETLINK`
+    pub(super) fn set_link(&self, link: LinkMessage) -> io::Result<()> {
+        self.request(RouteNetlinkMessage::SetLink(link), NLM_F_ACK, |_| Ok(()))
+    }
+
+    /// Sets the device up.
+    pub(super) fn set_up(&self, index: u32) -> io::Result<()> {
+        let mut link = LinkMessage::default();
+        link.header.index = index;
+        link.header.flags = LinkFlags::Up;
+        link.header.change_mask = LinkFlags::Up;
+        self.set_link(link)
+    }
+
+    /// The addresses of a device, of every family, in the kernel's order.
+    pub(super) fn addresses(&self, index: u32) -> io::Result<Vec<AddressMessage>> {
+        let mut addresses = Vec::new();
+        let all = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        self.request(all, NLM_F_DUMP, |packet| {
+            // struct ifaddrmsg: the index is in its last four bytes.
+            let payload = packet.payload();
+            if payload.get(4..8).is_some_and(|bytes| bytes == index.to_ne_bytes()) {
+                let bytes = packet.into_inner();
+                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes).map_err(malformed)?;
+                if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) =
+                    message.payload
+                {
+                    addresses.push(address);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(addresses)
+    }
+
+    /// `RTM_NEWADDR`; EEXIST where the device has it.
+    pub(super) fn add_address(&self, address: AddressMessage) -> io::Result<()> {
+        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        self.request(RouteNetlinkMessage::NewAddress(address), flags, |_| Ok(()))
+    }
+
+    /// Asks, and gives each answer to `each`, until the kernel acknowledges or the list is at its end.
+    fn request(
+        &self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+        mut each: impl FnMut(NetlinkBuffer<&[u8]>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut message =
+            NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(message));
+        message.header.flags = NLM_F_REQUEST | flags;
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        send(&self.0, &bytes, SendFlags::NOSIGNAL)?;
+
+        let mut buffer = vec![0; MOST_BYTES];
+        loop {
+            wait_readable(&[std::os::fd::AsFd::as_fd(&self.0)], Instant::now() + DEADLINE)?;
+            let (received, length) = match recv(&self.0, &mut *buffer, RecvFlags::TRUNC) {
+                Err(Errno::INTR) => continue,
+                result => result?,
+            };
+            if length > received {
+                return Err(malformed("an answer is too long"));
+            }
+            let mut rest = &buffer[..received];
+            while !rest.is_empty() {
+                let packet = NetlinkBuffer::new_checked(rest).map_err(malformed)?;
+                let length = packet.length() as usize;
+                let (this, after) = rest.split_at(length.next_multiple_of(4).min(rest.len()));
+                let packet = NetlinkBuffer::new_checked(&this[..length]).map_err(malformed)?;
+                match packet.message_type() {
+                    NLMSG_ERROR | NLMSG_DONE => return result_of(packet.payload()),
+                    _ => each(packet)?,
+                }
+                rest = after;
+            }
+        }
+    }
+}
+
+/// The number that an acknowledgement begins with: 0, or an errno with a minus.
+fn result_of(payload: &[u8]) -> io::Result<()> {
+    match payload.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes)) {
+        Some(0) | None => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(-code)),
+    }
+}
+
+fn malformed(error: impl ToString) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("malformed answer of rtnetlink: {}", error.to_string()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_has_index_1_and_is_found() {
+        let rtnetlink = Rtnetlink::open().unwrap();
+        assert_eq!(rtnetlink.index("lo").unwrap(), 1);
+        assert!(rtnetlink.has_index(1).unwrap());
+        rtnetlink.is_up(1).unwrap();
+        rtnetlink.addresses(1).unwrap();
+    }
+
+    #[test]
+    fn device_missing_is_enodev() {
+        let rtnetlink = Rtnetlink::open().unwrap();
+        let nodev = Some(Errno::NODEV.raw_os_error());
+        assert_eq!(rtnetlink.index("no-such-device").unwrap_err().raw_os_error(), nodev);
+        assert!(!rtnetlink.has_index(0x7fff_fff0).unwrap());
+        assert_eq!(rtnetlink.is_up(0x7fff_fff0).unwrap_err().raw_os_error(), nodev);
+    }
+}
