@@ -141,6 +141,17 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// The container's class of service.
+    #[error("Intel RDT (from /linux/intelRdt): {action} {path}: {reason}", path = .path.display())]
+    Resctrl {
+        /// What was done.
+        action: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+
     /// A step of init.
     #[error(transparent)]
     Step(#[from] StepError),
@@ -230,6 +241,7 @@ impl Error {
             Self::Cgroup(error) => error.pointer().map(Cow::Borrowed),
             Self::IdMap { pointer, .. } => Some(Cow::Borrowed(*pointer)),
             Self::Tree { pointer, .. } => Some(Cow::Borrowed(&**pointer)),
+            Self::Resctrl { .. } => Some(Cow::Borrowed("/linux/intelRdt")),
             Self::NetDevice { pointer, .. } => Some(Cow::Borrowed(&**pointer)),
             Self::Namespace { index, .. } => Some(format!("/linux/namespaces/{index}").into()),
             Self::Hook { point, index, .. } => Some(format!("/hooks/{}/{index}", point.name()).into()),

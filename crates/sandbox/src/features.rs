@@ -46,8 +46,12 @@ pub fn features() -> Features {
         // Labels are written where the host's kernel has the module.
         linux.apparmor = enabled(true);
         linux.selinux = enabled(true);
-        let rdt = can_plan(INTEL_RDT);
-        linux.intel_rdt = Some(IntelRdt { enabled: Some(rdt), ..IntelRdt::default() });
+        let can = |rdt: &str| Some(can_plan(&INTEL_RDT.replace(r#"{"closID": "c"}"#, rdt)));
+        linux.intel_rdt = Some(IntelRdt {
+            enabled: Some(can_plan(INTEL_RDT)),
+            schemata: can(r#"{"schemata": ["L3:0=f"]}"#),
+            monitoring: can(r#"{"enableMonitoring": true}"#),
+        });
         linux.mount_extensions = Some(MountExtensions { idmap: enabled(id_maps) });
         linux.net_devices = enabled(can_plan(NET_DEVICES));
     }
@@ -85,7 +89,8 @@ fn can_plan(config: &str) -> bool {
         own_streams: 0,
         cgroup: None,
     };
-    plan(&parsed.config, &HostFacts::default(), request).is_ok()
+    let host = HostFacts { resctrl: Some("/r".into()), ..HostFacts::default() };
+    plan(&parsed.config, &host, request).is_ok()
 }
 
 fn cgroup() -> Cgroup {
@@ -144,6 +149,8 @@ mod tests {
         let linux = features.linux.unwrap();
         let id_maps = linux.mount_extensions.unwrap().idmap.unwrap().enabled.unwrap();
         assert_eq!(options.iter().any(|option| option == "idmap"), id_maps);
+        let rdt = linux.intel_rdt.unwrap();
+        assert_eq!((rdt.enabled, rdt.schemata, rdt.monitoring), (Some(true), Some(true), Some(true)));
         let cgroup = linux.cgroup.unwrap();
         assert_eq!((cgroup.v1, cgroup.v2, cgroup.rdma), (Some(true), Some(true), Some(true)));
         let systemd = Some(cfg!(feature = "systemd"));

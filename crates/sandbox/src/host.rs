@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::PathBuf;
 
 use rustix::fs::FileType;
 use spec::Config;
@@ -33,6 +34,8 @@ pub struct HostFacts {
     pub apparmor: bool,
     /// SELinux is enabled. Looked up where the config asks for a label.
     pub selinux: bool,
+    /// Where resctrl is mounted. Looked up where the config asks for a class of service.
+    pub resctrl: Option<PathBuf>,
 }
 
 impl HostFacts {
@@ -59,6 +62,9 @@ impl HostFacts {
         {
             facts.selinux = fs::exists("/sys/fs/selinux/status").unwrap_or(false);
         }
+        if config.linux.intel_rdt.is_some() {
+            facts.resctrl = probe_resctrl()?;
+        }
         Ok(facts)
     }
 
@@ -67,8 +73,7 @@ impl HostFacts {
     /// # Errors
     /// `/proc/self/mountinfo` can't be read.
     pub fn probe_kernel_views(&mut self) -> Result<()> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo")
-            .map_err(|source| Error::host("read /proc/self/mountinfo", source))?;
+        let mounts = read_mountinfo()?;
         self.kernel_views = mounts.lines().rev().filter_map(kernel_view).collect();
         Ok(())
     }
@@ -96,6 +101,19 @@ impl HostFacts {
             ..Self::default()
         }
     }
+}
+
+/// Where resctrl, by which Intel RDT is controlled, is mounted.
+///
+/// # Errors
+/// `/proc/self/mountinfo` can't be read.
+pub fn probe_resctrl() -> Result<Option<PathBuf>> {
+    Ok(crate::resctrl::mount_point(&read_mountinfo()?))
+}
+
+fn read_mountinfo() -> Result<String> {
+    fs::read_to_string("/proc/self/mountinfo")
+        .map_err(|source| Error::host("read /proc/self/mountinfo", source))
 }
 
 /// The mount point in a line of mountinfo (proc_pid_mountinfo(5)), if it is one of proc or sysfs.

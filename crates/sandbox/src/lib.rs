@@ -47,6 +47,7 @@ mod netdevices;
 pub mod outcome;
 pub mod plan;
 pub mod request;
+pub mod resctrl;
 pub mod seccomp;
 pub mod state;
 mod streams;

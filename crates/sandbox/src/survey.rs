@@ -11,7 +11,7 @@ use serde::Serialize;
 use spec::config::{Capability, NamespaceKind};
 
 use crate::cgroup::{Hierarchies, OwnPaths, probe_hierarchies};
-use crate::host::HostFacts;
+use crate::host::{HostFacts, probe_resctrl};
 
 /// The oldest kernel (docs/kernel-features.md).
 const FLOOR: (u32, u32) = (5, 14);
@@ -204,6 +204,11 @@ fn mounts() -> Vec<Finding> {
             }
         })
         .collect();
+    findings.push(match probe_resctrl() {
+        Ok(Some(path)) => found("resctrl", format!("at {}", path.display())),
+        Ok(None) => missing("resctrl", "not mounted: there are no classes of service (Intel RDT)"),
+        Err(error) => missing("resctrl", error.to_string()),
+    });
     let enabled = crate::features().linux.and_then(|linux| linux.mount_extensions?.idmap?.enabled);
     findings.push(if enabled == Some(true) {
         found("id-mapped mounts", "as far as the source's file system allows them")

@@ -28,6 +28,7 @@ use crate::hint;
 use crate::hooks::{HookRun, namespace_flags};
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
 use crate::plan::{Join, Purpose, clone_flag};
+use crate::resctrl::Resctrl;
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id};
 use crate::streams::{OpenStreams, Streams};
 use crate::{ContainerId, CreateRequest, Outcome, SessionKeyring};
@@ -63,6 +64,8 @@ pub(super) fn launch(
     record.inherits_keyring = request.session_keyring == SessionKeyring::Inherit;
     let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
     record.cgroup = claim.as_ref().map(|claim| claim.record().clone());
+    let resctrl = prepared.plan.resctrl.as_ref().map(Resctrl::claim).transpose()?;
+    record.resctrl = resctrl.as_ref().map(|resctrl| resctrl.record.clone());
     // The parser has read it as UTF-8.
     entry.write_intent(&record, &String::from_utf8_lossy(&prepared.config_bytes))?;
 
@@ -82,6 +85,9 @@ pub(super) fn launch(
         }
         None => None,
     };
+    if let (Some(resctrl), Some(planned)) = (resctrl, &prepared.plan.resctrl) {
+        undo.resctrl.insert(resctrl).make(planned)?;
+    }
     let streams = request.streams.open()?;
     let launched = spawn(request, &prepared, &entry, cgroup.as_deref(), &streams)?;
     let pipes = streams.into_pipes();
@@ -97,6 +103,10 @@ pub(super) fn launch(
         // While init is at work: it can't go on to the program before it is told to.
         cgroup.restrict_devices()?;
     }
+    // So can it not here: what it forks has the class, too.
+    if let Some(resctrl) = &undo.resctrl {
+        resctrl.admit(process.pid)?;
+    }
     record.init = Some(identify(process)?);
     record.executable = Some(executable);
     record.phase = Phase::Created;
@@ -108,6 +118,7 @@ pub(super) fn launch(
         record: &mut record,
         conversation: &conversation,
         began_hooks: Cell::new(false),
+        resctrl: undo.resctrl.as_ref(),
         #[cfg(feature = "netdevices")]
         net_devices: &mut undo.net_devices,
     };
@@ -120,6 +131,9 @@ pub(super) fn launch(
     let status = if purpose == Purpose::Run { Status::Running } else { Status::Created };
     let container = Container::with_status(&request.id, &record, status, true);
     undo.armed = false;
+    if let Some(resctrl) = undo.resctrl.take() {
+        resctrl.keep();
+    }
     #[cfg(feature = "netdevices")]
     if let Some(devices) = undo.net_devices.take() {
         devices.keep();
@@ -183,6 +197,7 @@ pub(super) fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
         own_pids: has_own_pids(prepared),
         inherits_keyring: false,
         pod: None,
+        resctrl: None,
         gate_step: gate.map(|gate| gate as u32),
     })
 }
@@ -276,6 +291,7 @@ struct Making<'a> {
     conversation: &'a Conversation,
     /// Whether the environment was whole, and hooks of it have run.
     began_hooks: Cell<bool>,
+    resctrl: Option<&'a Resctrl>,
     #[cfg(feature = "netdevices")]
     net_devices: &'a mut Option<crate::netdevices::Moved>,
 }
@@ -311,6 +327,9 @@ impl Making<'_> {
                 Message::Forked { pid, pidfd } => {
                     let first = std::mem::replace(process, Unfinished { pid, pidfd });
                     first.wait();
+                    if let Some(resctrl) = self.resctrl {
+                        resctrl.admit(pid)?;
+                    }
                     self.record.init = Some(identify(process)?);
                     pending = pending.saturating_sub(1);
                     self.go()?;
@@ -539,6 +558,8 @@ pub(super) struct Undo<'a> {
     pub(super) cgroup: Option<Cgroup>,
     pub(super) process: Option<Unfinished>,
     poststop: Option<Poststop>,
+    /// Goes with its last process.
+    resctrl: Option<Resctrl>,
     /// They go back to the host, unless they are kept: first of all, since virtual ones end with their namespace.
     #[cfg(feature = "netdevices")]
     net_devices: Option<crate::netdevices::Moved>,
@@ -554,6 +575,7 @@ impl<'a> Undo<'a> {
             cgroup: None,
             process: None,
             poststop: None,
+            resctrl: None,
             #[cfg(feature = "netdevices")]
             net_devices: None,
             armed: true,
@@ -580,6 +602,7 @@ impl Drop for Undo<'_> {
             process.kill();
             process.wait();
         }
+        drop(self.resctrl.take());
         let mut gone = true;
         if let Some(cgroup) = self.cgroup.take() {
             let removed = cgroup.kill_all().and_then(|()| cgroup.remove(deadline));

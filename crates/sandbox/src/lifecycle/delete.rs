@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::hooks::HookRun;
 use crate::launch::wait_readable;
 use crate::outcome::Warning;
+use crate::resctrl::ResctrlRecord;
 use crate::state::{Entry, Record, StateRoot};
 use crate::{ContainerId, Outcome};
 
@@ -73,6 +74,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
         let kill = deletion == Deletion::Force || !record.own_pids;
         end_cgroup(cgroup, kill, deadline)?;
     }
+    record.resctrl.as_ref().map_or(Ok(()), ResctrlRecord::remove)?;
     warnings.extend(poststop(&entry, &record)?);
     state.remove(&entry)?;
     tracing::debug!("removed the container");
@@ -91,6 +93,7 @@ pub(super) fn delete_ended(state: &StateRoot, running: &Running) -> Result<Outco
     if let Some(cgroup) = cgroup.map(Cgroup::open).transpose()? {
         end_cgroup(&cgroup, true, Instant::now() + DEFAULT_DEADLINE)?;
     }
+    record.resctrl.as_ref().map_or(Ok(()), ResctrlRecord::remove)?;
     let warnings = poststop(entry, record)?;
     state.remove(entry)?;
     Ok(Outcome { value: (), warnings })

@@ -228,6 +228,15 @@ impl Runtime {
         update::update(&self.state, id, asked)
     }
 
+    /// Changes lines of the `schemata` of a container's class of service (Intel RDT), as `L3:0=f`; the lines of the same
+    /// resources that counted before.
+    ///
+    /// # Errors
+    /// [`Error::Status`]: it is stopped. [`Error::Request`]: it has no class. [`Error::Resctrl`]: the kernel refuses a line.
+    pub fn update_schemata(&self, id: &ContainerId, lines: &[String]) -> Result<Vec<String>> {
+        update::update_schemata(&self.state, id, lines)
+    }
+
     /// Adds mounts to a container that is created, running or paused: all of them, or none. Sources are paths of the host
     /// (relative: to the bundle); what is missing of a destination is made. Nothing of it is recorded: they end with the
     /// container, and a `checkpoint` doesn't know them.

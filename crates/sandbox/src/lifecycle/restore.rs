@@ -45,6 +45,9 @@ pub(super) fn restore(
             "a container with /linux/netDevices can't be restored: its devices are not in the images",
         ));
     }
+    if prepared.plan.resctrl.is_some() {
+        return Err(Error::Request("a container with /linux/intelRdt can't be restored"));
+    }
     // Before anything is made.
     drop(Directories::open(&request.criu)?);
     let signals = prepared.host.ignored_signals;

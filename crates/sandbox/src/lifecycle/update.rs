@@ -31,6 +31,18 @@ pub(super) fn update(state: &StateRoot, id: &ContainerId, asked: &Resources) -> 
     Ok(Outcome { value: (), warnings })
 }
 
+/// Other schemata for the container's class of service; the lines that they replace.
+pub(super) fn update_schemata(state: &StateRoot, id: &ContainerId, lines: &[String]) -> Result<Vec<String>> {
+    let entry = state.lock(id)?;
+    let record = entry.read()?.ok_or(Error::NotFound)?;
+    match status(&record)? {
+        Status::Created | Status::Running | Status::Paused => {}
+        Status::Creating | Status::Stopped => return Err(not_running()),
+    }
+    let none = Error::Request("the container has no class of service: its config has no /linux/intelRdt");
+    record.resctrl.ok_or(none)?.update(lines)
+}
+
 /// The resources that count: those of the config, as far as no `update` has changed them.
 pub(super) fn effective_resources(entry: &Entry, record: &Record) -> Result<Resources> {
     match &record.resources {

@@ -15,6 +15,7 @@ mod namespaces;
 mod net_devices;
 mod process;
 mod render;
+mod resctrl;
 mod rootfs;
 
 use std::borrow::Cow;
@@ -35,6 +36,7 @@ pub use idmap::{MappedTree, TreeIds};
 pub(crate) use namespaces::clone_flag;
 pub use namespaces::{IdMaps, Join, MapWriter};
 pub use net_devices::NetDeviceMove;
+pub use resctrl::ResctrlPlan;
 
 /// What follows the set-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,8 @@ pub struct Plan {
     pub id_maps: Option<IdMaps>,
     /// Mounts that the runtime clones and id-maps: only who owns a file system may.
     pub trees: Vec<MappedTree>,
+    /// Its class of service of Intel RDT.
+    pub resctrl: Option<ResctrlPlan>,
     /// Network devices that the runtime moves while init waits.
     pub net_devices: Vec<NetDeviceMove>,
     /// The cgroup.
@@ -144,7 +148,7 @@ impl Steps {
 /// [`PlanError`] where the config asks for what this host or this runtime can't do.
 pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Result<Plan, PlanError> {
     confined::check_namespaces(config, host)?;
-    refuse_what_is_not_done(config)?;
+    let resctrl = resctrl::plan_resctrl(config, host, request.id)?;
     let mut steps = Steps::default();
     let rootfs = rootfs::absolute_root(config, &request);
     let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);
@@ -174,23 +178,13 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
         joins: namespaces.joins,
         id_maps: namespaces.id_maps,
         trees,
+        resctrl,
         net_devices,
         cgroup: request.cgroup,
         first_own_fd: 3 + request.preserve_fds,
         steps: steps.steps,
         warnings: steps.warnings,
     })
-}
-
-/// Nothing of a config is left out in silence.
-fn refuse_what_is_not_done(config: &Config) -> Result<(), PlanError> {
-    let refuse = |pointer: &'static str, message: &str| {
-        Err(PlanError { pointer: pointer.into(), message: message.to_owned() })
-    };
-    if config.linux.intel_rdt.is_some() {
-        return refuse("/linux/intelRdt", "Intel RDT is not supported");
-    }
-    Ok(())
 }
 
 /// Without a mount namespace of its own a container must not mount anything: it would be the host's.

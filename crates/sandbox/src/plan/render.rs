@@ -8,7 +8,7 @@ use init::Step;
 use init::wire::{NamespaceFlags, Value};
 use serde_json::{Map, json};
 
-use super::{MapWriter, MappedTree, Plan, PlannedStep, TreeIds};
+use super::{MapWriter, MappedTree, Plan, PlannedStep, ResctrlPlan, TreeIds};
 use init::wire::Field as _;
 
 impl fmt::Display for Plan {
@@ -18,6 +18,14 @@ impl fmt::Display for Plan {
         }
         for tree in &self.trees {
             writeln!(f, "{tree}")?;
+        }
+        if let Some(resctrl) = &self.resctrl {
+            let ResctrlPlan { class, schemata, monitoring, .. } = resctrl;
+            write!(f, "resctrl class={class:?} schemata={schemata:?}")?;
+            if let Some(group) = monitoring {
+                write!(f, " monitoring={group:?}")?;
+            }
+            f.write_str("  # /linux/intelRdt\n")?;
         }
         let flags = match NamespaceFlags(self.clone_flags).value() {
             Value::Text(kinds) => kinds,
@@ -84,7 +92,7 @@ fn quoted(text: &str) -> String {
 }
 
 impl Plan {
-    /// The plan as JSON: an object with `clone`, `cgroup`, `joins`, `idMaps`, `trees`, `netDevices`, `steps` and `warnings`.
+    /// The plan as JSON: an object with `clone`, `cgroup`, `joins`, `idMaps`, `trees`, `netDevices`, `resctrl`, `steps` and `warnings`.
     pub fn to_json(&self) -> serde_json::Value {
         let steps: Vec<_> = self.steps.iter().map(step_to_json).collect();
         let joins: Vec<_> = self
@@ -110,6 +118,7 @@ impl Plan {
             "idMaps": self.id_maps.as_ref().map(|maps| json!({"uid": maps.uid, "gid": maps.gid})),
             "trees": trees,
             "netDevices": devices,
+            "resctrl": self.resctrl,
             "steps": steps,
             "warnings": warnings,
         })

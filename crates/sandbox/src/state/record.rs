@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Identity;
 use crate::cgroup::CgroupRecord;
 use crate::launch::ExecutableId;
+use crate::resctrl::ResctrlRecord;
 
 /// The layout's version; a record of a newer one is not touched.
 pub const SCHEMA: u32 = 1;
@@ -66,6 +67,9 @@ pub struct Record {
     /// The pod that it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
+    /// What it has in resctrl.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resctrl: Option<ResctrlRecord>,
     /// Index of the step at the gate: what fails after it is reported to `start`.
     pub gate_step: Option<u32>,
 }

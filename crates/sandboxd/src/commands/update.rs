@@ -1,8 +1,7 @@
 //! `update`: the limits of a file or of flags, as the specification's document; the library does the rest.
 
-use std::path::Path;
-
 use sandbox::ContainerId;
+use sandbox::host::probe_resctrl;
 use serde_json::{Value, json};
 use spec::ParsedResources;
 use spec::config::Resources;
@@ -17,7 +16,6 @@ pub(crate) fn update(session: &Session<'_>, arguments: &Update) -> Result<u8> {
     let resources = match &arguments.resources {
         Some(path) => parse(session, &read(path)?)?,
         None => {
-            check_cache_schemas(arguments)?;
             for (flag, value) in [
                 ("kernel-memory", &arguments.kernel_memory),
                 ("kernel-memory-tcp", &arguments.kernel_memory_tcp),
@@ -29,7 +27,19 @@ pub(crate) fn update(session: &Session<'_>, arguments: &Update) -> Result<u8> {
             parse(session, document(arguments)?.to_string().as_bytes())?
         }
     };
-    session.accept(session.runtime()?.update(&id, &resources)?);
+    let runtime = session.runtime()?;
+    let schemata = schemata(arguments)?;
+    let replaced = if schemata.is_empty() { Vec::new() } else { runtime.update_schemata(&id, &schemata)? };
+    match runtime.update(&id, &resources) {
+        Ok(outcome) => session.accept(outcome),
+        Err(error) => {
+            // All or nothing.
+            if !replaced.is_empty() {
+                runtime.update_schemata(&id, &replaced)?;
+            }
+            return Err(error.into());
+        }
+    }
     Ok(0)
 }
 
@@ -42,19 +52,27 @@ fn parse(session: &Session<'_>, bytes: &[u8]) -> Result<Resources> {
     Ok(resources)
 }
 
-fn check_cache_schemas(arguments: &Update) -> Result<()> {
-    let reason = if Path::new("/sys/fs/resctrl/schemata").exists() {
-        "changing the schema of a container is not supported"
-    } else {
-        "no resctrl file system is mounted at /sys/fs/resctrl"
-    };
-    if arguments.l3_cache_schema.as_ref().is_some_and(|schema| !schema.is_empty()) {
-        return Err(Error::NotEnabled { what: "Intel RDT/CAT: l3 cache schema", reason });
+/// Lines for the class of service; none with --resources, beside which flags are ignored.
+fn schemata(arguments: &Update) -> Result<Vec<String>> {
+    let asked = [
+        ("l3-cache-schema", "Intel RDT/CAT: l3 cache schema", &arguments.l3_cache_schema),
+        ("mem-bw-schema", "Intel RDT/MBA: memory bandwidth schema", &arguments.mem_bw_schema),
+    ];
+    let mut lines = Vec::new();
+    for (flag, what, line) in asked {
+        let Some(line) = line.as_ref().filter(|line| !line.is_empty() && arguments.resources.is_none())
+        else {
+            continue;
+        };
+        if probe_resctrl()?.is_none() {
+            return Err(Error::NotEnabled { what, reason: "no resctrl file system is mounted" });
+        }
+        if line.contains('\n') {
+            return Err(invalid(flag, line));
+        }
+        lines.push(line.clone());
     }
-    if arguments.mem_bw_schema.as_ref().is_some_and(|schema| !schema.is_empty()) {
-        return Err(Error::NotEnabled { what: "Intel RDT/MBA: memory bandwidth schema", reason });
-    }
-    Ok(())
+    Ok(lines)
 }
 
 /// The flags as a document; an empty value is one that is not given.
