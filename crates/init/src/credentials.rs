@@ -53,7 +53,7 @@ pub fn not_dumpable() -> sys::Result<()> {
     sys::prctl(option::SET_DUMPABLE, 0, 0).map(drop)
 }
 
-/// The fields of `struct sched_attr`, version 0, in order.
+/// The fields of `struct sched_attr`, version 1, in order, but the clamps of utilisation, which are 0.
 pub struct Scheduling {
     pub policy: u32,
     pub flags: u64,
@@ -66,8 +66,8 @@ pub struct Scheduling {
 
 /// Needs CAP_SYS_NICE for most: before the sets are changed.
 pub fn set_scheduler(scheduling: &Scheduling) -> sys::Result<()> {
-    let mut attributes = [0_u8; 48];
-    attributes[0..4].copy_from_slice(&48_u32.to_le_bytes());
+    let mut attributes = [0_u8; 56];
+    attributes[0..4].copy_from_slice(&56_u32.to_le_bytes());
     attributes[4..8].copy_from_slice(&scheduling.policy.to_le_bytes());
     attributes[8..16].copy_from_slice(&scheduling.flags.to_le_bytes());
     attributes[16..20].copy_from_slice(&scheduling.nice.to_le_bytes());

@@ -805,8 +805,8 @@ pub fn execveat(program: i32, args: &PointerTable<'_>, env: &PointerTable<'_>) -
     result.err().unwrap_or(Failure { call: Call::Execveat, errno: 0 })
 }
 
-/// `sched_setattr(0, attributes, 0)`: `struct sched_attr` of 48 bytes.
-pub fn sched_setattr(attributes: &[u8; 48]) -> Result<()> {
+/// `sched_setattr(0, attributes, 0)`: `struct sched_attr` of 56 bytes (version 1, Linux 5.3).
+pub fn sched_setattr(attributes: &[u8; 56]) -> Result<()> {
     call!(Call::SchedSetattr, number::SCHED_SETATTR, 0, attributes.as_ptr() as usize, 0).map(drop)
 }
 
