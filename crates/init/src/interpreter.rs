@@ -38,6 +38,8 @@ pub struct Init {
     pub null: i32,
     /// An empty read-only directory, attached somewhere; −1 as long as there is none.
     pub empty: i32,
+    /// The Landlock ruleset; −1 where there is none.
+    pub ruleset: i32,
     /// Clones of host paths.
     pub slots: [i32; SLOTS],
     /// The program found.
@@ -73,6 +75,7 @@ impl Init {
             procfs: -1,
             null: -1,
             empty: -1,
+            ruleset: -1,
             slots: [-1; SLOTS],
             program: PathBuffer::new(),
             home: PathBuffer::new(),
@@ -302,6 +305,9 @@ impl Init {
             Step::AwaitStart { gate } => self.await_start(gate),
             Step::AwaitGo {} => self.await_go(),
             Step::CloseOnExec { first } => sys::close_range(first, sys::CLOSE_RANGE_CLOEXEC),
+            Step::NewRuleset { handled } => self.new_ruleset(handled.0),
+            Step::AllowPath { path, access } => self.allow_path(path, access.0),
+            Step::RestrictPaths {} => self.restrict_paths(),
             Step::InstallFilter { flags, program } => sys::install_filter(flags, program).map(drop),
             Step::Execute { args, env } => self.execute(args, env),
             Step::SetAffinity { processors } => sys::sched_setaffinity(processors),

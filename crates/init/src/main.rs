@@ -22,6 +22,7 @@ mod credentials;
 mod device;
 mod home;
 mod interpreter;
+mod landlock;
 mod mask;
 mod mount;
 mod namespace;

@@ -109,6 +109,9 @@ calls! {
     Linkat = 63 "linkat",
     Socket = 64 "socket",
     CheckMount = 65 "check that a mount is there",
+    LandlockCreateRuleset = 66 "landlock_create_ruleset",
+    LandlockAddRule = 67 "landlock_add_rule",
+    LandlockRestrictSelf = 68 "landlock_restrict_self",
 }
 
 /// One record.

@@ -4,8 +4,8 @@
 //! its number, then its fields in the order given here.
 
 use crate::wire::{
-    Bytes, CapabilityMask, Descriptor, Descriptors, Field, MountAttributes, NamespaceFlags, PropagationFlags,
-    Propagations, Reader, Str, Strs, Words,
+    Bytes, CapabilityMask, Descriptor, Descriptors, Field, FileAccess, MountAttributes, NamespaceFlags,
+    PropagationFlags, Propagations, Reader, Str, Strs, Words,
 };
 #[cfg(feature = "std")]
 use crate::wire::{Encoder, Value};
@@ -218,6 +218,12 @@ steps! {
     49 "await-start" AwaitStart { gate: Descriptor, }
     /// Waits for the runtime's go: it has recorded the process.
     50 "await-go" AwaitGo {}
+    /// A Landlock ruleset that denies these uses of files.
+    74 "new-ruleset" NewRuleset { handled: FileAccess, }
+    /// What the ruleset allows at and below a path.
+    75 "allow-path" AllowPath { path: Str, access: FileAccess, }
+    /// `landlock_restrict_self(2)`
+    76 "restrict-paths" RestrictPaths {}
     /// Installs a seccomp filter.
     51 "install-filter" InstallFilter { flags: u32, program: Bytes, }
     /// `execve(2)` of what was found.

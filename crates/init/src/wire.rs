@@ -276,6 +276,16 @@ bits_field! {
 }
 
 bits_field! {
+    /// `LANDLOCK_ACCESS_FS_*`
+    FileAccess(u64) {
+        0x1 => "execute", 0x2 => "write-file", 0x4 => "read-file", 0x8 => "read-dir", 0x10 => "remove-dir",
+        0x20 => "remove-file", 0x40 => "make-char", 0x80 => "make-dir", 0x100 => "make-reg", 0x200 => "make-sock",
+        0x400 => "make-fifo", 0x800 => "make-block", 0x1000 => "make-sym", 0x2000 => "refer", 0x4000 => "truncate",
+        0x8000 => "ioctl-dev",
+    }
+}
+
+bits_field! {
     /// `MS_SHARED` and so on, with `MS_REC`.
     PropagationFlags(u64) {
         1 << 14 => "rec", 1 << 17 => "unbindable", 1 << 18 => "private", 1 << 19 => "slave", 1 << 20 => "shared",

@@ -12,7 +12,7 @@ use spec::features::{Cgroup, Enabled, Features, IntelRdt, MountExtensions};
 
 use crate::cgroup::{CgroupPath, Hierarchies, Session, V1Hierarchy, V2Hierarchy, plan_cgroup, plan_systemd};
 use crate::host::HostFacts;
-use crate::plan::{PlanRequest, Purpose, plan};
+use crate::plan::{LANDLOCK_PREFIX, PlanRequest, Purpose, plan};
 use crate::{CgroupManager, ContainerId, Newlines, RootSwitch, SessionKeyring, sys};
 
 /// Flags of `seccomp(2)`, by the name in the config.
@@ -55,11 +55,20 @@ pub fn features() -> Features {
         linux.mount_extensions = Some(MountExtensions { idmap: enabled(id_maps) });
         linux.net_devices = enabled(can_plan(NET_DEVICES));
     }
-    // No annotation of a config changes what is done.
-    features.potentially_unsafe_config_annotations = Some(Vec::new());
+    features.potentially_unsafe_config_annotations = Some(annotations());
+    let landlock = can_plan(LANDLOCK).to_string();
+    features.annotations.insert("org.sandboxd.landlock.enabled".to_owned(), landlock);
     features
 }
 
+/// Annotations of a config that change what is done.
+fn annotations() -> Vec<String> {
+    let systemd = cfg!(feature = "systemd").then(|| crate::cgroup::SYSTEMD_ANNOTATIONS.to_owned());
+    [LANDLOCK_PREFIX.to_owned()].into_iter().chain(systemd).collect()
+}
+
+const LANDLOCK: &str = r#"{"ociVersion": "1.2.0", "root": {"path": "r"}, "process": {"cwd": "/", "args": ["a"]},
+    "linux": {"namespaces": [{"type": "mount"}]}, "annotations": {"org.sandboxd.landlock.ro": "/"}}"#;
 const ID_MAPPED: &str = r#"{"ociVersion": "1.2.0", "root": {"path": "r"},
     "linux": {"namespaces": [{"type": "mount"}]},
     "mounts": [{"destination": "/m", "source": "/m", "options": ["bind", "idmap"],
@@ -89,8 +98,7 @@ fn can_plan(config: &str) -> bool {
         own_streams: 0,
         cgroup: None,
     };
-    let host = HostFacts { resctrl: Some("/r".into()), ..HostFacts::default() };
-    plan(&parsed.config, &host, request).is_ok()
+    plan(&parsed.config, &HostFacts::with_everything(), request).is_ok()
 }
 
 fn cgroup() -> Cgroup {
@@ -149,6 +157,11 @@ mod tests {
         let linux = features.linux.unwrap();
         let id_maps = linux.mount_extensions.unwrap().idmap.unwrap().enabled.unwrap();
         assert_eq!(options.iter().any(|option| option == "idmap"), id_maps);
+        assert_eq!(features.annotations["org.sandboxd.landlock.enabled"], "true");
+        let annotations = features.potentially_unsafe_config_annotations.unwrap();
+        assert!(annotations.contains(&"org.sandboxd.landlock.".to_owned()));
+        let systemd = annotations.contains(&"org.systemd.property.".to_owned());
+        assert_eq!(systemd, cfg!(feature = "systemd"));
         let rdt = linux.intel_rdt.unwrap();
         assert_eq!((rdt.enabled, rdt.schemata, rdt.monitoring), (Some(true), Some(true), Some(true)));
         let cgroup = linux.cgroup.unwrap();

@@ -34,11 +34,18 @@ pub struct HostFacts {
     pub apparmor: bool,
     /// SELinux is enabled. Looked up where the config asks for a label.
     pub selinux: bool,
+    /// The version of the kernel's Landlock; 0 where there is none. Looked up where the config asks for it.
+    pub landlock_abi: u32,
     /// Where resctrl is mounted. Looked up where the config asks for a class of service.
     pub resctrl: Option<PathBuf>,
 }
 
 impl HostFacts {
+    /// A host that refuses nothing for want of something: for what is asked of the planner alone.
+    pub fn with_everything() -> Self {
+        Self { resctrl: Some("/sys/fs/resctrl".into()), landlock_abi: u32::MAX, ..Self::default() }
+    }
+
     /// Looks at the host, as far as this config needs it. `own_paths` says whether the runtime's own cgroups matter;
     /// `None`, that cgroups don't.
     ///
@@ -61,6 +68,9 @@ impl HostFacts {
             || process.is_some_and(|process| process.selinux_label.is_some())
         {
             facts.selinux = fs::exists("/sys/fs/selinux/status").unwrap_or(false);
+        }
+        if crate::plan::landlock_is_asked(config) {
+            facts.landlock_abi = init::sys::landlock_version().unwrap_or(0);
         }
         if config.linux.intel_rdt.is_some() {
             facts.resctrl = probe_resctrl()?;

@@ -173,7 +173,11 @@ fn security() -> Vec<Finding> {
     } else {
         found("security modules", modules)
     };
-    let mut findings = vec![seccomp, apparmor, selinux, lsm];
+    let landlock = match init::sys::landlock_version() {
+        Ok(version) => found("Landlock", format!("version {version}")),
+        Err(_) => missing("Landlock", "not in this kernel, or not enabled: its annotations are refused"),
+    };
+    let mut findings = vec![seccomp, apparmor, selinux, landlock, lsm];
     if let Ok(facts) = HostFacts::probe_self() {
         findings.push(capabilities(facts.bounding.bits()));
     }

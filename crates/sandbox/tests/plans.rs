@@ -22,6 +22,7 @@ fn host(cgroups: Hierarchies) -> HostFacts {
         cgroups: Some(cgroups),
         bounding: CapabilitySet::from_bits(u64::MAX),
         ignored_signals: 1 << 12,
+        landlock_abi: 7,
         ..HostFacts::default()
     }
 }
@@ -200,6 +201,11 @@ fn features_planned() {
                     "sysctl": {"net.ipv4.ip_forward": "1"}, "rootfsPropagation": "shared",
                     "maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"],
                     "devices": [{"path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200}]}}),
+        ),
+        (
+            "landlock",
+            json!({"process": {"cwd": "/", "args": ["/bin/true"], "noNewPrivileges": true},
+                "annotations": {"org.sandboxd.landlock.ro": "/usr:/etc", "org.sandboxd.landlock.rw": "/tmp"}}),
         ),
         (
             "hooks-and-filter",

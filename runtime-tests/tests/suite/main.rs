@@ -15,6 +15,7 @@ mod events;
 mod exec;
 mod faults;
 mod hooks;
+mod landlock;
 mod lifecycle;
 mod live_mounts;
 mod mounts;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let suites = [
         bundles::cases(),
         config::cases(),
+        landlock::cases(),
         lifecycle::cases(),
         process::cases(),
         mounts::cases(),

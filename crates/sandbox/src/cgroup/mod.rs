@@ -89,6 +89,7 @@ pub use stats::{
     BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, HugetlbStats, MemoryStats, MemoryUsage, PidsStats,
     Pressure, PressureLine, Stats,
 };
+pub(crate) use systemd::SYSTEMD_ANNOTATIONS;
 pub use systemd::{Property, Session, UnitPlan, Value, plan_systemd};
 pub use update::Applied;
 

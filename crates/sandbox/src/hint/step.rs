@@ -54,6 +54,9 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
         Step::FindProgram { .. } if errno == Errno::NOENT => {
             Some("it was looked for in the root file system, in each directory of PATH in /process/env".into())
         }
+        Step::AllowPath { .. } => {
+            Some("each path must be there, in the container; leave it out, or make it in the root file system".into())
+        }
         _ => None,
     }
 }

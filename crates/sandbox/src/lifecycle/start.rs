@@ -98,7 +98,7 @@ impl Starting<'_> {
     /// The step of this index. The plan is made again, of the same config: only the steps that come after the gate can
     /// fail here, and they are counted from its end, where the host has no say.
     fn planned(&self, index: u32) -> Result<Option<PlannedStep>> {
-        let host = HostFacts::default();
+        let host = HostFacts::with_everything();
         let request = PlanRequest {
             id: self.entry.id(),
             bundle: self.record.bundle.clone(),

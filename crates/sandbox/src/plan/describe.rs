@@ -71,6 +71,9 @@ pub fn describe(step: &Step) -> String {
         Step::FindProgram { name, .. } => format!("find the command {name}"),
         Step::AwaitStart { .. } => "wait for start".into(),
         Step::AwaitGo {} => "wait for the runtime".into(),
+        Step::NewRuleset { .. } => "make a Landlock ruleset".into(),
+        Step::AllowPath { path, .. } => format!("allow {path} by Landlock"),
+        Step::RestrictPaths {} => "restrict the process by Landlock".into(),
         Step::InstallFilter { .. } => "install the seccomp filter".into(),
         Step::Execute { args, .. } => {
             format!("execute {}", args.0.first().map(ToString::to_string).unwrap_or_default())
@@ -123,6 +126,7 @@ pub fn syscall_text(step: &Step, call: Call) -> String {
             format!("openat2(root, \"{path}\", IN_ROOT)")
         }
         (Step::WriteProc { path, .. }, Call::Openat2) => format!("openat2(proc, \"{path}\", BENEATH)"),
+        (Step::AllowPath { path, .. }, Call::Openat2) => format!("openat2(\"{path}\", PATH)"),
         (Step::MakeNode { name, .. }, Call::Mknodat) => format!("mknodat(\"{name}\")"),
         (Step::TryDirectory { path } | Step::ChangeDirectory { path }, Call::Chdir) => {
             format!("chdir(\"{path}\")")

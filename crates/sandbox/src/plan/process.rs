@@ -13,7 +13,7 @@ use spec::config::{
 use spec::{Config, Text};
 
 use super::namespaces::NamespacePlan;
-use super::{PlanError, PlanRequest, Purpose, Steps, confined, devices};
+use super::{PlanError, PlanRequest, Purpose, Steps, confined, devices, landlock};
 use crate::host::HostFacts;
 use crate::{Newlines, SessionKeyring};
 
@@ -157,13 +157,14 @@ pub(super) fn plan_process(
         steps.push(format!("/process/rlimits/{index}"), step);
     }
     let filter = compile_filter(steps, config)?;
-    let filter_needs_admin = filter.is_some() && !process.no_new_privileges;
+    let restricted = landlock::plan_ruleset(steps, config, host)?;
+    let needs_admin = (filter.is_some() || restricted) && !process.no_new_privileges;
     // The switch of the root left it in "/".
     let directory = Some(&**process.cwd).filter(|_| &**process.cwd.as_text() != "/");
     if let Some(path) = directory {
         steps.push("/process/cwd", Step::TryDirectory { path: path.into() });
     }
-    plan_credentials(steps, config, process, host, namespaces, filter_needs_admin)?;
+    plan_credentials(steps, config, process, host, namespaces, needs_admin)?;
     steps.push("/process/user/umask", Step::SetUmask { mask: process.user.umask });
     if process.no_new_privileges {
         steps.push("/process/noNewPrivileges", Step::NoNewPrivileges {});
@@ -175,6 +176,9 @@ pub(super) fn plan_process(
     let env = environment(process);
     if !env.iter().any(|entry| entry.starts_with("HOME=")) {
         steps.push("/process/env", Step::FindHome { uid: process.user.uid.get() });
+    }
+    if restricted {
+        steps.push("/annotations", Step::RestrictPaths {});
     }
     plan_wait(steps, config, request);
     if let Some((flags, program)) = filter {
@@ -277,7 +281,7 @@ fn plan_credentials(
     process: &Process,
     host: &HostFacts,
     namespaces: &NamespacePlan,
-    filter_needs_admin: bool,
+    needs_admin: bool,
 ) -> Result<(), PlanError> {
     let all = CapabilitySet::from_bits(u64::MAX);
     // A user namespace's first processes have every capability in it.
@@ -297,10 +301,10 @@ fn plan_credentials(
     }
     steps.push("/process/user/gid", Step::SetGid { gid: user.gid.get() });
     steps.push("/process/user/uid", Step::SetUid { uid: user.uid.get() });
-    // Without noNewPrivileges only CAP_SYS_ADMIN may install a filter. It is kept until then; execve computes the
+    // Without noNewPrivileges only CAP_SYS_ADMIN may install a filter, or restrict by Landlock. It is kept until then; execve computes the
     // program's sets anew from the inheritable, ambient and bounding sets, so that it never gets there.
     let kept = match Capability::from_name("CAP_SYS_ADMIN") {
-        Some(admin) if filter_needs_admin => 1_u64 << admin.number(),
+        Some(admin) if needs_admin => 1_u64 << admin.number(),
         _ => 0,
     };
     let step = Step::SetCapabilities {

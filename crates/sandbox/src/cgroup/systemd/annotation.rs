@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use super::super::error::PlanError;
 use super::property::{Property, Value};
 
-const PREFIX: &str = "org.systemd.property.";
+/// What all annotations begin with.
+pub(crate) const PREFIX: &str = "org.systemd.property.";
 
 /// What only this runtime sets.
 const RESERVED: [&str; 5] = ["CollectMode", "Delegate", "Description", "PIDs", "Slice"];

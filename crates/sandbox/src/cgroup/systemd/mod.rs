@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use spec::Text;
 use spec::config::Resources;
 
+pub(crate) use annotation::PREFIX as SYSTEMD_ANNOTATIONS;
 pub(super) use bus::{is_foreign, set_properties, start, stop};
 pub use property::{Property, Value};
 
