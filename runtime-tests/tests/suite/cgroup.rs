@@ -446,8 +446,10 @@ fn blkio_weight_and_throttling_are_set(t: &Test) -> Verdict {
 }
 
 fn hugetlb_limit_is_set(t: &Test) -> Verdict {
-    let limits =
-        [limit("hugetlb", ("hugetlb.2MB.limit_in_bytes", "4194304"), ("hugetlb.2MB.max", "4194304"))];
+    let limits = [
+        limit("hugetlb", ("hugetlb.2MB.limit_in_bytes", "4194304"), ("hugetlb.2MB.max", "4194304")),
+        limit("hugetlb", ("hugetlb.2MB.rsvd.limit_in_bytes", "4194304"), ("hugetlb.2MB.rsvd.max", "4194304")),
+    ];
     limits_are(t, &json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 4_194_304}]}), &limits)
 }
 

@@ -14,6 +14,7 @@ mod errors;
 mod events;
 mod exec;
 mod faults;
+mod fields;
 mod hooks;
 mod landlock;
 mod lifecycle;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         landlock::cases(),
         lifecycle::cases(),
         process::cases(),
+        fields::cases(),
         mounts::cases(),
         live_mounts::cases(),
         namespaces::cases(),
