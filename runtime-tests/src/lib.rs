@@ -6,6 +6,7 @@
 //! The whole run is in a private mount namespace, optionally with a pure cgroup v1 or v2 view: see [`lane`].
 //! A test is right when it has passed on runc or crun, or the difference has its line in [`differences`].
 
+pub mod agent;
 pub mod bundle;
 pub mod cgroup;
 pub mod client;
@@ -26,6 +27,7 @@ pub mod tty;
 pub mod user;
 pub mod wait;
 
+pub use agent::{Agent, Answer};
 pub use bundle::Bundle;
 pub use command::{Call, Output};
 pub use container::Container;

@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::sys::ptrace;
-use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl, opcode};
+use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, Updater, ioctl, opcode};
+
+use crate::agent::Answer;
 
 /// Makes the command a tracee of the calling thread: it stops with SIGTRAP at its `execve`.
 pub fn trace_me(command: &mut Command) -> &mut Command {
@@ -47,4 +49,55 @@ pub fn owning_user_namespace(namespace: BorrowedFd<'_>) -> rustix::io::Result<Ow
     }
     // SAFETY: the implementation above is that of the request.
     unsafe { ioctl(namespace, GetUserNamespace) }
+}
+
+/// A call that waits for an agent (`struct seccomp_notif`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notification {
+    id: u64,
+    /// Its number.
+    pub call: i32,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+/// The next call that waits: `SECCOMP_IOCTL_NOTIF_RECV`, seccomp_unotify(2).
+///
+/// # Errors
+/// That of ioctl(2): ENOENT where the process has ended.
+pub fn receive_notification(listener: BorrowedFd<'_>) -> rustix::io::Result<Notification> {
+    // struct seccomp_notif: id, pid and flags, then struct seccomp_data: nr and arch, instruction pointer, arguments.
+    let mut words = [0_u64; 10];
+    // SAFETY: the request writes a structure of this size.
+    let request = unsafe { Updater::<{ opcode::read_write::<[u64; 10]>(b'!', 0) }, _>::new(&mut words) };
+    // SAFETY: as above.
+    unsafe { ioctl(listener, request) }?;
+    let mut arguments = [0; 6];
+    arguments.copy_from_slice(&words[4..]);
+    Ok(Notification { id: words[0], call: words[2] as u32 as i32, arguments })
+}
+
+/// Answers a call: `SECCOMP_IOCTL_NOTIF_SEND`.
+///
+/// # Errors
+/// That of ioctl(2): ENOENT where the process has ended.
+pub fn send_answer(
+    listener: BorrowedFd<'_>,
+    notification: &Notification,
+    answer: Answer,
+) -> rustix::io::Result<()> {
+    const CONTINUE: u64 = 1;
+    let (value, error, flags) = match answer {
+        Answer::Continue => (0, 0, CONTINUE),
+        Answer::Done(value) => (value, 0, 0),
+        Answer::Fail(errno) => (0, -errno, 0),
+        Answer::Silence => return Ok(()),
+    };
+    // struct seccomp_notif_resp: id, val, then error and flags in one word (both architectures are little-endian).
+    let (error, flags) = (u64::from(error as u32), flags << 32);
+    let mut words = [notification.id, value as u64, error | flags];
+    // SAFETY: the request reads a structure of this size.
+    let request = unsafe { Updater::<{ opcode::read_write::<[u64; 3]>(b'!', 1) }, _>::new(&mut words) };
+    // SAFETY: as above.
+    unsafe { ioctl(listener, request) }
 }

@@ -14,6 +14,12 @@ impl Init {
         sys::send(self.channel, &report.to_bytes()).map(drop)
     }
 
+    /// Sends a record with a descriptor.
+    pub fn report_descriptor(&self, kind: Kind, number: u32, descriptor: i32) -> sys::Result<()> {
+        let report = Report { kind, step: self.step, call: 0, errno: number };
+        sys::send_with_descriptor(self.channel, &report.to_bytes(), descriptor).map(drop)
+    }
+
     /// Waits for one byte of the runtime.
     pub fn await_go(&self) -> sys::Result<()> {
         let mut byte = [0];

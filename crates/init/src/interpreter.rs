@@ -308,7 +308,7 @@ impl Init {
             Step::NewRuleset { handled } => self.new_ruleset(handled.0),
             Step::AllowPath { path, access } => self.allow_path(path, access.0),
             Step::RestrictPaths {} => self.restrict_paths(),
-            Step::InstallFilter { flags, program } => sys::install_filter(flags, program).map(drop),
+            Step::InstallFilter { flags, program } => self.install_filter(flags, program),
             Step::Execute { args, env } => self.execute(args, env),
             Step::SetAffinity { processors } => sys::sched_setaffinity(processors),
             Step::NotDumpable {} => credentials::not_dumpable(),

@@ -20,6 +20,7 @@ mod channel;
 mod copy;
 mod credentials;
 mod device;
+mod filter;
 mod home;
 mod interpreter;
 mod landlock;

@@ -6,6 +6,9 @@
 /// The size of a record in bytes.
 pub const REPORT_BYTES: usize = 16;
 
+/// The first byte of the page that init waits for after [`Kind::Filtering`], when its listener was handed over.
+pub const HANDED_OVER: u8 = 1;
+
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -18,6 +21,9 @@ pub enum Kind {
     Ready = 3,
     /// Another process goes on; its pidfd comes with the record, its pid is in `errno`.
     Forked = 4,
+    /// A filter with a listener is about to be installed. A userfaultfd comes with the record: a fault on it says that
+    /// it was. The listener's descriptor is `errno`. Init waits for the page.
+    Filtering = 5,
 }
 
 /// The call that failed.
@@ -112,6 +118,7 @@ calls! {
     LandlockCreateRuleset = 66 "landlock_create_ruleset",
     LandlockAddRule = 67 "landlock_add_rule",
     LandlockRestrictSelf = 68 "landlock_restrict_self",
+    Userfaultfd = 69 "userfaultfd",
 }
 
 /// One record.
@@ -154,6 +161,7 @@ impl Report {
             2 => Kind::Waiting,
             3 => Kind::Ready,
             4 => Kind::Forked,
+            5 => Kind::Filtering,
             _ => return None,
         };
         Some(Self { kind, step: field(1), call: field(2), errno: field(3) })

@@ -141,6 +141,18 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// The agent that is to answer the calls of which a seccomp filter notifies.
+    #[error("{action} {agent} (from /linux/seccomp/listenerPath): {reason}", reason = reason(.source))]
+    Listener {
+        /// What was done.
+        action: &'static str,
+        /// Its socket.
+        agent: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+
     /// The container's class of service.
     #[error("Intel RDT (from /linux/intelRdt): {action} {path}: {reason}", path = .path.display())]
     Resctrl {
@@ -243,6 +255,7 @@ impl Error {
             Self::Tree { pointer, .. } => Some(Cow::Borrowed(&**pointer)),
             Self::Resctrl { .. } => Some(Cow::Borrowed("/linux/intelRdt")),
             Self::NetDevice { pointer, .. } => Some(Cow::Borrowed(&**pointer)),
+            Self::Listener { .. } => Some(Cow::Borrowed("/linux/seccomp/listenerPath")),
             Self::Namespace { index, .. } => Some(format!("/linux/namespaces/{index}").into()),
             Self::Hook { point, index, .. } => Some(format!("/hooks/{}/{index}", point.name()).into()),
             _ => None,
@@ -272,7 +285,10 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::Step(error) => Some(error.errno),
-            Self::File { source, .. } | Self::Host { source, .. } | Self::NetDevice { source, .. } => {
+            Self::File { source, .. }
+            | Self::Host { source, .. }
+            | Self::NetDevice { source, .. }
+            | Self::Listener { source, .. } => {
                 source.raw_os_error()
             }
             Self::Cgroup(error) => error.errno(),

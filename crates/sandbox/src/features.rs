@@ -168,8 +168,10 @@ mod tests {
         assert_eq!((cgroup.v1, cgroup.v2, cgroup.rdma), (Some(true), Some(true), Some(true)));
         let systemd = Some(cfg!(feature = "systemd"));
         assert_eq!((cgroup.systemd, cgroup.systemd_user), (systemd, systemd));
+        let seccomp = linux.seccomp.unwrap();
         // Every kernel from the floor on has the first three.
-        assert!(linux.seccomp.unwrap().supported_flags.unwrap().len() >= 3);
+        assert!(seccomp.supported_flags.unwrap().len() >= 3);
+        assert!(seccomp.actions.unwrap().iter().any(|action| action == "SCMP_ACT_NOTIFY"));
         assert!(can_plan(
             &ID_MAPPED.replace(", \"idmap\"", "").replace("uidMappings", "a").replace("gidMappings", "b")
         ));

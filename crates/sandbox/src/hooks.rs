@@ -186,7 +186,7 @@ fn await_execution(
                 *process = Process { pid, pidfd, reaped: false };
                 conversation.go().map_err(|error| crate::error::reason(&error))?;
             }
-            Ok(Message::Waiting(_) | Message::Ready) => {}
+            Ok(Message::Waiting(_) | Message::Ready | Message::Filtering(_)) => {}
             Err(error) => return Err(crate::error::reason(&error)),
         }
     }

@@ -26,6 +26,7 @@ mod pause;
 mod process;
 mod rootless;
 mod seccomp;
+mod seccomp_notify;
 mod service;
 mod systemd;
 mod tty;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         devices::cases(),
         hooks::cases(),
         seccomp::cases(),
+        seccomp_notify::cases(),
         service::cases(),
         tty::cases(),
         update::cases(),

@@ -88,5 +88,6 @@ pub mod number {
     pub const SCHED_SETATTR: usize = 274;
     pub const SECCOMP: usize = 277;
     pub const EXECVEAT: usize = 281;
+    pub const USERFAULTFD: usize = 282;
     pub const STATX: usize = 291;
 }

@@ -771,6 +771,43 @@ pub fn install_filter(flags: u32, instructions: &[u8]) -> Result<i32> {
         .map(fd)
 }
 
+/// A page that is not there: reading it waits for whoever has the descriptor of [`watch_page`], without a system call.
+pub struct WatchedPage(*const u8);
+
+impl WatchedPage {
+    /// The largest page that a kernel has (64 KiB on aarch64): what is mapped and watched.
+    pub const LENGTH: usize = 1 << 16;
+
+    /// Its first byte; 0 where the descriptor was closed.
+    pub fn read(&self) -> u8 {
+        // SAFETY: `watch_page` mapped it readable, and it is never unmapped; the value comes from outside.
+        unsafe { self.0.read_volatile() }
+    }
+}
+
+/// `userfaultfd(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY)`, and a page that it watches.
+pub fn watch_page() -> Result<(i32, WatchedPage)> {
+    const USER_MODE_ONLY: usize = 1;
+    const UFFD_API: u64 = 0xaa;
+    const UFFDIO_API: usize = 0xc018_aa3f;
+    const UFFDIO_REGISTER: usize = 0xc020_aa00;
+    const MODE_MISSING: u64 = 1;
+    const PROT_READ_WRITE: usize = 3;
+    const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
+    let flags = (flag::O_CLOEXEC | flag::O_NONBLOCK) as usize | USER_MODE_ONLY;
+    let watcher = call!(Call::Userfaultfd, number::USERFAULTFD, flags).map(fd)?;
+    // struct uffdio_api: api, features, ioctls.
+    let mut api = [UFFD_API, 0, 0];
+    call!(Call::Userfaultfd, number::IOCTL, arg(watcher), UFFDIO_API, api.as_mut_ptr() as usize)?;
+    let length = WatchedPage::LENGTH;
+    let page =
+        call!(Call::Mmap, number::MMAP, 0, length, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, usize::MAX, 0)?;
+    // struct uffdio_register: start, len, mode, ioctls.
+    let mut register = [page as u64, length as u64, MODE_MISSING, 0];
+    call!(Call::Userfaultfd, number::IOCTL, arg(watcher), UFFDIO_REGISTER, register.as_mut_ptr() as usize)?;
+    Ok((watcher, WatchedPage(page as *const u8)))
+}
+
 /// A table of pointers that execve takes. Holding one proves: pointers to C strings that live as long, then null.
 pub struct PointerTable<'a>(&'a [usize]);
 

@@ -88,5 +88,6 @@ pub mod number {
     pub const SCHED_SETATTR: usize = 314;
     pub const SECCOMP: usize = 317;
     pub const EXECVEAT: usize = 322;
+    pub const USERFAULTFD: usize = 323;
     pub const STATX: usize = 332;
 }

@@ -40,6 +40,7 @@ pub(crate) fn of_error(error: &Error) -> Option<Hint> {
         Error::Namespace { kind, reason, .. } => of_namespace(kind, reason),
         Error::Step(error) => error.hint.clone(),
         Error::NetDevice { source, .. } => of_net_device(source),
+        Error::Listener { action, source, .. } => of_listener(action, source),
         Error::IdMap { action, .. } if action.starts_with("new") => Some(
             "the ranges of /etc/subuid and /etc/subgid for this user must hold every id that is mapped; \
              `usermod --add-subuids` adds one"
@@ -77,6 +78,17 @@ fn of_net_device(source: &io::Error) -> Option<Hint> {
         }
         _ => return None,
     })
+}
+
+fn of_listener(action: &str, source: &io::Error) -> Option<Hint> {
+    if action.contains("pidfd_getfd") && source.raw_os_error() == Some(Errno::PERM.raw_os_error()) {
+        return Some(
+            "the runtime takes the listener out of the process as a debugger would: it needs CAP_SYS_PTRACE in the \
+             user namespace from which the process was started"
+                .into(),
+        );
+    }
+    Some("an agent must listen there, on a stream socket, before the container is created".into())
 }
 
 fn of_status(text: &str) -> Option<Hint> {

@@ -28,10 +28,21 @@ pub enum Message {
         /// Holds it.
         pidfd: OwnedFd,
     },
+    /// It is about to install a filter with a listener.
+    Filtering(Filtering),
     /// A step failed.
     Failed(Report),
     /// The socket was closed: init has become the program, or is gone.
     Closed,
+}
+
+/// Init installs a filter with a listener, then waits until that was handed over.
+#[derive(Debug)]
+pub struct Filtering {
+    /// A userfaultfd: readable when the filter is in place. Closed, init ends.
+    pub watcher: OwnedFd,
+    /// The listener's number in init.
+    pub listener: i32,
 }
 
 /// The socket.
@@ -80,16 +91,20 @@ impl Conversation {
             return Err(malformed());
         }
         let report = Report::from_bytes(&bytes[..received.bytes]).ok_or_else(malformed)?;
+        let mut descriptor = || {
+            let first = ancillary.drain().find_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+                _ => None,
+            });
+            first.ok_or_else(malformed)
+        };
         Ok(match report.kind {
             Kind::Failed => Message::Failed(report),
             Kind::Waiting => Message::Waiting(report),
             Kind::Ready => Message::Ready,
-            Kind::Forked => {
-                let pidfd = ancillary.drain().find_map(|message| match message {
-                    RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-                    _ => None,
-                });
-                Message::Forked { pid: report.errno as i32, pidfd: pidfd.ok_or_else(malformed)? }
+            Kind::Forked => Message::Forked { pid: report.errno as i32, pidfd: descriptor()? },
+            Kind::Filtering => {
+                Message::Filtering(Filtering { watcher: descriptor()?, listener: report.errno as i32 })
             }
         })
     }

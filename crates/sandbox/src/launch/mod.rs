@@ -14,7 +14,7 @@ use rustix::io::FdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 pub(crate) use conversation::wait_readable;
-pub use conversation::{Conversation, Message};
+pub use conversation::{Conversation, Filtering, Message};
 pub use program::{ExecutableId, INIT, ProgramFile};
 
 use crate::error::{Error, Result, StepError};

@@ -18,6 +18,7 @@ use rustix::net::{
 use rustix::process::{Signal, WaitId, WaitIdOptions, geteuid, pidfd_send_signal, waitid};
 use spec::config::{HookPoint, Hooks, NamespaceKind};
 
+use super::agent::{self, Handed, Handover};
 use super::container::{Container, Status};
 use super::id_maps::write_id_maps;
 use super::prepare::Prepared;
@@ -26,7 +27,7 @@ use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
 use crate::error::{Error, Result, StepError};
 use crate::hint;
 use crate::hooks::{HookRun, namespace_flags};
-use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
+use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message};
 use crate::plan::{Join, Purpose, clone_flag};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id};
@@ -57,6 +58,7 @@ pub(super) fn launch(
     let purpose = prepared.purpose;
     check_console(request, &prepared)?;
     let pod = request.pod.as_ref().map(|pod| super::pod::join(state, pod)).transpose()?;
+    agent::probe(&prepared.config, &prepared.bundle)?;
     let entry = state.create(&request.id)?;
     let mut undo = Undo::new(state, &entry);
     let mut record = intend(&entry, &prepared)?;
@@ -335,6 +337,11 @@ impl Making<'_> {
                     self.go()?;
                 }
                 Message::Ready => return self.go_on(process),
+                Message::Filtering(filtering) => match self.hand_over(&filtering, process)? {
+                    Handed::Over => {}
+                    // A report says why.
+                    Handed::NotYet => gone = false,
+                },
                 Message::Failed(report) => {
                     return Err(self.failed(report).into());
                 }
@@ -392,6 +399,19 @@ impl Making<'_> {
         }
     }
 
+    fn hand_over(&self, filtering: &Filtering, process: &Unfinished) -> Result<Handed> {
+        let container = Container::with_status(self.entry.id(), self.record, Status::Creating, true);
+        let handover = Handover {
+            config: &self.prepared.config,
+            bundle: &self.prepared.bundle,
+            pid: process.pid,
+            pidfd: process.pidfd.as_fd(),
+            conversation: self.conversation.as_fd(),
+            state: state_value(&container, false),
+        };
+        handover.follow(filtering)
+    }
+
     fn run_hooks(&self, point: &str, process: &Unfinished) -> Result<()> {
         let points = [
             HookPoint::Prestart,
@@ -436,6 +456,10 @@ fn has_own_pids(prepared: &Prepared) -> bool {
 
 /// The state document (runtime.md, State) that hooks read; inside a pid namespace of its own init is 1.
 pub(super) fn state_document(container: &Container, inside: bool) -> Vec<u8> {
+    state_value(container, inside).to_string().into_bytes()
+}
+
+pub(super) fn state_value(container: &Container, inside: bool) -> serde_json::Value {
     let mut document = serde_json::json!({
         "ociVersion": container.oci_version,
         "id": &*container.id,
@@ -446,7 +470,7 @@ pub(super) fn state_document(container: &Container, inside: bool) -> Vec<u8> {
     if container.pid != 0 {
         document["pid"] = if inside { 1.into() } else { container.pid.into() };
     }
-    document.to_string().into_bytes()
+    document
 }
 
 pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate::Warning> {

@@ -10,17 +10,18 @@ use std::time::Instant;
 use init::wire::Descriptor;
 use init::{Report, Step};
 use rustix::io::Errno;
-use spec::ParsedProcess;
 use spec::config::{Capabilities, CapabilitySet, Process as ProcessConfig, Terminal};
+use spec::{Config, ParsedProcess};
 
-use super::container::{Status, status};
-use super::create::{INIT_DEADLINE, Unfinished, check_streams, send_pidfd, write_pid_file};
+use super::agent::{self, Handed, Handover};
+use super::container::{Container, Status, status};
+use super::create::{INIT_DEADLINE, Unfinished, check_streams, send_pidfd, state_value, write_pid_file};
 use super::process::Process;
 use crate::cgroup::{Cgroup, Entrance};
 use crate::error::{Error, Result, StepError};
 use crate::hint::program;
 use crate::host::HostFacts;
-use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
+use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message};
 use crate::outcome::Warning;
 use crate::plan::{ExecPlan, ExecPlanRequest, PlannedStep, plan_exec};
 use crate::state::{StateRoot, has_ended};
@@ -37,6 +38,8 @@ pub struct PreparedExec {
     cgroup: Option<Cgroup>,
     paused: bool,
     terminal: bool,
+    container: Container,
+    config: Config,
     /// What would be done.
     pub plan: ExecPlan,
 }
@@ -75,6 +78,7 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
         }
         (Status::Created | Status::Running | Status::Paused, _) => {}
     }
+    let container = Container::with_status(&request.id, &record, now, true);
     let identity = record.init.ok_or(Error::NotFound)?;
     let init = identity.open().map_err(|error| Error::host("look at init", error))?;
     let init = init.ok_or_else(|| Error::status(STOPPED))?;
@@ -101,6 +105,7 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
     {
         cgroup.follow_init(identity.pid)?;
     }
+    agent::probe(&config, &container.bundle)?;
     let mut host = HostFacts::probe(&config, None)?;
     host.null_streams = request.streams.null(host.null_streams);
     let mut plan = plan_exec(
@@ -127,7 +132,7 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
     warnings.append(&mut plan.warnings);
     plan.warnings = warnings;
     let paused = now == Status::Paused;
-    Ok(PreparedExec { init, init_pid: identity.pid, cgroup, paused, terminal, plan })
+    Ok(PreparedExec { init, init_pid: identity.pid, cgroup, paused, terminal, container, config, plan })
 }
 
 /// The pointers of a process that has a document of its own are into that.
@@ -234,7 +239,7 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
         }
         _ => {}
     }
-    let PreparedExec { init, init_pid, mut cgroup, paused, plan, .. } = prepared;
+    let PreparedExec { init, init_pid, mut cgroup, paused, container, config, plan, .. } = prepared;
     let streams = request.streams.open()?;
     let launched = match spawn(request, &plan, &init, cgroup.as_ref(), &streams) {
         Err(error) if takes_no_processes(&error) && request.cgroups.is_empty() => {
@@ -253,6 +258,8 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
         steps: &plan.steps,
         init: &init,
         init_pid,
+        container: &container,
+        config: &config,
         conversation: &conversation,
         // The process stands still with the container, for as long as that does.
         patient: paused,
@@ -315,6 +322,8 @@ struct Executing<'a> {
     steps: &'a [PlannedStep],
     init: &'a OwnedFd,
     init_pid: i32,
+    container: &'a Container,
+    config: &'a Config,
     conversation: &'a Conversation,
     patient: bool,
     process: Option<Unfinished>,
@@ -329,10 +338,7 @@ impl Executing<'_> {
         if let (Some(path), Some(process)) = (&self.request.pid_file, &self.process) {
             write_pid_file(path, process.pid)?;
         }
-        let followed = self.go().and_then(|()| match self.receive()? {
-            Message::Closed => Ok(()),
-            message => Err(self.failure(message)),
-        });
+        let followed = self.go().and_then(|()| self.follow_execution());
         if followed.is_err()
             && let Some(path) = &self.request.pid_file
         {
@@ -352,6 +358,33 @@ impl Executing<'_> {
             }
             message => Err(self.failure(message)),
         }
+    }
+
+    /// From the go to the program.
+    fn follow_execution(&self) -> Result<()> {
+        match (self.receive()?, &self.process) {
+            (Message::Closed, _) => Ok(()),
+            (Message::Filtering(filtering), Some(process)) => {
+                let handed = self.hand_over(&filtering, process)?;
+                match (handed, self.receive()?) {
+                    (Handed::Over, Message::Closed) => Ok(()),
+                    (_, message) => Err(self.failure(message)),
+                }
+            }
+            (message, _) => Err(self.failure(message)),
+        }
+    }
+
+    fn hand_over(&self, filtering: &Filtering, process: &Unfinished) -> Result<Handed> {
+        let handover = Handover {
+            config: self.config,
+            bundle: &self.container.bundle,
+            pid: process.pid,
+            pidfd: process.pidfd.as_fd(),
+            conversation: self.conversation.as_fd(),
+            state: state_value(self.container, false),
+        };
+        handover.follow(filtering)
     }
 
     fn failure(&self, message: Message) -> Error {

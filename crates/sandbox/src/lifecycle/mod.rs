@@ -3,6 +3,7 @@
 //! Runs in the runtime. Each verb is a module; what is known of containers is in the [state](crate::state) directory,
 //! and nowhere else: a runtime may end at any instruction and another take over.
 
+mod agent;
 #[cfg(feature = "criu")]
 mod checkpoint;
 mod container;

@@ -11,13 +11,14 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use spec::Config;
 use spec::config::HookPoint;
 
+use super::agent::{Handed, Handover};
 use super::container::{Container, Status, status};
-use super::create::state_document;
+use super::create::{state_document, state_value};
 use crate::error::{Error, Result, StepError};
 use crate::hint;
 use crate::hooks::{HookRun, namespace_flags};
 use crate::host::HostFacts;
-use crate::launch::{Conversation, Message};
+use crate::launch::{Conversation, Filtering, Message};
 use crate::plan::{PlanRequest, PlannedStep, Purpose, plan};
 use crate::state::{Entry, Record, StateRoot};
 use crate::{ContainerId, Newlines, Outcome, RootSwitch, SessionKeyring};
@@ -73,9 +74,19 @@ impl Starting<'_> {
     }
 
     fn follow(&self, conversation: &Conversation) -> Result<()> {
+        let mut unanswered = false;
         loop {
             match conversation.receive(Some(Instant::now() + START_DEADLINE)) {
+                Ok(Message::Closed) if unanswered => {
+                    return Err(Error::InitEnded {
+                        how: "before its seccomp filter had a listener".to_owned(),
+                    });
+                }
                 Ok(Message::Closed) => return Ok(()),
+                Ok(Message::Filtering(filtering)) => {
+                    // A report says why not.
+                    unanswered = self.hand_over(&filtering, conversation)? == Handed::NotYet;
+                }
                 Ok(Message::Waiting(_)) => {
                     self.start_container_hooks()?;
                     conversation.go().map_err(|error| Error::host("let init go on", error))?;
@@ -116,6 +127,19 @@ impl Starting<'_> {
         let recorded_gate = self.record.gate_step.unwrap_or_default();
         let position = gate.map(|gate| gate + (index.saturating_sub(recorded_gate)) as usize);
         Ok(position.filter(|position| *position < steps.len()).map(|position| steps.swap_remove(position)))
+    }
+
+    fn hand_over(&self, filtering: &Filtering, conversation: &Conversation) -> Result<Handed> {
+        let container = Container::with_status(self.entry.id(), self.record, Status::Created, true);
+        let handover = Handover {
+            config: self.config,
+            bundle: &self.record.bundle,
+            pid: container.pid,
+            pidfd: self.pidfd.as_fd(),
+            conversation: conversation.as_fd(),
+            state: state_value(&container, false),
+        };
+        handover.follow(filtering)
     }
 
     fn hook_state(&self, status: Status, inside: bool) -> Vec<u8> {

@@ -253,10 +253,6 @@ fn compile_filter(steps: &mut Steps, config: &Config) -> Result<Option<(u32, Byt
         .map_err(|error| PlanError { pointer: error.pointer().into(), message: error.to_string() })?;
     steps.warnings.extend(compiled.warnings);
     let filter = compiled.value;
-    if filter.needs_listener() {
-        let message = "SCMP_ACT_NOTIFY is not supported yet".to_owned();
-        return Err(PlanError { pointer: pointer.into(), message });
-    }
     Ok(Some((filter.flags(), Bytes(filter.as_bytes().to_vec()))))
 }
 

@@ -71,3 +71,21 @@ pub(crate) fn takes_seccomp_flag(flags: u64) -> bool {
     let result = unsafe { init::sys::syscall6(init::sys::number::SECCOMP, arguments) };
     result == -EFAULT
 }
+
+/// Gives its page, with this first byte, to whoever waits for it.
+///
+/// `ioctl(userfaultfd, UFFDIO_COPY, {page, bytes, length, 0})`
+///
+/// # Errors
+/// ESRCH where the process has ended, ENOMEM.
+pub(crate) fn give_page(watcher: BorrowedFd<'_>, page: u64, first: u8) -> io::Result<()> {
+    const UFFDIO_COPY: usize = 0xc028_aa03;
+    let mut bytes = vec![0; init::sys::WatchedPage::LENGTH];
+    bytes[0] = first;
+    // struct uffdio_copy: dst, src, len, mode, copy.
+    let mut copy = [page, bytes.as_ptr() as u64, bytes.len() as u64, 0, 0];
+    let arguments = [watcher.as_raw_fd() as usize, UFFDIO_COPY, copy.as_mut_ptr() as usize, 0, 0, 0];
+    // SAFETY: the structure that the request asks for, with the length of `bytes`, which outlives the call.
+    let result = unsafe { init::sys::syscall6(init::sys::number::IOCTL, arguments) };
+    if result < 0 { Err(io::Error::from_raw_os_error(-result as i32)) } else { Ok(()) }
+}
