@@ -25,6 +25,7 @@ const CRUN: (&str, &str) = ("crun", "1.8");
 const NOTIFY_AT_CREATE: &str =
     "installs the filter at create, and the created container answers to it already";
 
+const AFFINITY: &str =
     "passes the caller's affinity on; newer runc (1.3.3) does not: it is the cpuset's to say";
 
 const CRUN_NOTIFY: &str = "has its socket at another place in the state directory, and tells no MAINPID";
@@ -64,6 +65,10 @@ const DIFFERENCES: &[Difference] = &[
         "seccomp_notify::notify_by_default_fails",
         "takes it: create is the last that the agent can answer",
     ),
+    any(RUNC, "process::affinity_of_the_caller_is_reset", AFFINITY),
+    any(CRUN, "process::affinity_of_the_caller_is_reset", AFFINITY),
+    any(RUNC, "exec::affinity_of_the_caller_is_reset", AFFINITY),
+    any(CRUN, "exec::affinity_of_the_caller_is_reset", AFFINITY),
     any(RUNC, "live_mounts::*", "has no command `mounts`"),
     any(CRUN, "live_mounts::*", "has no command `mounts`, which is newer"),
     any(RUNC, "service::pidfd_socket_receives_init", "has no --pidfd-socket"),

@@ -311,6 +311,8 @@ impl Init {
             Step::InstallFilter { flags, program } => self.install_filter(flags, program),
             Step::Execute { args, env } => self.execute(args, env),
             Step::SetAffinity { processors } => sys::sched_setaffinity(processors),
+            // As many as a kernel may be built for (NR_CPUS).
+            Step::ResetAffinity {} => sys::sched_setaffinity(&[0xff; 8192 / 8]),
             Step::NotDumpable {} => credentials::not_dumpable(),
             Step::CloseOthers { kept } => self.close_others(kept),
             Step::ExecuteOpened { program, args, env, .. } => self.execute_opened(program, args, env),

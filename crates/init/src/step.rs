@@ -293,6 +293,8 @@ steps! {
         /// Bit mask of processors.
         processors: Words,
     }
+    /// `sched_setaffinity(2)`: every processor, of which the kernel leaves those of the cgroup's cpuset.
+    77 "reset-affinity" ResetAffinity {}
     /// `PR_SET_DUMPABLE`, off: before others can see this process.
     71 "not-dumpable" NotDumpable {}
     /// Every descriptor is closed but the container's, the one to the runtime and the one kept: before others can see

@@ -288,9 +288,7 @@ impl Error {
             Self::File { source, .. }
             | Self::Host { source, .. }
             | Self::NetDevice { source, .. }
-            | Self::Listener { source, .. } => {
-                source.raw_os_error()
-            }
+            | Self::Listener { source, .. } => source.raw_os_error(),
             Self::Cgroup(error) => error.errno(),
             _ => None,
         }

@@ -62,6 +62,7 @@ pub(crate) fn cases() -> Vec<Case> {
         paused_container_fails,
         parallel_execs_succeed,
         config_edited_after_create_does_not_count,
+        affinity_of_the_caller_is_reset,
     ];
     let ours = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("exec::{name}"), run).only_ours();
     all.extend([
@@ -680,6 +681,25 @@ fn affinity(t: &Test) -> Verdict {
     b.set("/process/execCPUAffinity", json!({"initial": "0", "final": "0"}));
     let output = output_in(t, &b, &[], "grep Cpus_allowed_list /proc/self/status");
     assert_eq!(output.text(), "Cpus_allowed_list:\t0");
+    Ok(())
+}
+
+fn affinity_of_the_caller_is_reset(t: &Test) -> Verdict {
+    t.needs_program("taskset")?;
+    let c = running(t, &t.bundle());
+    let all = status_field(&c.proc("status"), "Cpus_allowed_list");
+    let first = all.split([',', '-']).next().unwrap_or_default().to_owned();
+    if first == all {
+        return Err(Skip::new("there is one processor"));
+    }
+    let call = sh(t, &c, &[], "grep Cpus_allowed_list /proc/self/status");
+    assert_eq!(call.through(["taskset", "-c", &first]).ok().text(), format!("Cpus_allowed_list:\t{all}"));
+    // `initial` is for the way into the container; what runs there has the cpuset's.
+    c.stop();
+    let b = t.bundle();
+    b.set("/process/execCPUAffinity", json!({"initial": first}));
+    let output = output_in(t, &b, &[], "grep Cpus_allowed_list /proc/self/status");
+    assert_eq!(output.text(), format!("Cpus_allowed_list:\t{all}"));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use runtime_tests::procfs::{status_field, status_of};
-use runtime_tests::{Bundle, Case, Test, Verdict, cases};
+use runtime_tests::{Bundle, Case, Skip, Test, Verdict, cases};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -74,6 +74,7 @@ pub(crate) fn cases() -> Vec<Case> {
         io_priority_is_the_configs,
         scheduler_is_the_configs,
         cpu_affinity_of_the_config_is_accepted,
+        affinity_of_the_caller_is_reset,
         personality_is_the_configs,
     ]
 }
@@ -708,11 +709,32 @@ fn cpu_affinity_of_the_config_is_accepted(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays().set("/process/execCPUAffinity", json!({"initial": "0", "final": "0"}));
     let c = t.start(&b);
-    // It is for exec'd processes: init keeps the caller's.
+    // It is for exec'd processes: init has all of the cpuset's, as the caller.
     assert_eq!(
         status_of(c.pid(), "Cpus_allowed_list"),
         status_of(std::process::id().cast_signed(), "Cpus_allowed_list")
     );
+    Ok(())
+}
+
+fn affinity_of_the_caller_is_reset(t: &Test) -> Verdict {
+    t.needs_program("taskset")?;
+    let all = status_of(std::process::id().cast_signed(), "Cpus_allowed_list");
+    let first = all.split([',', '-']).next().unwrap_or_default().to_owned();
+    if first == all {
+        return Err(Skip::new("there is one processor"));
+    }
+    let b = t.bundle();
+    b.sh("grep Cpus_allowed_list /proc/self/status");
+    let output = t.run(&b).through(["taskset", "-c", &first]).ok();
+    assert_eq!(status_field(&output.stdout, "Cpus_allowed_list"), all);
+    if !t.cgroups().has("cpuset") {
+        return Ok(());
+    }
+    // Where the config says which, those.
+    b.set("/linux/resources/cpu", json!({"cpus": all, "mems": "0"}));
+    let output = t.run(&b).through(["taskset", "-c", &first]).ok();
+    assert_eq!(status_field(&output.stdout, "Cpus_allowed_list"), all);
     Ok(())
 }
 

@@ -90,6 +90,7 @@ pub fn describe(step: &Step) -> String {
         Step::ReopenNull { .. } => "open the null device of the root".into(),
         Step::End {} => "end".into(),
         Step::SetAffinity { .. } => "set the processors to run on".into(),
+        Step::ResetAffinity {} => "run on all processors of the cpuset".into(),
         Step::NotDumpable {} => "become undumpable".into(),
         Step::CloseOthers { .. } => "close the descriptors".into(),
         Step::LoopbackUp {} => "bring up the loopback device".into(),

@@ -81,6 +81,9 @@ pub fn plan_exec(
         let procs = Descriptors((0..request.cgroups).map(Descriptor::CgroupProcs).collect());
         steps.push("/linux/cgroupsPath", Step::JoinCgroups { procs });
     }
+    if process.exec_cpu_affinity.final_.is_none() {
+        steps.push("/linux/resources/cpu/cpus", Step::ResetAffinity {});
+    }
     plan_affinity(&mut steps, "/process/execCPUAffinity/final", process.exec_cpu_affinity.final_.as_deref());
     // Through a procfs of the host: the container's may hide what is written here. Children keep it.
     plan_process_settings(&mut steps, process, host);

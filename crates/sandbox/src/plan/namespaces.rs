@@ -134,6 +134,8 @@ pub(super) fn plan_namespaces(
             steps.push("/linux/cgroupsPath", Step::JoinCgroups { procs });
         }
     }
+    // The processors are the cgroup's: not those that the caller was left with.
+    steps.push("/linux/resources/cpu/cpus", Step::ResetAffinity {});
     plan_joins(steps, &joins);
     let after_clone = NamespaceFlags(new_flags);
     if fork {
