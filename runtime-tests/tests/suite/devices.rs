@@ -13,6 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
         default_nodes_without_a_dev_mount,
         character_block_and_fifo_are_made,
         type_u_is_a_character_device,
+        path_with_slashes_at_its_end_is_made,
         mode_and_owner_are_the_configs,
         mode_absent_is_0666,
         path_missing_parents_are_made,
@@ -93,6 +94,13 @@ fn character_block_and_fifo_are_made(t: &Test) -> Verdict {
 
 fn type_u_is_a_character_device(t: &Test) -> Verdict {
     let b = with_devices(t, &json!([{"type": "u", "path": "/dev/test", "major": 10, "minor": 229}]));
+    let c = t.create(&b);
+    assert!(fs::metadata(c.inside("/dev/test")).unwrap().file_type().is_char_device());
+    Ok(())
+}
+
+fn path_with_slashes_at_its_end_is_made(t: &Test) -> Verdict {
+    let b = with_devices(t, &json!([{"type": "c", "path": "/dev/test//", "major": 10, "minor": 229}]));
     let c = t.create(&b);
     assert!(fs::metadata(c.inside("/dev/test")).unwrap().file_type().is_char_device());
     Ok(())

@@ -22,6 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         env_is_exactly_the_configs,
         env_absent_is_empty,
         path_relative_fails,
+        working_directory_is_the_bundle,
         namespaces_are_the_points,
         create_container_runs_before_the_root_is_switched,
         start_container_runs_in_the_containers_root,
@@ -201,6 +202,20 @@ fn path_relative_fails(t: &Test) -> Verdict {
     let b = t.bundle();
     b.hook("createRuntime", json!({"path": "true"}));
     t.create_fails(&b);
+    Ok(())
+}
+
+fn working_directory_is_the_bundle(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let log = Log::new(t, &b);
+    let points = ["prestart", "createRuntime", "createContainer"];
+    for point in points {
+        b.hook(point, script(&format!("pwd >>{}", log.path.display())));
+    }
+    let c = t.create(&b);
+    assert_eq!(log.words(), [b.path.to_str().unwrap(); 3]);
+    c.delete_force().ok();
     Ok(())
 }
 

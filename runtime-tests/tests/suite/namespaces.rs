@@ -44,6 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
         network_joined_has_its_interfaces,
         uts_hostname_is_set,
         uts_domainname_is_set,
+        uts_domainname_and_the_same_sysctl_are_set,
         uts_hostname_without_namespace_fails_or_is_not_the_hosts,
         uts_no_hostname_keeps_the_hosts,
         ipc_new_has_no_segments,
@@ -505,6 +506,14 @@ fn ipc_sysctl_is_set(t: &Test) -> Verdict {
 
 fn net_sysctl_is_set(t: &Test) -> Verdict {
     assert_eq!(sysctl_value(t, "net.ipv4.ip_forward", "1", "net/ipv4/ip_forward"), "1");
+    Ok(())
+}
+
+fn uts_domainname_and_the_same_sysctl_are_set(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.set("/domainname", "example.org");
+    b.set("/linux/sysctl", json!({"kernel.domainname": "example.org"}));
+    assert_eq!(t.output_of(&b, "cat /proc/sys/kernel/domainname").text(), "example.org");
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use init::wire::Descriptor;
@@ -429,6 +429,7 @@ impl Making<'_> {
         let run = HookRun {
             point,
             hooks: &self.prepared.config.hooks,
+            bundle: &self.record.bundle,
             state: &state,
             inside: inside.then(|| (process.pidfd.as_fd(), namespace_flags(&self.prepared.config))),
             ignored_signals: self.prepared.host.ignored_signals,
@@ -480,7 +481,8 @@ pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate
     }
     let state = state_document(container, false);
     let ignored_signals = prepared.host.ignored_signals;
-    HookRun { point: HookPoint::Poststart, hooks, state: &state, inside: None, ignored_signals }.run_all()
+    let (point, bundle) = (HookPoint::Poststart, &*container.bundle);
+    HookRun { point, hooks, bundle, state: &state, inside: None, ignored_signals }.run_all()
 }
 
 /// The number and nothing else, in a file that appears whole.
@@ -551,6 +553,7 @@ impl Unfinished {
 /// them (runtime.md), and they take back what the hooks before have done.
 struct Poststop {
     hooks: Hooks,
+    bundle: PathBuf,
     state: Vec<u8>,
     ignored_signals: u64,
 }
@@ -561,14 +564,20 @@ impl Poststop {
         let container = Container::with_status(id, record, Status::Stopped, false);
         let state = state_document(&container, false);
         let ignored_signals = prepared.host.ignored_signals;
-        (!hooks.poststop.is_empty()).then_some(Self { hooks, state, ignored_signals })
+        let bundle = record.bundle.clone();
+        (!hooks.poststop.is_empty()).then_some(Self { hooks, bundle, state, ignored_signals })
     }
 
     /// The caller gets the error that led here; these have only the log.
     fn run(&self) {
-        let (hooks, state) = (&self.hooks, &*self.state);
-        let point = HookPoint::Poststop;
-        let run = HookRun { point, hooks, state, inside: None, ignored_signals: self.ignored_signals };
+        let run = HookRun {
+            point: HookPoint::Poststop,
+            hooks: &self.hooks,
+            bundle: &self.bundle,
+            state: &self.state,
+            inside: None,
+            ignored_signals: self.ignored_signals,
+        };
         for warning in run.run_all() {
             tracing::warn!("{}", warning.message);
         }

@@ -251,6 +251,7 @@ impl Restoring<'_> {
             let run = HookRun {
                 point,
                 hooks: &self.prepared.config.hooks,
+                bundle: &self.record.bundle,
                 state: &state_document(&container, false),
                 inside: None,
                 ignored_signals: self.prepared.host.ignored_signals,

@@ -324,7 +324,10 @@ fn grantable(steps: &mut Steps, asked: &Capabilities, available: CapabilitySet) 
         if granted != set {
             let missing: Vec<_> =
                 set.iter().filter(|one| !granted.contains(*one)).map(Capability::name).collect();
-            let message = format!("not granted: the runtime itself has no {}", missing.join(", "));
+            let message = format!(
+                "ignoring unknown or unavailable capabilities: [{}]: the runtime itself has not got them",
+                missing.join(" ")
+            );
             steps.warn(&format!("/process/capabilities/{name}"), message);
         }
         granted

@@ -198,7 +198,7 @@ fn check_device(field: Field<'_, '_>, report: &mut Report) -> Option<Device> {
             None
         }
     });
-    let path = device.field("path").required(report).absolute_path(report);
+    let path = check_device_path(device.field("path").required(report), report);
     let mut number = |name: &'static str, max: i64| {
         if kind == Some(DeviceKind::Fifo) {
             return Some(0);
@@ -210,6 +210,16 @@ fn check_device(field: Field<'_, '_>, report: &mut Report) -> Option<Device> {
     let uid = device.field("uid").id(report).unwrap_or(Id::ROOT);
     let gid = device.field("gid").id(report).unwrap_or(Id::ROOT);
     Some(Device { path: path?, kind: kind?, major: major?, minor: minor?, mode, uid, gid })
+}
+
+/// A path ends in the device's name; slashes after it say nothing.
+fn check_device_path(field: Field<'_, '_>, report: &mut Report) -> Option<AbsolutePath> {
+    let path = field.absolute_path(report)?;
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() {
+        field.violate(report, "must end in the device's name");
+    }
+    Text::new(trimmed).and_then(AbsolutePath::new)
 }
 
 /// Engines copy `st_mode` of the host's device: the type in it says nothing new.

@@ -134,7 +134,7 @@ fn check_set(field: Field<'_, '_>, report: &mut Report) -> CapabilitySet {
         let Some(name) = item.str(report) else { continue };
         match Capability::from_name(name) {
             Some(capability) => set.insert(capability),
-            None => report.warn(item.at, format!("unknown capability {} is ignored", quote(name))),
+            None => report.warn(item.at, format!("ignoring unknown or unavailable capabilities: [{name}]")),
         }
     }
     set

@@ -119,9 +119,11 @@ fn check_names(parts: &Parts<'_>, linux: &Linux, linux_at: &Pointer<'_>, report:
     for (key, name) in [("hostname", parts.hostname), ("domainname", parts.domainname)] {
         let path = format!("kernel/{key}");
         let sysctl = linux.sysctl.iter().find(|sysctl| *sysctl.path == path);
-        if let (Some(sysctl), Some(_)) = (sysctl, name) {
+        if let (Some(sysctl), Some(name)) = (sysctl, name)
+            && sysctl.value != *name
+        {
             let at = below(&sysctl_at, &sysctl.key);
-            let rule = format!("must be absent where /{key} is set");
+            let rule = format!("must be absent, or the same, where /{key} is set");
             report.violate(at, quote(&sysctl.value), rule, "config-linux.md#sysctl");
         }
     }
