@@ -141,13 +141,10 @@ impl Test {
     /// Lets systemd make the cgroups of this test's calls.
     ///
     /// # Errors
-    /// The skip, where there is no systemd, or not v2 alone.
+    /// The skip, where there is no systemd.
     pub fn use_systemd(&self) -> Result<(), Skip> {
         if !Path::new("/run/systemd/system").exists() {
             return Err(Skip::new("systemd is not this machine's init"));
-        }
-        if self.lane != Lane::V2 {
-            return Err(Skip::new("the systemd cgroup manager is tested on cgroup v2"));
         }
         self.systemd.set(true);
         Ok(())

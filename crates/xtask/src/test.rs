@@ -64,6 +64,15 @@ const VM_CASES: [&str; 16] = [
     "update::memory",
 ];
 
+/// What is run in it once more, booted with systemd's hybrid hierarchies: what is different there.
+const VM_HYBRID_CASES: [&str; 5] = [
+    "systemd::devices_stay",
+    "systemd::limits_are_set",
+    "systemd::pause",
+    "systemd::scope_is_in_every",
+    "systemd::update_holds",
+];
+
 /// Where the black-box suite is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -105,7 +114,8 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         outcomes.push(run_counted(&format!("runtime-tests, cgroup {lane}"), &mut suite)?);
     }
     if places.contains(&Place::VirtualMachine) {
-        outcomes.push(run_in_vm(&runtime, &rest)?);
+        outcomes.push(run_in_vm(&runtime, Lane::V2, &VM_CASES, &rest)?);
+        outcomes.push(run_in_vm(&runtime, Lane::Hybrid, &VM_HYBRID_CASES, &rest)?);
     }
     let said = |outcome: &Outcome| [outcome.repeated.clone(), outcome.failures.clone()].concat();
     outcomes.iter().flat_map(said).for_each(|line| println!("{line}"));
@@ -170,9 +180,9 @@ fn selected(asked: &[Place]) -> Result<Vec<Place>> {
 }
 
 /// Runs what needs the virtual machine there. Where there can be none, that is one skip, with its reason.
-fn run_in_vm(runtime: &Path, rest: &[OsString]) -> Result<Outcome> {
+fn run_in_vm(runtime: &Path, cgroup: Lane, cases: &[&str], rest: &[OsString]) -> Result<Outcome> {
     let start = Instant::now();
-    let mut outcome = Outcome::new("virtual machine");
+    let mut outcome = Outcome::new(&format!("virtual machine, cgroup {cgroup}"));
     let image = match Image::get(Suite::default(), false) {
         Ok(image) => image,
         Err(Unavailable::Here(reason)) => {
@@ -188,13 +198,14 @@ fn run_in_vm(runtime: &Path, rest: &[OsString]) -> Result<Outcome> {
     words.extend(["--test-threads", "2"].map(OsString::from));
     words.extend(rest.iter().cloned());
     let line = format!(
-        "SLOWNESS=3 CASES={} RUNTIME=/job/bin/sandboxd CGROUP=v2 {}",
-        VM_CASES.join(","),
+        "SLOWNESS=3 CASES={} RUNTIME=/job/bin/sandboxd CGROUP={cgroup} {}",
+        cases.join(","),
         vm::shell_line(&words)?
     );
     println!("== runtime-tests, virtual machine ({}): {line}", image.suite);
     let mut job = Job::new(line)?;
     job.limit = Duration::from_secs(900);
+    job.cgroup = cgroup;
     job.copy(runtime, "bin/sandboxd")?;
     job.copy(&vm::test_program(&image)?, "bin/runtime-tests")?;
     let status = vm::boot(&image, &job, &mut |line| {

@@ -1,5 +1,5 @@
-//! `vm`: a command in a virtual machine with what this machine may lack: cgroup v2 with all controllers, systemd,
-//! AppArmor enforced.
+//! `vm`: a command in a virtual machine with what this machine may lack: cgroup v2 with all controllers, or systemd's
+//! hybrid and legacy hierarchies, systemd itself, AppArmor enforced.
 //!
 //! A Debian system, built from distribution packages and kept outside the repository; emulated, since not every
 //! machine has KVM: about eight times slower than the machine itself. Nothing is written back to it.
@@ -17,6 +17,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use crate::error::{Failure, Result};
+use crate::lane::Lane;
 use crate::process::output_of;
 use crate::{build, project};
 
@@ -61,6 +62,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let mut suite = Suite::default();
     let mut limit = Duration::from_secs(600);
     let mut shown = false;
+    let mut cgroup = Lane::V2;
     let mut rebuild = false;
     let mut runtime = None;
     let mut files: Vec<PathBuf> = Vec::new();
@@ -68,6 +70,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("suite") => suite = parser.value()?.parse()?,
+            Long("cgroup") => cgroup = parser.value()?.parse()?,
             Long("limit") => limit = Duration::from_secs(parser.value()?.parse()?),
             Long("runtime") => runtime = Some(PathBuf::from(parser.value()?)),
             Long("copy") => files.push(parser.value()?.into()),
@@ -87,6 +90,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let mut job = Job::new(shell_line(&words)?)?;
     job.limit = limit;
     job.console = shown;
+    job.cgroup = cgroup;
     let runtime = runtime.map_or_else(build::build_static, Ok)?;
     job.copy(&runtime, "bin/sandboxd")?;
     job.copy(&test_program(&image)?, "bin/runtime-tests")?;

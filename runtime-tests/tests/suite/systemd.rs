@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use runtime_tests::cgroup::read;
 use runtime_tests::trace::{End, kill_before};
-use runtime_tests::wait::{DEADLINE, Process, stretched};
-use runtime_tests::{Bundle, Call, Case, Container, Test, Verdict, residue};
+use runtime_tests::wait::{DEADLINE, Fifo, Process, stretched};
+use runtime_tests::{Bundle, Call, Case, Container, Lane, Skip, Test, Verdict, residue};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -16,6 +16,8 @@ pub(crate) fn cases() -> Vec<Case> {
         slice_goes_with_its_last_container,
         scope_of_another_state_root_is_left_alone,
         bus_absent_is_said,
+        device_rules_updated_hold_at_a_reload,
+        scope_is_in_every_hierarchy,
     );
     let mut cases: Vec<Case> = ours.into_iter().map(Case::only_ours).collect();
     let common = runtime_tests::cases!("systemd":
@@ -47,13 +49,54 @@ fn reload() {
     Call::new(["systemctl", "daemon-reload"]).ok();
 }
 
+/// The scope's path, in the hierarchy that systemd has its units in.
 fn cgroup_path(c: &Container<'_>) -> String {
     let text = c.proc("cgroup");
-    text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default().to_owned()
+    let line = |start| text.lines().find_map(|line| line.split_once(start).map(|(_, path)| path));
+    line(":name=systemd:").or_else(|| line("0::")).unwrap_or_default().to_owned()
 }
 
-fn directory(c: &Container<'_>) -> PathBuf {
-    PathBuf::from(format!("/sys/fs/cgroup{}", cgroup_path(c)))
+fn directory(t: &Test, c: &Container<'_>, controller: &str) -> PathBuf {
+    t.cgroups().directory_of(c.pid(), controller).expect("the controller's cgroup")
+}
+
+/// A value for systemd, by which it writes what it was told of the unit once more: of what it has changed on v1, of all
+/// on v2.
+fn set_another_property(t: &Test, unit: &str) {
+    let v1: &[&str] = &["CPUQuota=20%", "TasksMax=55"];
+    let properties = if t.lane == Lane::V2 { &["MemoryHigh=40M"] } else { v1 };
+    Call::new(["systemctl", "set-property", "--runtime", unit]).args(properties).ok();
+}
+
+/// A limit: its controller, and its files with their values on v1 and on v2.
+struct Limit(&'static str, (&'static str, &'static str), (&'static str, &'static str));
+
+/// What [`with_resources`] asks for.
+const LIMITS: [Limit; 5] = [
+    Limit("memory", ("memory.limit_in_bytes", "52428800"), ("memory.max", "52428800")),
+    Limit("memory", ("memory.soft_limit_in_bytes", "20971520"), ("memory.low", "20971520")),
+    Limit("cpuset", ("cpuset.cpus", "0"), ("cpuset.cpus", "0")),
+    Limit("cpu", ("cpu.shares", "512"), ("cpu.weight", "59")),
+    PIDS,
+];
+const PIDS: Limit = Limit("pids", ("pids.max", "33"), ("pids.max", "33"));
+
+#[track_caller]
+fn assert_limit(t: &Test, c: &Container<'_>, Limit(controller, v1, v2): &Limit) {
+    let cgroups = t.cgroups();
+    if cgroups.has(controller) {
+        let (file, value) = if cgroups.uses_v2(controller) { v2 } else { v1 };
+        assert_eq!(read(&directory(t, c, controller), file), *value, "{file}");
+    }
+}
+
+/// Quota and period, in µs.
+fn bandwidth(t: &Test, c: &Container<'_>) -> String {
+    let directory = directory(t, c, "cpu");
+    if t.lane == Lane::V2 {
+        return read(&directory, "cpu.max");
+    }
+    format!("{} {}", read(&directory, "cpu.cfs_quota_us"), read(&directory, "cpu.cfs_period_us"))
 }
 
 /// Asks until a unit is unloaded: systemd does so in its own time, and tells nobody.
@@ -64,16 +107,19 @@ fn assert_gone(unit: &str) {
     }
 }
 
+/// Limits of those controllers that are there.
 fn with_resources(t: &Test) -> Bundle {
     let b = t.bundle();
     b.stays().set(
         "/linux/resources",
-        json!({
-            "memory": {"limit": 50 << 20, "reservation": 20 << 20},
-            "cpu": {"shares": 512, "quota": 12345, "period": 100_000, "cpus": "0"},
-            "pids": {"limit": 33},
-        }),
+        json!({"cpu": {"shares": 512, "quota": 12345, "period": 100_000}, "pids": {"limit": 33}}),
     );
+    if t.cgroups().has("memory") {
+        b.set("/linux/resources/memory", json!({"limit": 50 << 20, "reservation": 20 << 20}));
+    }
+    if t.cgroups().has("cpuset") {
+        b.set("/linux/resources/cpu/cpus", "0");
+    }
     b
 }
 
@@ -120,31 +166,31 @@ fn limits_are_set_and_stay_at_a_reload(t: &Test) -> Verdict {
     b.set("/linux/cgroupsPath", format!("system.slice:t:{name}"));
     let c = t.start(&b);
     let unit = format!("t-{name}.scope");
-    let directory = directory(&c);
-    let weight = read(&directory, "cpu.weight");
-    let files = [
-        ("memory.max", "52428800"),
-        ("memory.low", "20971520"),
-        ("pids.max", "33"),
-        ("cpuset.cpus", "0"),
-        ("cpu.weight", &*weight),
-    ];
-    let check = || {
-        for (file, value) in files {
-            assert_eq!(read(&directory, file), value, "{file}");
-        }
-    };
-    check();
-    assert_eq!(read(&directory, "cpu.max"), "12345 100000");
-    assert_eq!(show(&unit, "MemoryMax"), "52428800");
+    LIMITS.iter().for_each(|limit| assert_limit(t, &c, limit));
+    assert_eq!(bandwidth(t, &c), "12345 100000");
     assert_eq!(show(&unit, "TasksMax"), "33");
-    assert_eq!(show(&unit, "AllowedCPUs"), "0");
     assert_eq!(show(&unit, "CPUQuotaPerSecUSec"), "130ms");
+    let cgroups = t.cgroups();
+    if t.lane == Lane::V2 {
+        assert_eq!(show(&unit, "MemoryMax"), "52428800");
+        assert_eq!(show(&unit, "AllowedCPUs"), "0");
+    } else {
+        assert_eq!(show(&unit, "CPUShares"), "512");
+        if cgroups.has("memory") {
+            assert_eq!(show(&unit, "MemoryLimit"), "52428800");
+        }
+    }
     reload();
-    // What is set of one unit is written for all of it.
-    Call::new(["systemctl", "set-property", "--runtime", &unit, "MemoryHigh=40M"]).ok();
-    check();
-    assert_eq!(read(&directory, "memory.high"), "41943040");
+    set_another_property(t, &unit);
+    LIMITS
+        .iter()
+        .filter(|limit| limit.0 != "pids" || t.lane == Lane::V2)
+        .for_each(|limit| assert_limit(t, &c, limit));
+    if t.lane == Lane::V2 {
+        assert_eq!(read(&directory(t, &c, "memory"), "memory.high"), "41943040");
+    } else {
+        assert_eq!(read(&directory(t, &c, "pids"), "pids.max"), "55");
+    }
     Ok(())
 }
 
@@ -152,7 +198,7 @@ fn limits_are_there_before_start(t: &Test) -> Verdict {
     t.use_systemd()?;
     let b = with_resources(t);
     let c = t.create(&b);
-    assert_eq!(read(&directory(&c), "pids.max"), "33");
+    LIMITS.iter().for_each(|limit| assert_limit(t, &c, limit));
     Ok(())
 }
 
@@ -187,20 +233,38 @@ fn annotations_set_properties(t: &Test) -> Verdict {
 fn devices_stay_denied_at_a_reload(t: &Test) -> Verdict {
     t.use_systemd()?;
     let b = t.bundle();
-    b.writable().capabilities(&["CAP_MKNOD"]);
     b.set("/linux/resources", json!({"devices": [{"allow": false, "access": "rwm"}]}));
-    // 1:11 is /dev/kmsg, which no default rule allows.
-    let look = "cat /tmp/k >/dev/null 2>&1 && echo read || echo denied";
-    b.sh(&format!("mknod /tmp/k c 1 11; {look} >/out; read go </in; {look} >/out; exec sleep 1000"));
-    let (mut out, mut go) = (b.fifo("/out"), b.fifo("/in"));
+    let (mut out, mut go) = look_at_disk(&b, disk()?);
     let c = t.start(&b);
     let unit = format!("{}-{}.scope", t.runtime.name, c.id);
     assert_eq!(out.line(), "denied");
     reload();
-    Call::new(["systemctl", "set-property", "--runtime", &unit, "MemoryHigh=40M"]).ok();
+    set_another_property(t, &unit);
+    if t.lane != Lane::V2 {
+        // By this systemd sets the device controller.
+        Call::new(["systemctl", "set-property", "--runtime", &unit, "DeviceAllow=/dev/char/1:99 r"]).ok();
+    }
     go.send("go");
     assert_eq!(out.line(), "denied");
     Ok(())
+}
+
+/// Numbers of the machine's disk, which no default rule allows.
+fn disk() -> Result<(u32, u32), Skip> {
+    let device = rustix::fs::stat("/").expect("stat /").st_dev;
+    match (rustix::fs::major(device), rustix::fs::minor(device)) {
+        (0, _) => Err(Skip::new("this machine's root file system is not on a disk")),
+        numbers => Ok(numbers),
+    }
+}
+
+/// Lets a container tell what it can open, now and whenever it is asked. Devices by default are always among it.
+fn look_at_disk(b: &Bundle, (major, minor): (u32, u32)) -> (Fifo, Fifo) {
+    b.writable().capabilities(&["CAP_MKNOD"]);
+    let look = "(head -c 1 /dev/zero >/dev/null && { head -c 512 /tmp/d >/dev/null && echo read || echo denied; } \
+                || echo nothing) >/out";
+    b.sh(&format!("mknod /tmp/d b {major} {minor}; {look}; while read go </in; do {look}; done"));
+    (b.fifo("/out"), b.fifo("/in"))
 }
 
 fn run_returns_the_status_and_leaves_nothing(t: &Test) -> Verdict {
@@ -215,6 +279,7 @@ fn run_returns_the_status_and_leaves_nothing(t: &Test) -> Verdict {
 
 fn out_of_memory_leaves_no_failed_unit(t: &Test) -> Verdict {
     t.use_systemd()?;
+    t.needs_controller("memory")?;
     let name = t.fresh_name();
     let b = t.sh("exec dd if=/dev/zero of=/dev/null bs=64M count=1");
     b.set("/linux/cgroupsPath", format!("system.slice:t:{name}"));
@@ -243,10 +308,11 @@ fn pause_and_resume_stop_the_scope(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays();
     let c = t.start(&b);
-    let directory = directory(&c);
     c.call(&["pause"]).ok();
     assert_eq!(c.status(), "paused");
-    assert_eq!(read(&directory, "cgroup.freeze"), "1");
+    if t.lane == Lane::V2 {
+        assert_eq!(read(&directory(t, &c, "freezer"), "cgroup.freeze"), "1");
+    }
     c.call(&["resume"]).ok();
     assert_eq!(c.status(), "running");
     c.call(&["pause"]).ok();
@@ -261,23 +327,102 @@ fn update_holds_at_a_reload(t: &Test) -> Verdict {
     b.set("/linux/cgroupsPath", format!("system.slice:t:{name}"));
     let c = t.start(&b);
     let unit = format!("t-{name}.scope");
-    let directory = directory(&c);
-    t.call(&["update", "--memory", "64M", "--pids-limit", "44", "--cpu-quota", "23456", &c.id]).ok();
+    let has_memory = t.cgroups().has("memory");
+    let memory: &[&str] = if has_memory { &["--memory", "64M"] } else { &[] };
+    t.call(&["update", "--pids-limit", "44", "--cpu-share", "256", "--cpu-quota", "23456"])
+        .args(memory)
+        .args([&c.id])
+        .ok();
     let check = || {
-        assert_eq!(read(&directory, "memory.max"), "67108864");
-        assert_eq!(read(&directory, "pids.max"), "44");
+        assert_limit(
+            t,
+            &c,
+            &Limit("memory", ("memory.limit_in_bytes", "67108864"), ("memory.max", "67108864")),
+        );
+        assert_limit(t, &c, &Limit("cpu", ("cpu.shares", "256"), ("cpu.weight", "35")));
+        assert_limit(t, &c, &Limit("pids", ("pids.max", "44"), ("pids.max", "44")));
     };
     check();
-    assert_eq!(read(&directory, "cpu.max"), "23456 100000");
-    assert_eq!((show(&unit, "MemoryMax"), show(&unit, "TasksMax")), ("67108864".into(), "44".into()));
+    assert_eq!(bandwidth(t, &c), "23456 100000");
+    assert_eq!(show(&unit, "TasksMax"), "44");
+    assert_eq!(show(&unit, "CPUQuotaPerSecUSec"), "240ms");
+    let limit = || show(&unit, if t.lane == Lane::V2 { "MemoryMax" } else { "MemoryLimit" });
+    if has_memory {
+        assert_eq!(limit(), "67108864");
+    }
     reload();
-    Call::new(["systemctl", "set-property", "--runtime", &unit, "MemoryHigh=40M"]).ok();
+    if t.lane == Lane::V2 {
+        set_another_property(t, &unit);
+    } else {
+        Call::new(["systemctl", "set-property", "--runtime", &unit, "CPUQuota=20%"]).ok();
+    }
     check();
+    if !has_memory {
+        return Ok(());
+    }
     let _ = t.call(&["update", "--memory", "80M", "--cpuset-cpus", "4000", &c.id]).fails();
     if t.runtime.is_ours() {
         check();
-        assert_eq!(show(&unit, "MemoryMax"), "67108864");
+        assert_eq!(limit(), "67108864");
     }
+    Ok(())
+}
+
+/// systemd makes the cgroups of some hierarchies, the runtime the others: init is in all of them, and all are gone.
+fn scope_is_in_every_hierarchy(t: &Test) -> Verdict {
+    t.use_systemd()?;
+    if t.lane == Lane::V2 {
+        return Err(Skip::new("there is one hierarchy here"));
+    }
+    let name = t.fresh_name();
+    let slice = format!("{}.slice", t.token);
+    let b = t.bundle();
+    b.stays().set("/linux/cgroupsPath", format!("{slice}:t:{name}"));
+    let (first, second) = (t.start(&b), {
+        b.set("/linux/cgroupsPath", format!("{slice}:t:{name}b"));
+        t.start(&b)
+    });
+    let path = format!("/{slice}/t-{name}.scope");
+    let text = first.proc("cgroup");
+    for line in text.lines() {
+        assert!(line.ends_with(&format!(":{path}")), "{text}");
+    }
+    let exec = t.call(&["exec", &first.id, "cat", "/proc/self/cgroup"]).ok();
+    let inside = exec.text().lines().count();
+    assert_eq!(inside, text.lines().count(), "{}", exec.text());
+    first.delete_force().ok();
+    assert_eq!(second.status(), "running");
+    second.delete_force().ok();
+    let end = Instant::now() + stretched(DEADLINE);
+    loop {
+        let left = t.cgroups().directories_named(&t.token);
+        if left.is_empty() {
+            return Ok(());
+        }
+        assert!(Instant::now() < end, "{left:?}");
+    }
+}
+
+/// On v1 the list of devices is also systemd's.
+fn device_rules_updated_hold_at_a_reload(t: &Test) -> Verdict {
+    t.use_systemd()?;
+    let b = t.bundle();
+    let (major, minor) = disk()?;
+    let (mut out, mut go) = look_at_disk(&b, (major, minor));
+    let c = t.start(&b);
+    let unit = format!("{}-{}.scope", t.runtime.name, c.id);
+    assert_eq!(out.line(), "denied");
+    let resources = t.dir.join("resources.json");
+    let devices =
+        json!({"devices": [{"allow": true, "type": "b", "major": major, "minor": minor, "access": "r"}]});
+    std::fs::write(&resources, devices.to_string()).unwrap();
+    t.call(&["update", "--resources", resources.to_str().unwrap(), &c.id]).ok();
+    reload();
+    if t.lane != Lane::V2 {
+        Call::new(["systemctl", "set-property", "--runtime", &unit, "DeviceAllow=/dev/char/1:99 r"]).ok();
+    }
+    go.send("go");
+    assert_eq!(out.line(), "read");
     Ok(())
 }
 
@@ -299,12 +444,12 @@ fn user_namespace_and_joined_pid_namespace_work(t: &Test) -> Verdict {
     let b = with_resources(t);
     b.without_namespace("pid").namespace("pid", Some(format!("/proc/{}/ns/pid", first.pid()).as_ref()));
     let second = t.start(&b);
-    assert_eq!(read(&directory(&second), "pids.max"), "33");
+    assert_limit(t, &second, &PIDS);
     let map = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
     let b = with_resources(t);
     b.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
     let third = t.start(&b);
-    assert_eq!(read(&directory(&third), "memory.max"), "52428800");
+    LIMITS.iter().for_each(|limit| assert_limit(t, &third, limit));
     Ok(())
 }
 

@@ -43,8 +43,13 @@ impl CgroupPlan {
     /// [`CgroupError::Occupied`], [`CgroupError::Frozen`] or [`CgroupError::Foreign`] where the container's cgroup is another's; or the host can't
     /// be read.
     pub fn probe_claim(&self) -> Result<Claim<'_>, CgroupError> {
-        let directories = self.directories.iter().map(probe_directory).collect::<Result<_, _>>()?;
+        let mut directories = self.directories.iter().map(probe_directory).collect::<Result<Vec<_>, _>>()?;
         let unit = self.unit.as_ref().map(scope::record_unit);
+        if unit.is_some() {
+            // Slices are systemd's, and may have limits of their own: they go as it decides.
+            let of_systemd = directories.iter_mut().filter(|directory| directory.hierarchy.is_of_systemd());
+            of_systemd.for_each(|directory| directory.made_parents.clear());
+        }
         Ok(Claim { plan: self, record: CgroupRecord { mode: self.mode, directories, unit } })
     }
 }
@@ -261,7 +266,11 @@ fn write_error(path: &Path, name: &str, value: &str, write: &Write, source: std:
 }
 
 /// v1: the two files; v2: a program.
-fn apply_device_filter(directory: &OwnedFd, path: &Path, filter: &DeviceFilter) -> Result<(), CgroupError> {
+pub(super) fn apply_device_filter(
+    directory: &OwnedFd,
+    path: &Path,
+    filter: &DeviceFilter,
+) -> Result<(), CgroupError> {
     match filter {
         DeviceFilter::Program(plans) => {
             let rules: Vec<DeviceRule> = plans.iter().map(|plan| plan.rule).collect();

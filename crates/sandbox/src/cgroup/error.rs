@@ -8,9 +8,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// systemd was asked to make the cgroup on v1 or hybrid, where a scope holds no limits of most controllers.
-    #[error("the systemd cgroup manager needs a host with cgroup v2 alone: use cgroupfs here")]
-    Systemd,
+    /// systemd can't make the cgroup here.
+    #[error("the systemd cgroup manager {0}")]
+    Systemd(&'static str),
     /// `cgroupsPath` is not a path strictly below a cgroup.
     #[error("cgroup path {path:?} (/linux/cgroupsPath, or the container id): {rule}")]
     Path {
@@ -50,7 +50,7 @@ impl PlanError {
         match self {
             Self::Path { .. } | Self::OwnPath { .. } => Some("/linux/cgroupsPath"),
             Self::Controller { pointer, .. } | Self::Value { pointer, .. } => Some(pointer),
-            Self::Systemd => None,
+            Self::Systemd(_) => None,
         }
     }
 }

@@ -127,7 +127,7 @@ pub fn plan_cgroup(
     hierarchies: &Hierarchies,
 ) -> Result<Outcome<CgroupPlan>, PlanError> {
     match manager {
-        CgroupManager::Systemd => Err(PlanError::Systemd),
+        CgroupManager::Systemd => Err(PlanError::Systemd("is planned by plan_systemd")),
         CgroupManager::Disabled => {
             let mut outcome = Outcome::new(CgroupPlan::default());
             if *resources != Resources::default() {

@@ -17,7 +17,33 @@ pub enum Hierarchy {
     V1(Vec<String>),
 }
 
+/// Of cgroups: what the files are called, and what their values mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    V1,
+    V2,
+}
+
+/// Where systemd always makes the cgroups of a delegated unit on v1. In `blkio` it does for some properties; the others it
+/// leaves alone.
+const SYSTEMD_V1: [&str; 6] = ["cpu", "cpuacct", "devices", "memory", "name=systemd", "pids"];
+
 impl Hierarchy {
+    pub(super) const fn version(&self) -> Version {
+        match self {
+            Self::V2 => Version::V2,
+            Self::V1(_) => Version::V1,
+        }
+    }
+
+    /// Whether systemd makes the cgroups of its units in it.
+    pub(super) fn is_of_systemd(&self) -> bool {
+        match self {
+            Self::V2 => true,
+            Self::V1(controllers) => controllers.iter().any(|name| SYSTEMD_V1.contains(&&**name)),
+        }
+    }
+
     /// Whether it has this v1 controller.
     pub(super) fn is_v1_with(&self, controller: &str) -> bool {
         matches!(self, Self::V1(controllers) if controllers.iter().any(|name| name == controller))

@@ -2,15 +2,18 @@
 //!
 //! The scope's name is recorded before it is started. Until the record says that it was, a unit of that name may be
 //! another's: its description tells.
+//!
+//! systemd makes the scope's cgroups where it makes any. In the v1 hierarchies that it leaves alone they are made here, at
+//! the same path, and init is moved into them.
 
 use std::time::{Instant, SystemTime};
 
 use super::create::{Entrance, configure, delegate};
 use super::error::CgroupError;
-use super::file;
+use super::file::{self, is_gone};
 use super::handle::Cgroup;
 use super::kill::wait_empty;
-use super::record::UnitRecord;
+use super::record::{RecordedDirectory, UnitRecord, Version};
 use super::remove::remove_directory;
 use super::systemd::{self, UnitPlan};
 use crate::Warning;
@@ -51,10 +54,20 @@ impl Cgroup {
                     reason: format!("it is in {}, not in {}", actual.display(), recorded.path.display()),
                 });
             }
+            if directory.hierarchy.version() == Version::V1 {
+                make_directories(recorded)?;
+            }
             let entrance = configure(directory, recorded, &mut warnings)?;
             delegate(plan.owner.as_ref(), recorded)?;
             match entrance {
                 Entrance::Clone(opened) => self.v2 = Some(opened),
+                Entrance::Write(procs) if directory.hierarchy.version() == Version::V1 => {
+                    file::write_descriptor(&procs, &pid.to_string()).map_err(|source| CgroupError::Call {
+                        call: "write",
+                        path: recorded.path.join("cgroup.procs"),
+                        source,
+                    })?;
+                }
                 // Init is in it.
                 Entrance::Write(_) => {}
             }
@@ -73,9 +86,16 @@ impl Cgroup {
     }
 
     fn exists(&self) -> Result<bool, CgroupError> {
-        let Some(directory) = self.record.directories.first() else { return Ok(false) };
-        let path = &*directory.path;
-        file::exists(path).map_err(|source| CgroupError::Call { call: "access", path: path.into(), source })
+        for RecordedDirectory { path, .. } in &self.record.directories {
+            if file::exists(path).map_err(|source| CgroupError::Call {
+                call: "access",
+                path: path.clone(),
+                source,
+            })? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Ends the scope, once it is empty. Its slices go with the last unit in them.
@@ -94,6 +114,42 @@ impl Cgroup {
             Err(_) if !self.exists()? => return Ok(()),
             Err(error) => return Err(error),
         }
-        self.record.directories.iter().try_for_each(|directory| remove_directory(directory, deadline))
+        for directory in &self.record.directories {
+            remove_directory(directory, deadline)?;
+            if !directory.hierarchy.is_of_systemd() {
+                remove_slices(directory);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the scope's cgroup, and its slices', where systemd makes none. Others may be at the same slices.
+fn make_directories(directory: &RecordedDirectory) -> Result<(), CgroupError> {
+    const ATTEMPTS: usize = 16;
+    let mut made = Ok(());
+    for _ in 0..ATTEMPTS {
+        made = std::fs::create_dir_all(&directory.path);
+        match &made {
+            // Another has removed a slice that its last container has left.
+            Err(error) if is_gone(error) => {}
+            _ => break,
+        }
+    }
+    made.map_err(|source| CgroupError::Call { call: "mkdir", path: directory.path.clone(), source })
+}
+
+/// Removes the slices' cgroups that are empty by now, where systemd does not: whichever container made them, the last one
+/// removes them. Those of slices that the system always has stay, unless they were made for this container.
+fn remove_slices(directory: &RecordedDirectory) {
+    let slices = directory.path.ancestors().skip(1).take_while(|path| **path != directory.mount_point);
+    for slice in
+        slices.filter(|slice| slice.components().count() > directory.mount_point.components().count())
+    {
+        let own = systemd::OWN_SLICES.iter().any(|own| slice.ends_with(own));
+        // Busy, most often; nothing depends on it.
+        if own || file::remove_directory_path(slice).is_err() {
+            break;
+        }
     }
 }

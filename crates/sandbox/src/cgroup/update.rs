@@ -12,26 +12,45 @@ use rustix::io::Errno;
 use spec::config::{Limit, Resources};
 
 use super::change::{ChangePlan, CurrentLimits, plan_change, plan_filter};
-use super::error::CgroupError;
+use super::create::apply_device_filter;
+use super::error::{CgroupError, PlanError};
 use super::file::{self, is_errno, is_gone};
 use super::filter::FilterChange;
 use super::handle::{Cgroup, open_cgroup};
 use super::hierarchies::{Hierarchies, V1Hierarchy, V2Hierarchy};
-use super::plan::{DirectoryPlan, Missing, Write};
+use super::plan::{DeviceFilter, DirectoryPlan, Missing, Write};
 use super::previous::previous_value;
-use super::record::{Hierarchy, RecordedDirectory, UnitRecord};
+use super::record::{Hierarchy, RecordedDirectory, UnitRecord, Version};
 use super::subtree::enable_controllers;
-use super::systemd;
-use crate::Outcome;
+use super::systemd::{self, Property};
 use crate::error::Result;
+use crate::{Outcome, Warning};
 
 /// What was changed; [`Applied::undo`] takes it back.
 #[derive(Debug)]
 pub struct Applied {
     written: Vec<Pending>,
     filter: Option<FilterChange>,
-    /// The scope whose systemd was told.
-    unit: Option<UnitRecord>,
+    /// What systemd was told.
+    told: Option<Told>,
+}
+
+/// What systemd is told of a scope: else it sets its own values again when it is reloaded.
+#[derive(Debug)]
+struct Told {
+    unit: UnitRecord,
+    properties: Vec<Property>,
+    /// What takes it back.
+    previous: Vec<Property>,
+    /// v1: the filter of devices is one with systemd's, which empties it first.
+    devices: Option<V1Devices>,
+}
+
+#[derive(Debug)]
+struct V1Devices {
+    directory: RecordedDirectory,
+    wanted: DeviceFilter,
+    previous: DeviceFilter,
 }
 
 /// One value for one file, and what takes it back.
@@ -39,6 +58,7 @@ pub struct Applied {
 struct Pending {
     file: OwnedFd,
     path: PathBuf,
+    version: Version,
     value: String,
     pointer: String,
     previous: Option<String>,
@@ -99,20 +119,84 @@ impl Cgroup {
         if self.record.unit.is_none() {
             pending.retain(|one| !one.unchanged);
         }
-        let applied = self.inform_systemd(apply(pending, filter)?, &plan.v2)?;
+        let mut applied = apply(pending, filter)?;
+        if let Some(unit) = &self.record.unit {
+            let previous = || plan_filter(effective, &hierarchies);
+            let (told, warning) = self.prepare_told(unit, &plan, &applied, previous)?;
+            warnings.extend(warning);
+            applied = self.inform_systemd(applied, told)?;
+        }
         Ok(Outcome { value: applied, warnings })
     }
 
-    /// Tells systemd, where it makes the cgroup, what was written: else it sets its own values again when it is reloaded.
-    /// It writes what it is told at once, some of it rounded.
-    fn inform_systemd(&self, mut applied: Applied, writes: &[Write]) -> Result<Applied> {
-        let Some(unit) = &self.record.unit else { return Ok(applied) };
-        let told = systemd::set_properties(unit, writes, Instant::now() + systemd::DEADLINE);
-        let told = told.and_then(|()| {
-            applied.unit = Some(unit.clone());
-            applied.written.iter().try_for_each(|one| one.write(&one.value))
-        });
-        match told {
+    fn prepare_told(
+        &self,
+        unit: &UnitRecord,
+        plan: &ChangePlan,
+        applied: &Applied,
+        previous_devices: impl FnOnce() -> Result<DeviceFilter, PlanError>,
+    ) -> Result<(Told, Option<Warning>)> {
+        let v1 = plan.v1.iter().flatten().map(|write| (Version::V1, write));
+        let asked = v1.chain(plan.v2.iter().map(|write| (Version::V2, write)));
+        let taking_back: Vec<_> =
+            applied.written.iter().filter_map(|one| Some((one.version, one.taking_back()?))).collect();
+        let taking_back = taking_back.iter().map(|(version, write)| (*version, write));
+        // The one of the two that stays.
+        let bandwidth = self.read_v1_bandwidth(plan)?;
+        let bandwidth = bandwidth.iter().map(|write| (Version::V1, write));
+        let mut told = Told {
+            unit: unit.clone(),
+            properties: systemd::of_writes(bandwidth.clone().chain(asked)),
+            previous: systemd::of_writes(bandwidth.chain(taking_back)),
+            devices: None,
+        };
+        let mut warning = None;
+        let directory = self.record.directories.iter().find(|it| it.hierarchy.is_v1_with("devices"));
+        if let (Some(wanted), Some(directory)) = (&plan.devices, directory) {
+            let previous = previous_devices()?;
+            let (devices, unsayable) = systemd::of_devices(wanted);
+            told.properties.extend(devices);
+            told.previous.extend(systemd::of_devices(&previous).0);
+            told.devices = Some(V1Devices { directory: directory.clone(), wanted: wanted.clone(), previous });
+            warning = unsayable;
+        }
+        Ok((told, warning))
+    }
+
+    /// v1 has quota and period in files of their own, systemd only both as one value.
+    fn read_v1_bandwidth(&self, plan: &ChangePlan) -> Result<Vec<Write>, CgroupError> {
+        let asked = |write: &Write| systemd::V1_BANDWIDTH.contains(&&*write.file);
+        if !plan.v1.iter().flatten().any(asked) {
+            return Ok(Vec::new());
+        }
+        let mut writes = Vec::new();
+        for file in systemd::V1_BANDWIDTH {
+            let value = self.read_first("cpu", &[file])?;
+            writes.extend(value.map(|value| super::plan::write(file, value.trim(), "/linux/resources/cpu")));
+        }
+        Ok(writes)
+    }
+
+    /// Tells systemd what was written. It writes what it is told at once, some of it rounded, so it is written once more.
+    fn inform_systemd(&self, mut applied: Applied, told: Told) -> Result<Applied> {
+        // While systemd fills the list of devices anew, nobody is to be refused one that is allowed before and after. Who
+        // can't be stopped may be, for that moment.
+        let stopped = told.devices.is_some()
+            && !self.is_frozen()?
+            && self.freeze(None, Instant::now() + super::DEFAULT_DEADLINE).is_ok();
+        let mut result =
+            systemd::set_properties(&told.unit, &told.properties, Instant::now() + systemd::DEADLINE);
+        if result.is_ok() {
+            let devices =
+                told.devices.as_ref().map_or(Ok(()), |it| write_v1_devices(&it.directory, &it.wanted));
+            let values = applied.written.iter().try_for_each(|one| one.write(&one.value));
+            applied.told = Some(told);
+            result = devices.and(values);
+        }
+        if stopped {
+            result = result.and(self.thaw());
+        }
+        match result {
             Ok(()) => Ok(applied),
             Err(error) => Err(applied.undo_because_of(error).into()),
         }
@@ -246,11 +330,12 @@ fn prepare(directory: &RecordedDirectory, write: &Write) -> Result<Option<Pendin
     let unchanged = old.as_deref().is_some_and(|old| old.trim_end() == value);
     let previous = old.as_deref().and_then(|old| previous_value(name, old, value));
     let (value, pointer) = (value.to_owned(), write.pointer.clone());
-    Ok(Some(Pending { file: opened, path, value, pointer, previous, unchanged }))
+    let version = directory.hierarchy.version();
+    Ok(Some(Pending { file: opened, path, version, value, pointer, previous, unchanged }))
 }
 
 fn apply(pending: Vec<Pending>, filter: Option<FilterChange>) -> Result<Applied> {
-    let mut applied = Applied { written: Vec::with_capacity(pending.len()), filter: None, unit: None };
+    let mut applied = Applied { written: Vec::with_capacity(pending.len()), filter: None, told: None };
     let result = write_in_rounds(pending, &mut applied.written, |pending| pending.write(&pending.value));
     let result = result.and_then(|()| match filter {
         Some(filter) => {
@@ -293,6 +378,14 @@ fn write_in_rounds(
     }
 }
 
+/// The whole of a filter, from nothing on.
+fn write_v1_devices(directory: &RecordedDirectory, filter: &DeviceFilter) -> Result<(), CgroupError> {
+    match open_cgroup(directory)? {
+        Some(open) => apply_device_filter(&open, &directory.path, filter),
+        None => Ok(()),
+    }
+}
+
 impl Applied {
     /// Takes the change back; the error, or that not all could be.
     fn undo_because_of(self, error: CgroupError) -> CgroupError {
@@ -310,10 +403,9 @@ impl Applied {
         let filter = self.filter.take().map_or(Ok(()), |filter| filter.undo());
         self.written.retain(|one| one.previous.is_some());
         self.written.reverse();
-        if let Some(unit) = &self.unit {
-            let writes: Vec<Write> = self.written.iter().filter_map(Pending::taking_back).collect();
-            let deadline = Instant::now() + systemd::DEADLINE;
-            systemd::set_properties(unit, &writes, deadline)?;
+        if let Some(Told { unit, previous, devices, .. }) = &self.told {
+            systemd::set_properties(unit, previous, Instant::now() + systemd::DEADLINE)?;
+            devices.as_ref().map_or(Ok(()), |it| write_v1_devices(&it.directory, &it.previous))?;
         }
         let mut restored = Vec::new();
         let values = write_in_rounds(self.written, &mut restored, |one| {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::Image;
 use super::image::scratch;
 use crate::error::{Context, Failure, Result};
+use crate::lane::Lane;
 use crate::process::{rendered, run, wait_until};
 
 /// What is run, and with which files.
@@ -23,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) limit: Duration,
     /// Whether the kernel's and systemd's messages are shown.
     pub(crate) console: bool,
+    /// The cgroup hierarchies that systemd mounts.
+    pub(crate) cgroup: Lane,
 }
 
 impl Job {
@@ -31,7 +34,7 @@ impl Job {
         let directory = scratch()?;
         fs::create_dir_all(directory.join("job/bin")).context(directory.display())?;
         fs::write(directory.join("job/cmd"), line + "\n").context("write the job")?;
-        Ok(Self { directory, limit: Duration::from_secs(600), console: false })
+        Ok(Self { directory, limit: Duration::from_secs(600), console: false, cgroup: Lane::V2 })
     }
 
     /// Takes a file along; in the virtual machine it is `/job/NAME`.
@@ -62,19 +65,19 @@ pub(crate) fn boot(image: &Image, job: &Job, line: &mut dyn FnMut(&str)) -> Resu
     for _ in 1..BOOTS {
         match boot_once(image, job, &archive, &console, line)? {
             Boot::Ended(status) => return Ok(status),
-            Boot::Crashed => eprintln!("the virtual machine's kernel crashed at boot: once more"),
+            Boot::Crashed => eprintln!("the virtual machine crashed at boot: once more"),
         }
     }
     match boot_once(image, job, &archive, &console, line)? {
         Boot::Ended(status) => Ok(status),
         Boot::Crashed => {
             show(&console);
-            Err(Failure::new(format!("the virtual machine's kernel crashed at boot {BOOTS} times")))
+            Err(Failure::new(format!("the virtual machine crashed at boot {BOOTS} times")))
         }
     }
 }
 
-/// How often a machine whose kernel crashes before the job is booted. With more than one processor the emulation now and
+/// How often a machine that crashes before the job is booted. With more than one processor the emulation now and
 /// then runs an instruction that the kernel is at replacing on another one, and the kernel meets its own breakpoint.
 const BOOTS: u32 = 3;
 
@@ -119,7 +122,7 @@ fn boot_once(
         (status, silent, watch.join())
     });
     let ended = ended.map_err(|_| Failure::new("the watch over qemu panicked"))??;
-    if status.is_none() && silent && ended.is_some() && has_panicked(console) {
+    if status.is_none() && silent && ended.is_some() && has_crashed(console) {
         return Ok(Boot::Crashed);
     }
     if job.console || status.is_none() {
@@ -132,8 +135,14 @@ fn boot_once(
     }
 }
 
-fn has_panicked(console: &Path) -> bool {
-    fs::read(console).is_ok_and(|text| String::from_utf8_lossy(&text).contains("Kernel panic"))
+/// The kernel's words, and systemd's.
+const CRASHES: [&str; 2] = ["Kernel panic", "Failed to start up manager"];
+
+fn has_crashed(console: &Path) -> bool {
+    fs::read(console).is_ok_and(|text| {
+        let text = String::from_utf8_lossy(&text);
+        CRASHES.iter().any(|crash| text.contains(crash))
+    })
 }
 
 fn show(console: &Path) {
@@ -141,11 +150,47 @@ fn show(console: &Path) {
     eprintln!("--- console of the virtual machine\n{}", String::from_utf8_lossy(&text).replace('\r', ""));
 }
 
+/// The frequency of the time stamp counter, which is the machine's in the emulation too. The kernel would measure it,
+/// and be an order of magnitude out where this machine is busy: then every deadline in the virtual machine is missed.
+/// Under a hypervisor the CPU's frequency is the counter's; elsewhere it may be any.
+fn parse_tsc_khz(cpuinfo: &str) -> Option<u64> {
+    let field = |name: &str| {
+        let line = cpuinfo.lines().find(|line| line.starts_with(name))?;
+        line.split_once(':').map(|(_, value)| value.trim())
+    };
+    if !field("flags")?.split(' ').any(|flag| flag == "hypervisor") {
+        return None;
+    }
+    let (mhz, thousandths) = field("cpu MHz")?.split_once('.')?;
+    Some(mhz.parse::<u64>().ok()? * 1000 + thousandths.get(..3)?.parse::<u64>().ok()?)
+}
+
+/// What asks systemd for a cgroup set-up (systemd(1), Kernel Command Line). Releases 256 and 257 mount v1 only where the
+/// last word forces them to.
+const fn hierarchies(cgroup: Lane) -> &'static str {
+    match cgroup {
+        Lane::V2 => "systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all",
+        Lane::Hybrid => {
+            "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=0 \
+             SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
+        }
+        Lane::V1 => {
+            "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1 \
+             SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
+        }
+    }
+}
+
 fn command(image: &Image, job: &Job, archive: &Path, console: &Path) -> Command {
     let mut kernel = String::from(
-        "console=ttyS0 panic=-1 apparmor=1 security=apparmor systemd.unified_cgroup_hierarchy=1 cgroup_no_v1=all \
-         mitigations=off nokaslr no_timer_check tsc=reliable random.trust_cpu=on net.ifnames=0",
+        "console=ttyS0 panic=-1 apparmor=1 security=apparmor mitigations=off nokaslr no_timer_check tsc=reliable \
+         random.trust_cpu=on net.ifnames=0 ",
     );
+    kernel.push_str(hierarchies(job.cgroup));
+    kernel.push_str(" systemd.crash_reboot=1");
+    if let Some(frequency) = fs::read_to_string("/proc/cpuinfo").ok().as_deref().and_then(parse_tsc_khz) {
+        kernel.push_str(&format!(" tsc_early_khz={frequency}"));
+    }
     kernel.push_str(if job.console {
         " loglevel=6 systemd.show_status=1"
     } else {
@@ -169,4 +214,17 @@ fn command(image: &Image, job: &Job, archive: &Path, console: &Path) -> Command 
     qemu.args(drive(archive, "job", "readonly=on"));
     qemu.args(["-object", "rng-random,filename=/dev/urandom,id=rng", "-device", "virtio-rng-pci,rng=rng"]);
     qemu
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tsc_frequency_of_a_virtual_machine_only() {
+        let cpuinfo = |flags| format!("processor\t: 0\ncpu MHz\t\t: 2100.250\nflags\t\t: fpu {flags} tsc\n");
+        assert_eq!(parse_tsc_khz(&cpuinfo("hypervisor")), Some(2_100_250));
+        assert_eq!(parse_tsc_khz(&cpuinfo("vme")), None);
+        assert_eq!(parse_tsc_khz(""), None);
+    }
 }

@@ -9,9 +9,8 @@ mod connection;
 use std::time::Instant;
 
 use super::super::error::CgroupError;
-use super::super::plan::Write;
 use super::super::record::UnitRecord;
-use super::{UnitPlan, property};
+use super::{Property, UnitPlan};
 
 /// Starts the scope around a process; the control group that it has now, below the hierarchy's root.
 ///
@@ -34,14 +33,13 @@ pub(in super::super) fn start(
 #[cfg(feature = "systemd")]
 pub(in super::super) fn set_properties(
     record: &UnitRecord,
-    writes: &[Write],
+    properties: &[Property],
     deadline: Instant,
 ) -> Result<(), CgroupError> {
-    let properties = property::of_writes(writes);
     if properties.is_empty() {
         return Ok(());
     }
-    connection::run("SetUnitProperties", record, deadline, connection::set(record, &properties))
+    connection::run("SetUnitProperties", record, deadline, connection::set(record, properties))
 }
 
 /// Stops the scope, with whoever is still in it, if it is the one that was recorded; whether it was. One that is gone
@@ -65,7 +63,7 @@ pub(in super::super) fn is_foreign(record: &UnitRecord, deadline: Instant) -> Re
 
 #[cfg(not(feature = "systemd"))]
 mod absent {
-    use super::{CgroupError, Instant, UnitPlan, UnitRecord, Write, property};
+    use super::{CgroupError, Instant, Property, UnitPlan, UnitRecord};
 
     fn error<T>(call: &'static str, record: &UnitRecord) -> Result<T, CgroupError> {
         let reason = "this binary was built without the feature systemd".to_owned();
@@ -83,10 +81,10 @@ mod absent {
 
     pub(in super::super::super) fn set_properties(
         record: &UnitRecord,
-        writes: &[Write],
+        properties: &[Property],
         _: Instant,
     ) -> Result<(), CgroupError> {
-        if property::of_writes(writes).is_empty() { Ok(()) } else { error("SetUnitProperties", record) }
+        if properties.is_empty() { Ok(()) } else { error("SetUnitProperties", record) }
     }
 
     pub(in super::super::super) fn stop(record: &UnitRecord, _: Instant) -> Result<bool, CgroupError> {

@@ -1,11 +1,16 @@
 //! Cgroups that systemd makes: the container's is that of a transient scope, in a slice.
 //!
-//! Pure but for [`bus`], which speaks with systemd, and [`Session::probe`]. On cgroup v2 alone. A scope is made around a
-//! process that exists: init waits at its first step until it has been moved into the scope and the limits are in place.
+//! Pure but for [`bus`], which speaks with systemd, and [`Session::probe`]. A scope is made around a process that exists:
+//! init waits at its first step until it has been moved into the scope and the limits are in place.
+//!
+//! On v1 and hybrid systemd makes the scope's cgroups in the hierarchies of `cpu cpuacct devices memory pids`, its own,
+//! and v2; in the others (`blkio cpuset freezer hugetlb …`) they are made here, at the same path, as runc does. A user's
+//! systemd has no controllers there.
 //!
 //! systemd is told every limit that it has a property for, since it would set its own value again at the next
 //! `daemon-reload`; then the files are written as without it: they take the exact values, and those that it knows nothing
-//! of. The device filter is our own program beside systemd's: a reload does not touch it.
+//! of. On v2 the device filter is our own program beside systemd's: a reload does not touch it. On v1 there is one list of
+//! devices for both: systemd is told it.
 //!
 //! Sources: systemd's `org.freedesktop.systemd1(5)`, `systemd.resource-control(5)`, `CGROUP_DELEGATION.md`.
 
@@ -26,6 +31,7 @@ use spec::config::Resources;
 pub(crate) use annotation::PREFIX as SYSTEMD_ANNOTATIONS;
 pub(super) use bus::{is_foreign, set_properties, start, stop};
 pub use property::{Property, Value};
+pub(super) use property::{V1_BANDWIDTH, of_devices, of_writes};
 
 use super::error::PlanError;
 use super::hierarchies::{Hierarchies, Mode};
@@ -36,6 +42,10 @@ use name::{Scope, expand_slice};
 
 /// How long systemd may take for an answer: it gives none while it is reloaded, which takes a busy host seconds.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Slices that systemd itself has.
+pub(super) const OWN_SLICES: [&str; 6] =
+    ["system.slice", "user.slice", "machine.slice", "app.slice", "session.slice", "background.slice"];
 
 /// Which systemd makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +129,7 @@ impl fmt::Display for UnitPlan {
 /// have values in GVariant's text format.
 ///
 /// # Errors
-/// [`PlanError`]: the host is not v2 alone, or the names make no unit.
+/// [`PlanError`]: the host has no cgroups, or for a user's session not v2 alone; or the names make no unit.
 pub fn plan_systemd(
     resources: &Resources,
     cgroups_path: Option<&Text>,
@@ -128,8 +138,12 @@ pub fn plan_systemd(
     session: Session,
     hierarchies: &Hierarchies,
 ) -> Result<Outcome<CgroupPlan>, PlanError> {
-    if hierarchies.mode() != Some(Mode::Unified) {
-        return Err(PlanError::Systemd);
+    match (hierarchies.mode(), session) {
+        (None, _) => return Err(PlanError::Systemd("needs a host with cgroups")),
+        (Some(Mode::Unified), _) | (_, Session::System) => {}
+        (_, Session::User(_)) => {
+            return Err(PlanError::Systemd("of a user needs a host with cgroup v2 alone: use cgroupfs here"));
+        }
     }
     let Scope { slice, unit } = Scope::parse(cgroups_path.map(|path| &**path), id, session.default_slice())?;
     let slices = expand_slice(&slice).ok_or_else(|| {
@@ -143,7 +157,14 @@ pub fn plan_systemd(
     let plan = &mut outcome.value;
     let mut properties = Vec::new();
     for directory in &mut plan.directories {
-        properties.extend(property::of_writes(&directory.writes));
+        let version = directory.hierarchy.version();
+        properties.extend(property::of_writes(directory.writes.iter().map(|write| (version, write))));
+        if let Some(devices) = &directory.devices {
+            // Of v1 alone.
+            let (devices, warning) = property::of_devices(devices);
+            properties.extend(devices);
+            outcome.warnings.extend(warning);
+        }
         directory.clone_into = false;
     }
     if !properties.iter().any(|property| property.name == property::TASKS_MAX) {

@@ -14,17 +14,13 @@ use zbus::{
 use super::super::super::error::CgroupError;
 use super::super::super::record::UnitRecord;
 use super::super::property::{Property, Value};
-use super::super::{Session, UnitPlan};
+use super::super::{OWN_SLICES, Session, UnitPlan};
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SCOPE: &str = "org.freedesktop.systemd1.Scope";
-
-/// Slices that systemd itself has.
-const OWN_SLICES: [&str; 6] =
-    ["system.slice", "user.slice", "machine.slice", "app.slice", "session.slice", "background.slice"];
 
 /// Why it did not succeed.
 #[derive(Debug)]
@@ -297,5 +293,6 @@ fn variant(value: &Value) -> Variant<'_> {
         Value::Bytes(value) => Variant::from(value.clone()),
         Value::U32s(value) => Variant::from(value.clone()),
         Value::Texts(value) => Variant::from(value.clone()),
+        Value::Pairs(value) => Variant::from(value.clone()),
     }
 }
