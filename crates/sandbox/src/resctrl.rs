@@ -26,6 +26,28 @@ pub struct ResctrlRecord {
     pub group: Option<PathBuf>,
 }
 
+/// What resctrl says of a container's class and counts for its processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResctrlStats {
+    /// The line `L3:…` of its class.
+    pub l3_cache_schema: Option<String>,
+    /// The line `MB:…`.
+    pub mem_bw_schema: Option<String>,
+    /// Counters, one for each cache domain; none where neither class nor group is the container's own.
+    pub domains: Vec<DomainStats>,
+}
+
+/// Counters of one cache domain; absent where the processor does not count it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DomainStats {
+    /// How much of the cache is occupied.
+    pub llc_occupancy_bytes: Option<u64>,
+    /// Memory traffic.
+    pub mbm_total_bytes: Option<u64>,
+    /// Of it, that with the domain's own memory.
+    pub mbm_local_bytes: Option<u64>,
+}
+
 /// The mount point of resctrl (`proc_pid_mountinfo(5)`).
 pub(crate) fn mount_point(mountinfo: &str) -> Option<PathBuf> {
     mountinfo.lines().find_map(|line| {
@@ -142,6 +164,20 @@ impl ResctrlRecord {
         Ok(())
     }
 
+    /// What is counted now.
+    pub(crate) fn stats(&self) -> Result<ResctrlStats> {
+        let path = self.class.join("schemata");
+        let text = fs::read_to_string(&path).map_err(error("read", &path))?;
+        let line =
+            |name: &str| text.lines().map(str::trim).find(|line| line.starts_with(name)).map(str::to_owned);
+        let counted = self.group.as_ref().or(Some(&self.class).filter(|_| self.removed));
+        Ok(ResctrlStats {
+            l3_cache_schema: line("L3:"),
+            mem_bw_schema: line("MB:"),
+            domains: counted.map_or_else(Vec::new, |directory| domain_stats(directory)),
+        })
+    }
+
     /// Writes lines of `schemata`; those that they replace.
     pub(crate) fn update(&self, lines: &[String]) -> Result<Vec<String>> {
         let path = self.class.join("schemata");
@@ -155,6 +191,22 @@ impl ResctrlRecord {
         write_schemata(&self.class, lines)?;
         Ok(before)
     }
+}
+
+/// `mon_data/mon_L3_NN/*`, in the order of the names; a counter that the kernel says is unavailable is absent.
+fn domain_stats(directory: &Path) -> Vec<DomainStats> {
+    let entries = fs::read_dir(directory.join("mon_data")).into_iter().flatten().flatten();
+    let is_l3 =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mon_L3_"));
+    let mut domains: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_l3).collect();
+    domains.sort();
+    let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse().ok();
+    let stats = |domain: PathBuf| DomainStats {
+        llc_occupancy_bytes: number(domain.join("llc_occupancy")),
+        mbm_total_bytes: number(domain.join("mbm_total_bytes")),
+        mbm_local_bytes: number(domain.join("mbm_local_bytes")),
+    };
+    domains.into_iter().map(stats).collect()
 }
 
 /// All lines in one call; the kernel says in a file why it refuses one.
@@ -359,6 +411,30 @@ mod tests {
             error.contains("L3:0=f0f0: is a directory (mask f0f0 has non-consecutive 1-bits)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn stats_are_those_of_the_containers_own_group() {
+        let tree = Tree::new("stats");
+        let class = tree.class("gold", SCHEMATA);
+        for (domain, occupancy, total) in [("mon_L3_01", "7\n", "Unavailable\n"), ("mon_L3_00", "5\n", "6\n")]
+        {
+            let domain = class.join("mon_groups/c/mon_data").join(domain);
+            fs::create_dir_all(&domain).unwrap();
+            fs::write(domain.join("llc_occupancy"), occupancy).unwrap();
+            fs::write(domain.join("mbm_total_bytes"), total).unwrap();
+        }
+        let group = Some(class.join("mon_groups/c"));
+        let record = ResctrlRecord { class, removed: false, group };
+        let stats = record.stats().unwrap();
+        assert_eq!(stats.l3_cache_schema.as_deref(), Some("L3:0=007ff;1=00f"));
+        assert_eq!(stats.mem_bw_schema.as_deref(), Some("MB:0=100;1= 20"));
+        let first =
+            DomainStats { llc_occupancy_bytes: Some(5), mbm_total_bytes: Some(6), mbm_local_bytes: None };
+        let second = DomainStats { llc_occupancy_bytes: Some(7), ..DomainStats::default() };
+        assert_eq!(stats.domains, [first, second]);
+        // The counters of a class that others share are not the container's.
+        assert!(ResctrlRecord { group: None, ..record }.stats().unwrap().domains.is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::pause::{cgroup, open_init};
 use crate::ContainerId;
 use crate::cgroup::{Cgroup, OomWatch, Stats};
 use crate::error::{Error, Result};
+use crate::resctrl::ResctrlRecord;
 use crate::state::StateRoot;
 
 /// What was waited for.
@@ -36,6 +37,7 @@ pub struct Events {
     init: OwnedFd,
     oom: Option<OomWatch>,
     pending_oom: u64,
+    resctrl: Option<ResctrlRecord>,
 }
 
 pub(super) fn watch(state: &StateRoot, id: &ContainerId) -> Result<Events> {
@@ -47,7 +49,7 @@ pub(super) fn watch(state: &StateRoot, id: &ContainerId) -> Result<Events> {
     let init = open_init(&record)?.ok_or_else(stopped)?;
     let cgroup = cgroup(&record)?;
     let oom = cgroup.watch_oom()?;
-    Ok(Events { cgroup, init, oom, pending_oom: 0 })
+    Ok(Events { cgroup, init, oom, pending_oom: 0, resctrl: record.resctrl })
 }
 
 impl Events {
@@ -56,7 +58,8 @@ impl Events {
     /// # Errors
     /// The counters can't be read.
     pub fn stats(&self) -> Result<Stats> {
-        Ok(self.cgroup.stats()?)
+        let resctrl = self.resctrl.as_ref().map(ResctrlRecord::stats).transpose()?;
+        Ok(Stats { resctrl, ..self.cgroup.stats()? })
     }
 
     /// Waits for the next event. What happened before the end is told before it. `peer` is a descriptor, such as the

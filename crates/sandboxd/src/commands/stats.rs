@@ -6,6 +6,7 @@ use sandbox::cgroup::{
     BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, HugetlbStats, MemoryStats, MemoryUsage, PidsStats,
     Pressure, PressureLine, Stats,
 };
+use sandbox::resctrl::{DomainStats, ResctrlStats};
 use serde::Serialize;
 
 fn is_zero(number: &u64) -> bool {
@@ -21,14 +22,37 @@ pub(crate) struct Document<'a> {
     pids: Pids,
     blkio: BlockIo<'a>,
     hugetlb: BTreeMap<&'a str, Hugetlb>,
-    /// Intel RDT: no container has a group of its own.
-    intel_rdt: Empty,
+    intel_rdt: IntelRdt<'a>,
     /// runc counts those that it makes itself, which are none.
     network_interfaces: Option<()>,
 }
 
+/// Empty without `linux.intelRdt`.
+#[derive(Debug, Default, Serialize)]
+struct IntelRdt<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    l3_cache_schema: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mem_bw_schema: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mbm_stats: Vec<Traffic>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cmt_stats: Vec<Occupancy>,
+}
+
 #[derive(Debug, Serialize)]
-struct Empty {}
+struct Traffic {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mbm_total_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mbm_local_bytes: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Occupancy {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    llc_occupancy: Option<u64>,
+}
 
 #[derive(Debug, Serialize)]
 struct Cpu<'a> {
@@ -186,7 +210,7 @@ impl<'a> Document<'a> {
             pids: Pids { current, limit: limit.unwrap_or(0) },
             blkio: block_io(&stats.block_io),
             hugetlb: stats.hugetlb.iter().map(|(size, it)| (&**size, hugetlb(it))).collect(),
-            intel_rdt: Empty {},
+            intel_rdt: stats.resctrl.as_ref().map(intel_rdt).unwrap_or_default(),
             network_interfaces: None,
         }
     }
@@ -208,6 +232,21 @@ fn cpu(cpu: &CpuStats) -> Cpu<'_> {
             throttled_time: cpu.throttled_ns,
         },
         psi: cpu.pressure.map(psi),
+    }
+}
+
+fn intel_rdt(resctrl: &ResctrlStats) -> IntelRdt<'_> {
+    let traffic = |it: &DomainStats| Traffic {
+        mbm_total_bytes: it.mbm_total_bytes,
+        mbm_local_bytes: it.mbm_local_bytes,
+    };
+    let counts = |it: &&DomainStats| it.mbm_total_bytes.is_some() || it.mbm_local_bytes.is_some();
+    let occupied = resctrl.domains.iter().filter(|it| it.llc_occupancy_bytes.is_some());
+    IntelRdt {
+        l3_cache_schema: resctrl.l3_cache_schema.as_deref(),
+        mem_bw_schema: resctrl.mem_bw_schema.as_deref(),
+        mbm_stats: resctrl.domains.iter().filter(counts).map(traffic).collect(),
+        cmt_stats: occupied.map(|it| Occupancy { llc_occupancy: it.llc_occupancy_bytes }).collect(),
     }
 }
 
@@ -279,6 +318,21 @@ fn psi(pressure: Pressure) -> Psi {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn document_of_a_class_has_runcs_keys() {
+        let domain =
+            DomainStats { llc_occupancy_bytes: Some(5), mbm_total_bytes: Some(6), ..DomainStats::default() };
+        let resctrl = ResctrlStats {
+            l3_cache_schema: Some("L3:0=f".to_owned()),
+            mem_bw_schema: None,
+            domains: vec![domain, DomainStats::default()],
+        };
+        let stats = Stats { resctrl: Some(resctrl), ..Stats::default() };
+        let text = serde_json::to_string(&Document::new(&stats)).unwrap();
+        let expected = r#""intel_rdt":{"l3_cache_schema":"L3:0=f","mbm_stats":[{"mbm_total_bytes":6}],"cmt_stats":[{"llc_occupancy":5}]}"#;
+        assert!(text.contains(expected), "{text}");
+    }
 
     #[test]
     fn document_of_nothing_has_runcs_keys_in_runcs_order() {

@@ -13,6 +13,7 @@ use super::error::CgroupError;
 use super::file::{self, is_errno, is_gone};
 use super::handle::{Cgroup, open_cgroup, read_processes};
 use super::record::{Hierarchy, RecordedDirectory};
+use crate::resctrl::ResctrlStats;
 
 /// What a container uses.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Stats {
     pub block_io: BlockIoStats,
     /// Huge pages, by size as in the file names: `2MB`.
     pub hugetlb: BTreeMap<String, HugetlbStats>,
+    /// Intel RDT, of a container with `linux.intelRdt`. Not a cgroup's, but asked for together.
+    pub resctrl: Option<ResctrlStats>,
 }
 
 /// CPU time since the container was made.
