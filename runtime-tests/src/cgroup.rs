@@ -59,7 +59,9 @@ impl Hierarchies {
         self.v2.as_deref()
     }
 
-    fn v2_has(&self, controller: &str) -> bool {
+    /// Whether the v2 hierarchy has a controller, whatever there is of v1.
+    #[must_use]
+    pub fn v2_has(&self, controller: &str) -> bool {
         self.v2.as_deref().is_some_and(|root| {
             let available = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
             available.split_whitespace().any(|name| name == controller)

@@ -23,6 +23,7 @@ fn host(cgroups: Hierarchies) -> HostFacts {
         bounding: CapabilitySet::from_bits(u64::MAX),
         ignored_signals: 1 << 12,
         landlock_abi: 7,
+        resctrl: Some("/sys/fs/resctrl".into()),
         ..HostFacts::default()
     }
 }
@@ -201,6 +202,11 @@ fn features_planned() {
                     "sysctl": {"net.ipv4.ip_forward": "1"}, "rootfsPropagation": "shared",
                     "maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"],
                     "devices": [{"path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200}]}}),
+        ),
+        (
+            "intel-rdt",
+            json!({"linux": {"namespaces": [{"type": "mount"}], "intelRdt": {"l3CacheSchema": "L3:0=f",
+                "memBwSchema": "MB:0=20", "schemata": ["L2:0=3"], "enableMonitoring": true}}}),
         ),
         (
             "landlock",

@@ -8,7 +8,7 @@ use runtime_tests::{Bundle, Case, Container, Lane, Test, Verdict, cases};
 use serde_json::{Value, json};
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases!["cgroup":
+    let mut all = cases!["cgroup":
         path_absolute_is_below_the_root,
         path_relative_is_used,
         path_absent_is_made_up,
@@ -62,7 +62,16 @@ pub(crate) fn cases() -> Vec<Case> {
         unified_of_a_missing_controller_fails,
         owner_is_the_users_where_it_is_writable,
         owner_stays_without_delegation,
-    ]
+    ];
+    // runc 1.1 knows no burst and no idle; either leaves out a limit whose controller is missing, now and then.
+    let ours = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("cgroup::{name}"), run).only_ours();
+    all.push(ours("cpu_burst_is_set", cpu_burst_is_set));
+    all.push(ours("cpu_idle_is_set_after_shares", cpu_idle_is_set_after_shares));
+    all.push(ours("cpu_realtime_is_set_or_refused", cpu_realtime_is_set_or_refused));
+    all.push(ours("each_limit_of_a_missing_controller_is_refused", each_limit_of_a_missing_controller));
+    all.push(ours("v1_limits_without_a_v2_equal_are_refused", v1_limits_without_a_v2_equal));
+    all.push(ours("unified_names_that_lead_out_are_refused", unified_names_that_lead_out));
+    all
 }
 
 /// A container that is created in a cgroup of this path.
@@ -362,6 +371,100 @@ fn cpu_idle_is_accepted_or_refused(t: &Test) -> Verdict {
         assert_eq!(read(&directory, "cpu.idle"), "1");
     } else {
         let _ = output.fails();
+    }
+    Ok(())
+}
+
+fn cpu_burst_is_set(t: &Test) -> Verdict {
+    let limits = [
+        limit("cpu", ("cpu.cfs_burst_us", "20000"), ("cpu.max.burst", "20000")),
+        limit("cpu", ("cpu.cfs_quota_us", "50000"), ("cpu.max", "50000 100000")),
+    ];
+    limits_are(t, &json!({"cpu": {"quota": 50_000, "period": 100_000, "burst": 20_000}}), &limits)
+}
+
+/// An idle cgroup takes no weight any more.
+fn cpu_idle_is_set_after_shares(t: &Test) -> Verdict {
+    let limits = [limit("cpu", ("cpu.idle", "1"), ("cpu.idle", "1"))];
+    limits_are(t, &json!({"cpu": {"shares": 512, "idle": 1}}), &limits)
+}
+
+fn cpu_realtime_is_set_or_refused(t: &Test) -> Verdict {
+    t.needs_controller("cpu")?;
+    let b = with_resources(t, &json!({"cpu": {"realtimePeriod": 500_000, "realtimeRuntime": 2000}}));
+    let Some(root) = t.cgroups().v1_root("cpu").map(Path::to_owned) else {
+        let _ = t.create_fails(&b).says("/linux/resources/cpu/realtime").says("nothing like it");
+        return Ok(());
+    };
+    if !root.join("cpu.rt_runtime_us").exists() {
+        let _ = t.create_fails(&b).says("/linux/resources/cpu/realtime");
+        return Ok(());
+    }
+    let c = t.create(&b);
+    let directory = t.cgroups().directory_of(c.pid(), "cpu").unwrap();
+    assert_eq!(read(&directory, "cpu.rt_period_us"), "500000");
+    assert_eq!(read(&directory, "cpu.rt_runtime_us"), "2000");
+    Ok(())
+}
+
+fn each_limit_of_a_missing_controller(t: &Test) -> Verdict {
+    let mut missing = 0;
+    for (controllers, resources, pointer) in [
+        (&["memory"][..], json!({"memory": {"limit": 52_428_800}}), "memory"),
+        (&["pids"], json!({"pids": {"limit": 10}}), "pids"),
+        (&["cpu"], json!({"cpu": {"quota": 10_000, "period": 20_000}}), "cpu"),
+        (&["cpuset"], json!({"cpu": {"cpus": "0"}}), "cpu/cpus"),
+        (
+            &["blkio", "io"],
+            json!({"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}]}}),
+            "blockIO",
+        ),
+        (&["hugetlb"], json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]}), "hugepageLimits"),
+        (&["net_cls"], json!({"network": {"classID": 5}}), "network/classID"),
+        (
+            &["net_prio"],
+            json!({"network": {"priorities": [{"name": "lo", "priority": 5}]}}),
+            "network/priorities",
+        ),
+        (&["rdma"], json!({"rdma": {"mlx5_1": {"hcaHandles": 3}}}), "rdma"),
+    ] {
+        let cgroups = t.cgroups();
+        if controllers.iter().any(|name| cgroups.has(name) || cgroups.v2_has(name)) {
+            continue;
+        }
+        missing += 1;
+        let output = t.create_fails(&with_resources(t, &resources));
+        let _ = output.says(&format!("/linux/resources/{pointer}")).says("controller");
+    }
+    if missing == 0 { Err(runtime_tests::Skip::new("every controller is there")) } else { Ok(()) }
+}
+
+fn v1_limits_without_a_v2_equal(t: &Test) -> Verdict {
+    for (controller, resources, pointer) in [
+        ("memory", json!({"memory": {"swappiness": 33}}), "memory/swappiness"),
+        ("memory", json!({"memory": {"disableOOMKiller": true}}), "memory/disableOOMKiller"),
+        ("memory", json!({"memory": {"kernelTCP": 1_000_000}}), "memory/kernelTCP"),
+        ("io", json!({"blockIO": {"leafWeight": 100}}), "blockIO/leafWeight"),
+        ("cpu", json!({"cpu": {"realtimeRuntime": 1000}}), "cpu/realtimeRuntime"),
+    ] {
+        if !t.cgroups().uses_v2(controller) {
+            return Err(runtime_tests::Skip::new(format!("{controller} is not on v2 in this view")));
+        }
+        let output = t.create_fails(&with_resources(t, &resources));
+        let _ = output.says(&format!("/linux/resources/{pointer}"));
+    }
+    Ok(())
+}
+
+/// Neither by a path nor by a file that acts on processes.
+fn unified_names_that_lead_out(t: &Test) -> Verdict {
+    for name in ["../memory.max", "sub/memory.max", "/memory.max", "..", ".", ""] {
+        let output = t.create_fails(&with_resources(t, &json!({"unified": {name: "1"}})));
+        let _ = output.says("/linux/resources/unified/");
+    }
+    for name in ["cgroup.procs", "cgroup.threads", "cgroup.kill", "cgroup.freeze", "nodot"] {
+        let output = t.create_fails(&with_resources(t, &json!({"unified": {name: "1"}})));
+        let _ = output.says(&format!("/linux/resources/unified/{name}"));
     }
     Ok(())
 }

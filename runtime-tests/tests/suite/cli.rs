@@ -47,6 +47,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.push(ours("features_versions_and_words_are_taken", features_versions_and_words_are_taken));
     all.push(ours("info_gives_a_reason_for_what_is_missing", info_gives_a_reason));
     all.push(ours("what_is_not_done_is_refused", what_is_not_done_is_refused));
+    all.push(ours("features_names_are_accepted_in_a_config", features_names_are_accepted));
     all
 }
 
@@ -73,7 +74,16 @@ fn features_say_what_is_done(t: &Test) -> Verdict {
         let value = linux.pointer(pointer).unwrap_or(&Value::Null);
         assert!(if kind == "bool" { value.is_boolean() } else { value.is_array() }, "{pointer}: {value}");
     }
-    assert!(features["potentiallyUnsafeConfigAnnotations"].is_array());
+    // What this build does, another suite shows of each.
+    for pointer in ["/intelRdt/enabled", "/intelRdt/schemata", "/intelRdt/monitoring", "/netDevices/enabled"]
+    {
+        assert_eq!(linux.pointer(pointer), Some(&Value::Bool(true)), "{pointer}");
+    }
+    let unsafe_annotations = &features["potentiallyUnsafeConfigAnnotations"];
+    for prefix in ["org.sandboxd.landlock.", "org.systemd.property."] {
+        assert!(unsafe_annotations.as_array().unwrap().contains(&prefix.into()), "{unsafe_annotations}");
+    }
+    assert_eq!(features["annotations"]["org.sandboxd.landlock.enabled"], "true");
     assert!(features["annotations"]["org.sandboxd.version"].is_string());
     Ok(())
 }
@@ -197,6 +207,105 @@ fn info_gives_a_reason(t: &Test) -> Verdict {
     }
     let text = t.bare_call(&["--criu", "/no/such/criu", "info"]).ok();
     assert!(text.lines().iter().any(|line| line.contains("/no/such/criu is no file")), "{text}");
+    Ok(())
+}
+
+/// Each name that `features` lists is one that a config may use: `plan` takes it.
+fn features_names_are_accepted(t: &Test) -> Verdict {
+    let features = t.bare_call(&["features"]).ok().json();
+    let names = |pointer: &str| -> Vec<String> {
+        let list = features.pointer(pointer).and_then(Value::as_array).unwrap_or_else(|| panic!("{pointer}"));
+        list.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let b = t.bundle();
+    let rule = |name: &str| serde_json::json!([{"names": ["mkdir"], "action": name}]);
+    let planned = |what: &str| {
+        b.write();
+        let call = t.bare_call(&["plan", "--bundle"]).args([&b.path]);
+        let output = call.output();
+        assert!(output.status.success(), "{what}: {output}");
+        assert!(!output.stderr.contains(what), "{what}: {output}");
+    };
+    b.set("/linux/seccomp", serde_json::json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/l"}));
+    for action in names("/linux/seccomp/actions") {
+        // What the default is, a rule can't be.
+        if action != "SCMP_ACT_ALLOW" {
+            b.set("/linux/seccomp/syscalls", rule(&action));
+            planned(&action);
+        }
+    }
+    b.unset("/linux/seccomp/listenerPath");
+    for operator in names("/linux/seccomp/operators") {
+        b.set("/linux/seccomp/syscalls", rule("SCMP_ACT_ERRNO"));
+        let args = serde_json::json!([{"index": 0, "value": 1, "valueTwo": 1, "op": operator}]);
+        b.patch(|config| config["linux"]["seccomp"]["syscalls"][0]["args"] = args);
+        planned(&operator);
+    }
+    for arch in names("/linux/seccomp/archs") {
+        b.set("/linux/seccomp/architectures", serde_json::json!([arch]));
+        b.write();
+        // It is known, though no process of another byte order can be on this machine.
+        let output = t.bare_call(&["plan", "--bundle"]).args([&b.path]).output();
+        assert!(output.status.success() || output.stderr.contains("byte order"), "{arch}: {output}");
+    }
+    b.unset("/linux/seccomp/architectures");
+    for flag in names("/linux/seccomp/knownFlags") {
+        b.set("/linux/seccomp/flags", serde_json::json!([flag]));
+        b.write();
+        // One of them needs a listener: whatever is said, it is not that the name is unknown.
+        let output = t.bare_call(&["plan", "--bundle"]).args([&b.path]).output();
+        assert!(output.status.success() || !output.stderr.contains("must be one of"), "{flag}: {output}");
+    }
+    b.unset("/linux/seccomp");
+    for mode in names("/linux/memoryPolicy/modes") {
+        let mut policy = serde_json::json!({"mode": mode});
+        if !["MPOL_DEFAULT", "MPOL_LOCAL"].contains(&&*mode) {
+            policy["nodes"] = "0".into();
+        }
+        b.set("/linux/memoryPolicy", policy);
+        planned(&mode);
+    }
+    for flag in names("/linux/memoryPolicy/flags") {
+        let policy = serde_json::json!({"mode": "MPOL_BIND", "nodes": "0", "flags": [flag]});
+        b.set("/linux/memoryPolicy", policy);
+        planned(&flag);
+    }
+    b.unset("/linux/memoryPolicy");
+    for kind in names("/linux/namespaces") {
+        b.namespace(&kind, None);
+        if kind == "user" {
+            let map = serde_json::json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+            b.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        }
+        planned(&kind);
+    }
+    b.capabilities(&names("/linux/capabilities").iter().map(String::as_str).collect::<Vec<_>>());
+    b.write();
+    let _ = t.bare_call(&["plan", "--bundle"]).args([&b.path]).ok();
+    for point in names("/hooks") {
+        b.hook(&point, serde_json::json!({"path": "/bin/true"}));
+        planned(&point);
+    }
+    for option in names("/mountOptions") {
+        let b = t.bundle();
+        let mapped = ["idmap", "ridmap"].contains(&&*option);
+        match &*option {
+            "tmpcopyup" => b.mount("/mnt", "tmpfs", "tmpfs", &[&option]),
+            _ => b.mount("/mnt", "bind", "/tmp", &["rbind", &option]),
+        };
+        if mapped {
+            let map = serde_json::json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+            b.patch(|config| {
+                let mounts = config["mounts"].as_array_mut().unwrap();
+                let mount = mounts.last_mut().unwrap();
+                mount["uidMappings"] = map.clone();
+                mount["gidMappings"] = map;
+            });
+        }
+        b.write();
+        let output = t.bare_call(&["plan", "--bundle"]).args([&b.path]).output();
+        assert!(output.status.success(), "{option}: {output}");
+    }
     Ok(())
 }
 
