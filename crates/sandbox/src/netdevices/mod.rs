@@ -73,9 +73,10 @@ pub(crate) struct Moved {
 /// # Errors
 /// [`Error::NetDevice`]: what was moved already is moved back.
 pub(crate) fn move_devices(planned: &[NetDeviceMove], process: BorrowedFd<'_>) -> Result<Moved> {
-    let host_error = |source| Error::host("enter the container's network namespace", source);
-    let host = Namespace::own().map_err(host_error)?;
-    let container = Namespace::of_process(process).map_err(host_error)?;
+    let enter = "enter the container's network namespace";
+    let first = planned.first().ok_or(Error::NotFound)?;
+    let host = Namespace::own().map_err(error(first, "open the runtime's network namespace"))?;
+    let container = Namespace::of_process(process).map_err(error(first, enter))?;
     let mut moved = Moved { host, container, devices: Vec::new() };
     let found = planned.iter().map(|device| moved.find(device)).collect::<Result<Vec<_>>>()?;
     for (planned, device) in planned.iter().zip(found) {
