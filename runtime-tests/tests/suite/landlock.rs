@@ -19,6 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ours("user_namespace_is_restricted", user_namespace_is_restricted),
         ours("exec_is_restricted_too", exec_is_restricted_too),
         ours("command_that_is_not_named_cannot_be_started", command_that_is_not_named_cannot_be_started),
+        ours("few_descriptors_are_enough", few_descriptors_are_enough),
         ours("missing_path_fails", missing_path_fails),
         ours("mistakes_are_refused", mistakes_are_refused),
     ]
@@ -139,6 +140,21 @@ fn command_that_is_not_named_cannot_be_started(t: &Test) -> Verdict {
     let _ = t.run(&b).fails().says("permission denied");
     let c = t.create(&b);
     let _ = c.call(&["start"]).fails().says("permission denied");
+    Ok(())
+}
+
+fn few_descriptors_are_enough(t: &Test) -> Verdict {
+    needs_landlock(t)?;
+    let b = t.bundle();
+    prepare(&b);
+    b.set(READ_ONLY, "/").set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 20, "hard": 20}]));
+    for number in 0..40 {
+        b.push("/mounts", json!({"destination": format!("/m{number}"), "type": "tmpfs", "source": "tmpfs"}));
+    }
+    assert_eq!(
+        t.output_of(&b, "cat /etc/f; echo x 2>/dev/null >/data/f || echo denied").lines(),
+        ["content", "denied"]
+    );
     Ok(())
 }
 

@@ -152,12 +152,13 @@ pub(super) fn plan_process(
         return Ok(());
     };
     plan_scheduling(steps, process);
+    // Before the limits: it opens paths.
+    let restricted = landlock::plan_ruleset(steps, config, host)?;
     for (index, limit) in process.rlimits.iter().enumerate() {
         let step = Step::SetRlimit { resource: limit.resource.number(), soft: limit.soft, hard: limit.hard };
         steps.push(format!("/process/rlimits/{index}"), step);
     }
     let filter = compile_filter(steps, config)?;
-    let restricted = landlock::plan_ruleset(steps, config, host)?;
     let needs_admin = (filter.is_some() || restricted) && !process.no_new_privileges;
     // The switch of the root left it in "/".
     let directory = Some(&**process.cwd).filter(|_| &**process.cwd.as_text() != "/");
