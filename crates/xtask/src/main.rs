@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod bundle;
 mod error;
+mod fuzz;
 mod lane;
 mod man;
 mod process;
@@ -37,6 +38,9 @@ usage: cargo xtask TASK
                                 --vm boots a virtual machine for the same command, --from reads the figures of --json
   validate --suite DIR [--cgroup LANE] [--runtime FILE] [--against RUNTIME] [TEST...]
                                 the validation suite of a built opencontainers/runtime-tools checkout
+  fuzz [TARGET]... [--seconds N] [--seed N] [--keep] [--sanitizer]
+                                the fuzz targets (crates/fuzz), each so long, with coverage; --keep renews the corpus in
+                                the repository, --sanitizer adds AddressSanitizer
   man                           the manual pages, into target/man
   tidy                          headers, unsafe, words, links, dependencies
   lane LANE COMMAND [ARG...]    runs a command where it sees cgroup v1 or v2 alone
@@ -74,6 +78,7 @@ fn dispatch() -> Result<ExitCode> {
         "test" => test::main(parser),
         "bench" => bench::main(parser),
         "validate" => validate::main(parser),
+        "fuzz" => fuzz::main(parser),
         "man" => man::main(parser),
         "tidy" => tidy::main(parser),
         "lane" => lane::main(parser),
