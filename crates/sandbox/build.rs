@@ -22,6 +22,8 @@ fn main() {
             "-C",
             "link-arg=-Wl,--build-id=none,-z,noseparate-code,--gc-sections",
         ])
+        // The same bytes wherever the sources are.
+        .arg(format!("--remap-path-prefix={}=init", source.display()))
         .arg("--target")
         .arg(env::var_os("TARGET").unwrap_or_default())
         .arg("-o")

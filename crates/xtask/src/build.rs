@@ -25,7 +25,7 @@ pub(crate) fn build_static() -> Result<PathBuf> {
     let host = project::host_triple()?;
     let mut command = project::cargo();
     command.args(["build", "--quiet", "--release", "--package", "sandboxd", "--target", &host]);
-    add_static(&mut command, &host);
+    add_static(&mut command, &host, &[]);
     run(&mut command)?;
     let built = project::target().join(&host).join("release/sandboxd");
     let binary = project::binary();
@@ -36,8 +36,9 @@ pub(crate) fn build_static() -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// Adds `+crt-static`, at a fixed address, for the target. RUSTFLAGS in the environment would hide the target's: it moves there.
-fn add_static(command: &mut Command, host: &str) {
+/// Adds `+crt-static`, at a fixed address, and more flags for the target. RUSTFLAGS in the environment would hide the
+/// target's: it moves there.
+pub(crate) fn add_static(command: &mut Command, host: &str, more: &[String]) {
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
     let mut flags = String::new();
     for name in [variable.as_str(), "RUSTFLAGS"] {
@@ -49,5 +50,6 @@ fn add_static(command: &mut Command, host: &str) {
     // At a fixed address there is nothing to relocate at start: a third of the time until `main`, and a fifth of the page
     // faults. Stack, heap and mappings are still placed at random.
     flags.push_str("-C target-feature=+crt-static -C relocation-model=static");
+    more.iter().for_each(|flag| flags.push_str(&format!(" {flag}")));
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env(variable, flags);
 }

@@ -5,10 +5,12 @@
 mod bench;
 mod build;
 mod bundle;
+mod dist;
 mod error;
 mod fuzz;
 mod lane;
 mod man;
+mod packages;
 mod process;
 mod project;
 mod test;
@@ -38,6 +40,8 @@ usage: cargo xtask TASK
                                 --vm boots a virtual machine for the same command, --from reads the figures of --json
   validate --suite DIR [--cgroup LANE] [--runtime FILE] [--against RUNTIME] [TEST...]
                                 the validation suite of a built opencontainers/runtime-tools checkout
+  dist [--twice] [--output DIR] a release: static binary, completions, manual pages, licences, bill of materials,
+                                checksums, as a reproducible archive; --twice builds in two places and compares
   fuzz [TARGET]... [--seconds N] [--seed N] [--keep] [--sanitizer]
                                 the fuzz targets (crates/fuzz), each so long, with coverage; --keep renews the corpus in
                                 the repository, --sanitizer adds AddressSanitizer
@@ -78,6 +82,7 @@ fn dispatch() -> Result<ExitCode> {
         "test" => test::main(parser),
         "bench" => bench::main(parser),
         "validate" => validate::main(parser),
+        "dist" => dist::main(parser),
         "fuzz" => fuzz::main(parser),
         "man" => man::main(parser),
         "tidy" => tidy::main(parser),
