@@ -1,21 +1,25 @@
 //! `tidy`: what neither the compiler nor clippy looks at.
 //!
 //! Each module begins with `//!`; `unsafe` stands only in modules named `sys` and in the programs that run without a
-//! standard library; file names keep to the field's words; links in the documents lead somewhere; each direct
-//! dependency has its line in `docs/dependencies.md`.
+//! standard library, each with its reason, and is counted by place; imports point down; file names keep to the field's
+//! words; links in the documents lead somewhere, and tests that they name exist; each direct dependency has its line in
+//! `docs/dependencies.md`; every package is under a licence that `deny.toml` allows, and from the registry.
 
+mod layers;
 mod links;
 mod source;
+mod tests_named;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use serde_json::Value;
 
+use self::tests_named::Known;
 use crate::error::{Context, Result};
 use crate::process::output_of;
-use crate::project;
+use crate::{packages, project};
 
 /// Words that the project has a better one for.
 const AVOIDED: [&str; 14] = [
@@ -41,6 +45,9 @@ const FREESTANDING: [&str; 2] = ["crates/init/", "crates/xtask/floor/"];
 /// What was found wrong, one line each.
 type Findings = Vec<String>;
 
+/// How often `unsafe` is written, by module.
+type Budget = BTreeMap<String, usize>;
+
 /// Entry of the task.
 pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     if let Some(argument) = parser.next()? {
@@ -49,22 +56,32 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let root = project::root();
     let files = files(&root)?;
     let mut findings = Findings::new();
-    let mut unsafe_count = 0;
+    let mut budget = Budget::new();
+    let tests = Known::read(&root, &files)?;
     for file in &files {
         check_name(file, &mut findings);
         let read = || std::fs::read_to_string(root.join(file)).context(file.display());
         match file.extension().and_then(|extension| extension.to_str()) {
-            Some("rs") => unsafe_count += check_source(file, &read()?, &mut findings),
-            Some("md") => findings.extend(links::check(&root, file, &read()?)),
+            Some("rs") => check_source(file, &read()?, &mut budget, &mut findings),
+            Some("md") => {
+                let text = read()?;
+                findings.extend(links::check(&root, file, &text));
+                findings.extend(tests_named::check(file, &text, &tests));
+            }
             _ => {}
         }
     }
     findings.extend(check_dependencies(&root)?);
+    findings.extend(check_packages(&root)?);
     findings.extend(check_format(&root, &files)?);
     for finding in &findings {
         println!("{finding}");
     }
-    println!("tidy: {} files, {} findings, unsafe written {unsafe_count} times", files.len(), findings.len());
+    for (place, count) in &budget {
+        println!("unsafe: {count:3} in {place}");
+    }
+    let total: usize = budget.values().sum();
+    println!("tidy: {} files, {} findings, unsafe written {total} times", files.len(), findings.len());
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -86,8 +103,7 @@ fn check_name(file: &Path, findings: &mut Findings) {
     }
 }
 
-/// Checks a Rust file; how often it says `unsafe`.
-fn check_source(file: &Path, text: &str, findings: &mut Findings) -> usize {
+fn check_source(file: &Path, text: &str, budget: &mut Budget, findings: &mut Findings) {
     if !text.starts_with("//!") {
         findings.push(format!("{}:1: no `//!` header", file.display()));
     }
@@ -98,7 +114,52 @@ fn check_source(file: &Path, text: &str, findings: &mut Findings) -> usize {
     if !is_sys && !is_freestanding {
         findings.extend(lines.iter().map(|line| format!("{name}:{line}: unsafe outside a module named sys")));
     }
-    lines.len()
+    let bare = source::lines_without_reason(text);
+    findings.extend(bare.iter().map(|line| format!("{name}:{line}: unsafe without a reason (`// SAFETY:`)")));
+    findings.extend(layers::check(file, text));
+    if !lines.is_empty() {
+        *budget.entry(place_of(file)).or_default() += lines.len();
+    }
+}
+
+/// The module of a file: `crates/init/src/sys` of `crates/init/src/sys/mod.rs`.
+fn place_of(file: &Path) -> String {
+    let place = if file.ends_with("mod.rs") {
+        file.parent().unwrap_or(file).to_owned()
+    } else {
+        file.with_extension("")
+    };
+    place.to_string_lossy().into_owned()
+}
+
+/// Packages of others under a licence that is not allowed, or from elsewhere than the registry. `deny.toml` is read for
+/// its list alone: `cargo deny` needs to be installed, this doesn't. Advisories are not looked at.
+fn check_packages(root: &Path) -> Result<Findings> {
+    let policy = std::fs::read_to_string(root.join("deny.toml")).context("deny.toml")?;
+    let allowed: Vec<&str> = allowed_licences(&policy);
+    let all = ["--workspace", "--exclude", "peers", "--edges", "normal,build,dev"];
+    let lock = packages::read_lock()?;
+    let foreign = packages::resolve(&all)?.into_iter().filter(|package| !package.is_own);
+    let problem = |package: packages::Package| {
+        let name = format!("{} {}", package.name, package.version);
+        if !packages::is_allowed(&package.license, &allowed) {
+            return Some(format!("{name}: its licence {:?} is not in deny.toml", package.license));
+        }
+        let source = lock.get(&(package.name, package.version)).and_then(|locked| locked.source.clone());
+        let is_registry = source.as_deref().is_some_and(|source| source.starts_with("registry+"));
+        (!is_registry).then(|| format!("{name}: it is not from the registry"))
+    };
+    Ok(foreign.filter_map(problem).collect())
+}
+
+/// The list `allow` of `[licenses]`.
+fn allowed_licences(policy: &str) -> Vec<&str> {
+    let section = policy.split_once("[licenses]").map_or("", |(_, rest)| rest);
+    let list = section
+        .split_once("allow = [")
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .map_or("", |(list, _)| list);
+    list.split('"').skip(1).step_by(2).collect()
 }
 
 /// Direct dependencies that `docs/dependencies.md` doesn't name, and names that are none.
@@ -132,4 +193,21 @@ fn check_format(root: &Path, files: &[PathBuf]) -> Result<Findings> {
     let output = rustfmt.output().context("rustfmt")?;
     let unformatted = String::from_utf8_lossy(&output.stdout);
     Ok(unformatted.lines().map(|line| format!("{line}: not formatted")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policy_read() {
+        let policy = "[graph]\nallow = [\"no\"]\n[licenses]\nallow = [\"MIT\",\n  \"A WITH B\"]\n[bans]\n";
+        assert_eq!(allowed_licences(policy), ["MIT", "A WITH B"]);
+    }
+
+    #[test]
+    fn place_is_the_module() {
+        assert_eq!(place_of(Path::new("crates/init/src/sys/mod.rs")), "crates/init/src/sys");
+        assert_eq!(place_of(Path::new("crates/sandboxd/src/sys.rs")), "crates/sandboxd/src/sys");
+    }
 }
