@@ -44,7 +44,6 @@ pub use delete::Deletion;
 pub use events::{Event, Events};
 pub use exec::{PreparedExec, read_process};
 pub use kill::KillScope;
-pub(crate) use pod::PODS;
 pub use pod::{Pod, PodNamespace, PodRequest};
 pub use prepare::Prepared;
 pub use process::Process;

@@ -34,7 +34,7 @@ use crate::{CgroupManager, ContainerId, Outcome};
 /// The layout's version; a record of a newer one is not touched.
 const SCHEMA: u32 = 1;
 /// Where pods are, in the directory of the containers.
-pub(crate) const PODS: &str = "-pods";
+const PODS: &str = "-pods";
 const RECORD: &str = "pod.json";
 
 /// A pod to create.
