@@ -78,6 +78,7 @@ pub mod number {
     pub const SENDTO: usize = 206;
     pub const RECVFROM: usize = 207;
     pub const SENDMSG: usize = 211;
+    pub const SOCKETPAIR: usize = 199;
     pub const KEYCTL: usize = 219;
     pub const EXECVE: usize = 221;
     pub const MMAP: usize = 222;

@@ -308,6 +308,16 @@ pub fn send_with_descriptor(socket: i32, bytes: &[u8], descriptor: i32) -> Resul
     call!(Call::Send, number::SENDMSG, arg(socket), (&raw const header) as usize, MSG_NOSIGNAL)
 }
 
+/// `socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)`
+pub fn socketpair() -> Result<[i32; 2]> {
+    const AF_UNIX: usize = 1;
+    const SOCK_SEQPACKET_CLOEXEC: usize = 5 | 0o2_000_000;
+    let mut pair = [-1; 2];
+    let place = pair.as_mut_ptr() as usize;
+    call!(Call::Socket, number::SOCKETPAIR, AF_UNIX, SOCK_SEQPACKET_CLOEXEC, 0, place)?;
+    Ok(pair)
+}
+
 /// `accept4(socket, SOCK_CLOEXEC)`, again when interrupted.
 pub fn accept(socket: i32) -> Result<i32> {
     const SOCK_CLOEXEC: usize = 0o2_000_000;

@@ -55,6 +55,21 @@ impl Conversation {
         Self(socket)
     }
 
+    /// Takes the runtime's end from a socket through which the child of a clone has sent it, before it was executed.
+    pub(super) fn receive_channel(socket: &OwnedFd) -> io::Result<Self> {
+        let mut byte = [0];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut buffers = [io::IoSliceMut::new(&mut byte)];
+        // It is there already: the call neither waits nor is interrupted.
+        recvmsg(socket, &mut buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)?;
+        let received = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        received.map(Self).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+    }
+
     /// Lets init go on.
     ///
     /// # Errors

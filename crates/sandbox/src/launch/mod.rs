@@ -96,18 +96,22 @@ impl<'a> Launch<'a> {
             decimal(plan.len()),
         ];
         let arguments: Vec<_> = arguments.iter().map(CString::as_c_str).collect();
-        let mut inherited: Vec<RawFd> = numbers.iter().map(|(_, number)| *number).collect();
+        // The channel keeps itself open.
+        let mut inherited: Vec<RawFd> = numbers.iter().skip(1).map(|(_, number)| *number).collect();
         inherited.push(file.as_fd().as_raw_fd());
         let spawn = sys::Spawn {
             namespaces: self.namespaces,
             cgroup: self.cgroup,
             program: file.as_fd(),
             args: &arguments,
+            channel: theirs.as_fd(),
             inherited: &inherited,
             first_own_fd: self.first_own_fd,
         };
         let (pid, pidfd) = sys::spawn(&spawn).map_err(|error| Error::launch("clone3", error))?;
-        Ok(Launched { pid, pidfd, conversation: Conversation::new(ours), executable: file.id()? })
+        let conversation = Conversation::receive_channel(&ours)
+            .map_err(|error| Error::launch("receive the socket of init", error))?;
+        Ok(Launched { pid, pidfd, conversation, executable: file.id()? })
     }
 }
 

@@ -77,14 +77,15 @@ impl Process {
         }
     }
 
-    /// Closes its input, reads its output to the end, and waits for it.
+    /// Closes its input, reads its output until it ends, and waits for it. Processes that it leaves behind may have the
+    /// pipes open: what they write later is not waited for.
     ///
     /// # Errors
     /// A pipe can't be read; as of [`Process::wait`].
     pub fn wait_with_output(&mut self) -> Result<Output> {
         self.stdin = None;
-        let (stdout, stderr) =
-            read_both(self.stdout.take(), self.stderr.take()).map_err(|error| Error::host("read", error))?;
+        let (stdout, stderr) = read_both(self.pidfd.as_fd(), self.stdout.take(), self.stderr.take())
+            .map_err(|error| Error::host("read", error))?;
         Ok(Output { status: self.wait()?, stdout, stderr })
     }
 }
@@ -153,29 +154,45 @@ fn zombie_status(process: BorrowedFd<'_>) -> Option<i32> {
     (fields.starts_with('Z') && may_look && pid() == Some(before)).then_some(status)
 }
 
-fn read_both(stdout: Option<PipeReader>, stderr: Option<PipeReader>) -> io::Result<(Vec<u8>, Vec<u8>)> {
+/// Reads both until the process has ended, and then what is in them.
+fn read_both(
+    process: BorrowedFd<'_>,
+    stdout: Option<PipeReader>,
+    stderr: Option<PipeReader>,
+) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut pipes = [stdout, stderr];
+    for pipe in pipes.iter().flatten() {
+        rustix::io::ioctl_fionbio(pipe, true)?;
+    }
     let mut texts = [Vec::new(), Vec::new()];
-    while pipes.iter().any(Option::is_some) {
-        let open: Vec<usize> = (0..2).filter(|index| pipes[*index].is_some()).collect();
-        let mut polled: Vec<_> =
-            pipes.iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)).collect();
+    loop {
+        let mut polled = vec![PollFd::from_borrowed_fd(process, PollFlags::IN)];
+        polled.extend(pipes.iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         match poll(&mut polled, None) {
             Err(Errno::INTR) => continue,
             result => result?,
         };
-        let ready: Vec<bool> = polled.iter().map(|pipe| !pipe.revents().is_empty()).collect();
-        for (index, _) in open.into_iter().zip(ready).filter(|(_, ready)| *ready) {
-            let Some(pipe) = &mut pipes[index] else { continue };
-            let mut buffer = [0; 16 * 1024];
-            match pipe.read(&mut buffer) {
-                Ok(0) => pipes[index] = None,
-                Ok(length) => texts[index].extend_from_slice(&buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        let ended = !polled[0].revents().is_empty();
+        drop(polled);
+        for (pipe, text) in pipes.iter_mut().zip(&mut texts) {
+            if let Some(open) = pipe
+                && read_available(open, text)?
+            {
+                *pipe = None;
             }
         }
+        if ended {
+            let [stdout, stderr] = texts;
+            return Ok((stdout, stderr));
+        }
     }
-    let [stdout, stderr] = texts;
-    Ok((stdout, stderr))
+}
+
+/// Reads what is there; `true` at the end.
+fn read_available(pipe: &mut PipeReader, text: &mut Vec<u8>) -> io::Result<bool> {
+    match pipe.read_to_end(text) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{
@@ -50,6 +51,7 @@ pub struct StateRoot {
 pub struct Entry {
     directory: OwnedFd,
     id: ContainerId,
+    locked: AtomicBool,
 }
 
 impl StateRoot {
@@ -108,7 +110,7 @@ impl StateRoot {
     pub fn open_entry(&self, id: &ContainerId) -> Result<Entry> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::RDONLY;
         match openat(&self.directory, &**id, flags, Mode::empty()) {
-            Ok(directory) => Ok(Entry { directory, id: id.clone() }),
+            Ok(directory) => Ok(Entry { directory, id: id.clone(), locked: AtomicBool::new(false) }),
             Err(Errno::NOENT) => Err(Error::NotFound),
             Err(Errno::LOOP | Errno::NOTDIR) => Err(Error::State {
                 reason: format!("{} is not a directory", self.path.join(&**id).display()),
@@ -218,7 +220,7 @@ impl Entry {
         &self.id
     }
 
-    /// Takes the lock, which ends with the descriptor.
+    /// Takes the lock, which ends with this.
     ///
     /// The kernel has no lock that is waited for until a deadline; the pauses here are between attempts, and only
     /// where another operation is at work.
@@ -227,7 +229,10 @@ impl Entry {
         let mut pause = Duration::from_micros(200);
         loop {
             match flock(&self.directory, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.locked.store(true, Ordering::Relaxed);
+                    break;
+                }
                 Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < deadline => {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_millis(20));
@@ -257,6 +262,7 @@ impl Entry {
     /// # Errors
     /// What flock says.
     pub fn unlock(&self) -> Result<()> {
+        self.locked.store(false, Ordering::Relaxed);
         flock(&self.directory, FlockOperation::Unlock).map_err(|errno| Error::host("flock", errno.into()))
     }
 
@@ -376,6 +382,15 @@ impl Entry {
     /// Removes the gate, where there is one.
     pub fn remove_gate(&self) {
         let _ = unlinkat(&self.directory, GATE, AtFlags::empty());
+    }
+}
+
+/// Not left to the descriptor's end: what another thread has forked meanwhile has a copy of it.
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if *self.locked.get_mut() {
+            let _ = self.unlock();
+        }
     }
 }
 

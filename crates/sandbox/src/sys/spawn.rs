@@ -22,6 +22,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) program: BorrowedFd<'a>,
     /// Its arguments.
     pub(crate) args: &'a [&'a CStr],
+    /// A socket to the caller. The program finds another at its number, whose other end comes through this one.
+    pub(crate) channel: BorrowedFd<'a>,
     /// Descriptors that the program inherits, besides those below `first_own_fd`.
     pub(crate) inherited: &'a [RawFd],
     /// Descriptors from here on are closed, unless inherited.
@@ -37,6 +39,7 @@ struct Shared<'a> {
     program: RawFd,
     args: PointerTable<'a>,
     env: PointerTable<'a>,
+    channel: RawFd,
     inherited: &'a [RawFd],
     first_own_fd: u32,
     keep_capabilities: bool,
@@ -58,6 +61,7 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
         program: spawn.program.as_raw_fd(),
         args: PointerTable::new(&mut arg_words, spawn.args.iter().copied()).map_err(table_error)?,
         env: PointerTable::new(&mut env_words, std::iter::empty()).map_err(table_error)?,
+        channel: spawn.channel.as_raw_fd(),
         inherited: spawn.inherited,
         first_own_fd: spawn.first_own_fd,
         keep_capabilities: spawn.namespaces & flag::CLONE_NEWUSER != 0,
@@ -102,6 +106,7 @@ extern "C" fn child(shared: *mut Shared<'_>) -> ! {
     // SAFETY: `spawn` passes a valid pointer and does not touch what it points to until this process is gone.
     let shared = unsafe { &mut *shared };
     let prepared = init::sys::close_range(shared.first_own_fd, CLOSE_RANGE_CLOEXEC)
+        .and_then(|()| open_channel(shared.channel))
         .and_then(|()| shared.inherited.iter().try_for_each(|fd| init::sys::keep_on_exec(*fd)))
         .and_then(|()| if shared.keep_capabilities { keep_capabilities() } else { Ok(()) });
     let failure = match prepared {
@@ -110,6 +115,15 @@ extern "C" fn child(shared: *mut Shared<'_>) -> ! {
     };
     shared.errno = failure.errno as i32;
     init::sys::exit(127)
+}
+
+/// Makes the socket pair by which the program and the caller speak. Its end means something (the program was executed, or
+/// is gone), so nobody else may hold the program's side: of a pair that the caller makes, whatever another of its threads
+/// forks at the same time has a copy.
+fn open_channel(channel: RawFd) -> init::sys::Result<()> {
+    let [callers, programs] = init::sys::socketpair()?;
+    init::sys::send_with_descriptor(channel, &[0], callers)?;
+    init::sys::duplicate(programs, channel)
 }
 
 /// Carries the capabilities over the execve: the first process of a new user namespace has them all, but its user is
