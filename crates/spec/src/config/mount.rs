@@ -121,3 +121,32 @@ pub struct Mount {
     /// `idmap`, `ridmap`.
     pub id_map: Option<IdMap>,
 }
+
+impl Mount {
+    /// A file or directory of the host, with the mounts below it, at this place of the container. `None` where the place is
+    /// no absolute path, or there is a NUL in either.
+    pub fn bind(source: &str, destination: &str) -> Option<Self> {
+        Self::of(destination, MountKind::Bind { source: Text::new(source)?, recursive: true })
+    }
+
+    /// A new file system of this type at this place of the container. `None` as for [`Mount::bind`], or where the type is
+    /// empty.
+    pub fn filesystem(fstype: &str, destination: &str) -> Option<Self> {
+        let fstype = Text::new(fstype).filter(|fstype| !fstype.is_empty())?;
+        let source = Some(fstype.clone());
+        Self::of(destination, MountKind::Filesystem { fstype, source })
+    }
+
+    fn of(destination: &str, kind: MountKind) -> Option<Self> {
+        Some(Self {
+            destination: AbsolutePath::new(Text::new(destination)?)?,
+            kind,
+            attributes: Attributes::default(),
+            recursive_attributes: Attributes::default(),
+            propagation: Vec::new(),
+            data: Vec::new(),
+            copy_up: false,
+            id_map: None,
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! A tiny job server: each connection gives one command, which runs with limits; the client sees its output as it comes,
+//! then how it ended, and whether memory was the reason.
+//!
+//!     cargo run --example job_server -- ROOTFS SOCKET
+//!     printf '16M 8 sh -c "echo hello"\n' | nc -U SOCKET
+//!
+//! A line is: limit of memory, limit of processes, command, its arguments (in double quotes where they have spaces). `quit`
+//! ends the server.
+
+use std::error::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sandbox::spec::Config;
+use sandbox::spec::config::Limit;
+use sandbox::{ContainerId, CreateRequest, Deletion, Event, Runtime, Stdio, Streams};
+
+type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    let usage = "usage: job_server ROOTFS SOCKET";
+    let rootfs = std::fs::canonicalize(arguments.next().ok_or(usage)?)?;
+    let socket = PathBuf::from(arguments.next().ok_or(usage)?);
+    let server = Arc::new(Server {
+        runtime: Runtime::open("/run/sandbox-examples".as_ref())?,
+        rootfs,
+        jobs: AtomicU64::new(0),
+    });
+    let listener = UnixListener::bind(&socket)?;
+    println!("listening on {}", socket.display());
+    for client in listener.incoming() {
+        let client = client?;
+        let mut line = String::new();
+        BufReader::new(&client).read_line(&mut line)?;
+        if line.trim() == "quit" {
+            break;
+        }
+        let server = Arc::clone(&server);
+        std::thread::spawn(move || {
+            let mut answer = &client;
+            let result = server.run(&line, &client).unwrap_or_else(|error| format!("refused: {error}"));
+            // Who has gone does not want to know.
+            let _ = writeln!(answer, "{result}");
+        });
+    }
+    std::fs::remove_file(&socket)?;
+    Ok(())
+}
+
+struct Server {
+    runtime: Runtime,
+    rootfs: PathBuf,
+    jobs: AtomicU64,
+}
+
+impl Server {
+    /// Runs one job; how it ended, in a sentence.
+    fn run(&self, line: &str, client: &UnixStream) -> Result<String> {
+        let config = self.config(line, &self.rootfs)?;
+        let number = self.jobs.fetch_add(1, Ordering::Relaxed);
+        let id = ContainerId::new(&format!("job-{}-{number}", std::process::id()))?;
+        let mut request = CreateRequest::of_config(id.clone(), config);
+        // Its output goes to the client without passing through us.
+        request.streams = Streams {
+            stdin: Stdio::Null,
+            stdout: Stdio::from(client.try_clone()?),
+            stderr: Stdio::from(client.try_clone()?),
+        };
+        let created = self.runtime.create(&request)?.value;
+        let followed = || -> Result<String> {
+            // Watched from before its first instruction.
+            let mut events = self.runtime.events(&id)?;
+            self.runtime.start(&id)?;
+            let mut out_of_memory = 0;
+            while events.wait(None, None)? == Event::OutOfMemory {
+                out_of_memory += 1;
+            }
+            let status = created.process.wait()?;
+            let memory = if out_of_memory > 0 { "out of memory, " } else { "" };
+            Ok(format!("job {number}: {memory}{status}"))
+        };
+        let result = followed();
+        self.runtime.delete(&id, Deletion::Force)?;
+        result
+    }
+
+    fn config(&self, line: &str, rootfs: &Path) -> Result<Config> {
+        let mut words = words(line).into_iter();
+        let memory = parse_bytes(&words.next().ok_or("a limit of memory is missing")?)?;
+        let pids = words.next().ok_or("a limit of processes is missing")?.parse()?;
+        let rootfs = rootfs.to_str().ok_or("ROOTFS is not UTF-8")?;
+        let mut config = Config::of_command(rootfs, words).ok_or("a command is missing")?;
+        let resources = &mut config.linux.resources;
+        resources.memory.limit = Some(Limit::Value(memory));
+        resources.pids = Some(Limit::Value(pids));
+        Ok(config)
+    }
+}
+
+fn words(line: &str) -> Vec<String> {
+    let parts = line.trim().split('"').enumerate();
+    let words = parts.flat_map(|(number, part)| {
+        let quoted = number % 2 == 1;
+        if quoted { vec![part.to_owned()] } else { part.split_whitespace().map(str::to_owned).collect() }
+    });
+    words.collect()
+}
+
+fn parse_bytes(text: &str) -> Result<u64> {
+    let (number, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1 << 10),
+        None => text.strip_suffix('M').map_or((text, 1), |number| (number, 1 << 20)),
+    };
+    Ok(number.parse::<u64>()? * unit)
+}

@@ -1,0 +1,113 @@
+//! The examples, as programs, on the real kernel, as root.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use support::Place;
+
+/// An example with the root file system as its first argument; `None`, with the reason printed, where it was not built.
+fn example(name: &str, place: &Place) -> Option<Command> {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    if !program.exists() {
+        eprintln!(
+            "skipped: {} is not built (cargo test builds it; cargo test --test does not)",
+            program.display()
+        );
+        return None;
+    }
+    let mut command = Command::new(program);
+    command.arg(place.rootfs());
+    Some(command)
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn run_shows_output_and_status() {
+    let Some(place) = Place::new("example-run") else { return };
+    let Some(mut run) = example("run", &place) else { return };
+    let output = run.args(["sh", "-c", "echo hello; exit 3"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "hello\nit ended with exit status: 3\n");
+}
+
+#[test]
+fn test_runner_tells_failures() {
+    let Some(place) = Place::new("example-runner") else { return };
+    let Some(mut runner) = example("test_runner", &place) else { return };
+    let scripts = [
+        ("good", "test $$ = 1; echo x > /tmp/x; ! touch /y 2>/dev/null"),
+        ("bad", "echo because; false; echo not reached"),
+        ("empty", "test -z \"$(ls /tmp)\""),
+    ];
+    let paths: Vec<_> = scripts
+        .iter()
+        .map(|(name, script)| {
+            let path = place.path().join(name);
+            fs::write(&path, script).unwrap();
+            path
+        })
+        .collect();
+    let output = runner.arg("2").args(&paths).output().unwrap();
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("good: ok") && text.contains("empty: ok"), "{text}");
+    assert!(
+        text.contains("bad: FAILED") && text.contains("because\n") && !text.contains("not reached"),
+        "{text}"
+    );
+    assert!(text.ends_with("2 passed, 1 failed\n"), "{text}");
+}
+
+#[test]
+fn job_server_limits_and_reports() {
+    let Some(place) = Place::new("example-server") else { return };
+    let Some(mut server) = example("job_server", &place) else { return };
+    let socket = place.path().join("socket");
+    let mut server = server.arg(&socket).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening"), "{line}");
+    let ask = |job: &str| {
+        let mut client = UnixStream::connect(&socket).unwrap();
+        writeln!(client, "{job}").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = ask("64M 16 sh -c \"echo to the client; exit 5\"");
+    if answer.contains("controller") {
+        eprintln!("skipped: {answer}");
+    } else {
+        assert_eq!(answer, "to the client\njob 0: exit status: 5\n");
+        let answer = ask("8M 16 tail /dev/zero");
+        assert!(answer.contains("out of memory, signal: 9"), "{answer}");
+        let answer = ask("64M 3 sh -c \"sleep 1 & sleep 1 & sleep 1 & sleep 1 & wait\"");
+        assert!(answer.contains("can't fork"), "{answer}");
+    }
+    assert!(ask("64M 16 /missing").contains("refused: "));
+    assert!(ask("64M many true").contains("refused: "));
+    ask("quit");
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
+fn under_tokio_all_are_waited_for() {
+    let Some(place) = Place::new("example-tokio") else { return };
+    let Some(mut tokio) = example("under_tokio", &place) else { return };
+    let output = tokio.args(["8", "sh", "-c", "echo from $(hostname); exit 4"]).output().unwrap();
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.matches("exit status: 4: from sandboxd\n").count(), 8, "{text}");
+}
