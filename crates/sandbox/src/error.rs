@@ -127,6 +127,16 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// Networking that the caller asked for, of `sandbox::net`.
+    #[error("{action}: {reason}", reason = reason(.source))]
+    Network {
+        /// What was done.
+        action: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+
     /// A network device that can't be moved into the container.
     #[error("move the network device {device} into the container (from {pointer}): {action}: {reason}", reason = reason(.source))]
     NetDevice {
@@ -287,6 +297,7 @@ impl Error {
             Self::Step(error) => Some(error.errno),
             Self::File { source, .. }
             | Self::Host { source, .. }
+            | Self::Network { source, .. }
             | Self::NetDevice { source, .. }
             | Self::Listener { source, .. } => source.raw_os_error(),
             Self::Cgroup(error) => error.errno(),

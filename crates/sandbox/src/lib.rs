@@ -42,12 +42,16 @@ pub mod host;
 pub mod id;
 pub mod launch;
 pub mod lifecycle;
+#[cfg(feature = "net")]
+pub mod net;
 #[cfg(feature = "netdevices")]
 mod netdevices;
 pub mod outcome;
 pub mod plan;
 pub mod request;
 pub mod resctrl;
+#[cfg(any(feature = "net", feature = "netdevices"))]
+mod rtnetlink;
 pub mod seccomp;
 pub mod state;
 mod streams;

@@ -111,3 +111,15 @@ fn under_tokio_all_are_waited_for() {
     assert!(output.status.success(), "{text}");
     assert_eq!(text.matches("exit status: 4: from sandboxd\n").count(), 8, "{text}");
 }
+
+#[test]
+fn pod_is_reached_from_within_and_from_the_host() {
+    let Some(place) = Place::new("example-pod") else { return };
+    let Some(pod) = example("pod", &place) else { return };
+    // Its host's side is in a network namespace of the test's own.
+    let output =
+        Command::new("unshare").arg("--net").arg(pod.get_program()).args(pod.get_args()).output().unwrap();
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text, "from within the pod: shop\nfrom the host: shop\n");
+}

@@ -5,8 +5,6 @@
 //! virtual device would end with the namespace. Afterwards the devices are the namespace's (config-linux.md, Namespace
 //! Lifecycle): nothing of them is done at `delete`.
 
-mod rtnetlink;
-
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
@@ -21,7 +19,7 @@ use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use crate::error::{Error, Result};
 use crate::plan::NetDeviceMove;
-use rtnetlink::Rtnetlink;
+use crate::rtnetlink::Rtnetlink;
 
 /// The namespace of the calling thread, which need not be the process's.
 const OWN_NAMESPACE: &str = "/proc/thread-self/ns/net";

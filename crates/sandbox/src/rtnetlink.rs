@@ -2,6 +2,9 @@
 //!
 //! Runs in the runtime. The kernel answers each request at once; nobody else is waited for.
 
+// Each of the two features uses a part.
+#![cfg_attr(not(all(feature = "net", feature = "netdevices")), allow(dead_code))]
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -13,6 +16,7 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkFlags, LinkMessage, LinkMessageBuffer};
+use netlink_packet_route::route::RouteMessage;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice, recv, send, socket_with,
@@ -26,22 +30,22 @@ const MOST_BYTES: usize = 32 << 10;
 
 /// A socket in the namespace that its maker's thread was in.
 #[derive(Debug)]
-pub(super) struct Rtnetlink(OwnedFd);
+pub(crate) struct Rtnetlink(OwnedFd);
 
 impl Rtnetlink {
     /// In the network namespace of the calling thread.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         // No protocol is number 0, NETLINK_ROUTE.
         Ok(Self(socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?))
     }
 
     /// The index of the device of this name; ENODEV where there is none.
-    pub(super) fn index(&self, name: &str) -> io::Result<u32> {
+    pub(crate) fn index(&self, name: &str) -> io::Result<u32> {
         Ok(netdevice::name_to_index(&self.0, name)?)
     }
 
     /// Whether a device has this index.
-    pub(super) fn has_index(&self, index: u32) -> io::Result<bool> {
+    pub(crate) fn has_index(&self, index: u32) -> io::Result<bool> {
         match netdevice::index_to_name(&self.0, index) {
             Ok(_) => Ok(true),
             Err(Errno::NODEV) => Ok(false),
@@ -50,7 +54,7 @@ impl Rtnetlink {
     }
 
     /// Whether the device is set up (`IFF_UP`).
-    pub(super) fn is_up(&self, index: u32) -> io::Result<bool> {
+    pub(crate) fn is_up(&self, index: u32) -> io::Result<bool> {
         let mut link = LinkMessage::default();
         link.header.index = index;
         let mut flags = 0;
@@ -63,12 +67,29 @@ impl Rtnetlink {
     }
 
     /// `RTM_SETLINK`
-    pub(super) fn set_link(&self, link: LinkMessage) -> io::Result<()> {
+    pub(crate) fn set_link(&self, link: LinkMessage) -> io::Result<()> {
         self.request(RouteNetlinkMessage::SetLink(link), NLM_F_ACK, |_| Ok(()))
     }
 
+    /// `RTM_NEWLINK`; EEXIST where the name is taken.
+    pub(crate) fn add_link(&self, link: LinkMessage) -> io::Result<()> {
+        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        self.request(RouteNetlinkMessage::NewLink(link), flags, |_| Ok(()))
+    }
+
+    /// `RTM_DELLINK`
+    pub(crate) fn remove_link(&self, link: LinkMessage) -> io::Result<()> {
+        self.request(RouteNetlinkMessage::DelLink(link), NLM_F_ACK, |_| Ok(()))
+    }
+
+    /// `RTM_NEWROUTE`; EEXIST where there is one.
+    pub(crate) fn add_route(&self, route: RouteMessage) -> io::Result<()> {
+        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        self.request(RouteNetlinkMessage::NewRoute(route), flags, |_| Ok(()))
+    }
+
     /// Sets the device up.
-    pub(super) fn set_up(&self, index: u32) -> io::Result<()> {
+    pub(crate) fn set_up(&self, index: u32) -> io::Result<()> {
         let mut link = LinkMessage::default();
         link.header.index = index;
         link.header.flags = LinkFlags::Up;
@@ -77,7 +98,7 @@ impl Rtnetlink {
     }
 
     /// The addresses of a device, of every family, in the kernel's order.
-    pub(super) fn addresses(&self, index: u32) -> io::Result<Vec<AddressMessage>> {
+    pub(crate) fn addresses(&self, index: u32) -> io::Result<Vec<AddressMessage>> {
         let mut addresses = Vec::new();
         let all = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         self.request(all, NLM_F_DUMP, |packet| {
@@ -98,7 +119,7 @@ impl Rtnetlink {
     }
 
     /// `RTM_NEWADDR`; EEXIST where the device has it.
-    pub(super) fn add_address(&self, address: AddressMessage) -> io::Result<()> {
+    pub(crate) fn add_address(&self, address: AddressMessage) -> io::Result<()> {
         let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
         self.request(RouteNetlinkMessage::NewAddress(address), flags, |_| Ok(()))
     }
