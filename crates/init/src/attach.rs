@@ -65,7 +65,9 @@ impl Init {
             Some(target) => (target, Some(sys::stat(target, c"")?)),
             None => (resolve::open_or_make(self.root, held.target, make)?, None),
         };
-        self.check_not_in_proc(held.in_proc, held.target, mount, target)?;
+        self.check_not_in_proc(held.in_proc, mount, target)?;
+        // The procfs that is held is the host's.
+        self.check_not_proc(mount, target)?;
         if let Some(hidden) = hidden.filter(|_| held.keep_mode) {
             let directory = sys::openat(mount, c".", flag::O_DIRECTORY, 0)?;
             sys::fchmod(directory, hidden.mode & 0o7777)?;
@@ -114,16 +116,7 @@ impl Init {
     /// `umount2(2)` takes paths alone, and would follow whatever the container has put there: the descriptor's in `/proc`
     /// leads to this mount and no other.
     fn detach(&self, mount: i32) -> sys::Result<()> {
-        let mut name = PathBuffer::new();
-        name.push(b"self/fd/")?;
-        let mut divisor = 1_000_000_000;
-        while divisor > 1 && mount / divisor == 0 {
-            divisor /= 10;
-        }
-        while divisor > 0 {
-            name.push(&[b'0' + (mount / divisor % 10) as u8])?;
-            divisor /= 10;
-        }
+        let name = descriptor_name(mount)?;
         sys::fchdir(self.procfs)?;
         sys::unmount(name.as_c_str())
     }
@@ -152,6 +145,21 @@ impl Init {
             None => sys::refuse(Call::Plan, flag::EMFILE),
         }
     }
+}
+
+/// A descriptor of this process's, as a path below a procfs.
+pub fn descriptor_name(descriptor: i32) -> sys::Result<PathBuffer> {
+    let mut name = PathBuffer::new();
+    name.push(b"self/fd/")?;
+    let mut divisor = 1_000_000_000;
+    while divisor > 1 && descriptor / divisor == 0 {
+        divisor /= 10;
+    }
+    while divisor > 0 {
+        name.push(&[b'0' + (descriptor / divisor % 10) as u8])?;
+        divisor /= 10;
+    }
+    Ok(name)
 }
 
 /// A step of an encoded plan.

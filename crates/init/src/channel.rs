@@ -54,18 +54,14 @@ impl Init {
 
     /// Says that all is ready, then waits for whoever starts the container, who takes the runtime's place.
     ///
-    /// What was opened on the way is closed first: a created container holds its gate and its three streams.
+    /// What was opened on the way is closed before that is said, and the socket to the runtime when it has answered: a
+    /// created container holds its gate and its three streams.
     pub fn await_start(&mut self, gate: i32) -> sys::Result<()> {
+        self.close_others(gate)?;
         self.report(Kind::Ready, 0, 0)?;
         self.await_go()?;
-        let first = self.first_own;
-        if gate as u32 > first {
-            // The gate moves to the front, everything behind it goes.
-            sys::duplicate(gate, first as i32)?;
-        }
-        sys::close_range(first + 1, 0)?;
-        self.forget_descriptors();
-        self.channel = sys::accept(first as i32)?;
-        sys::close_range(first, sys::CLOSE_RANGE_CLOEXEC)
+        sys::close(self.channel);
+        self.channel = sys::accept(gate)?;
+        sys::close_range(self.first_own, sys::CLOSE_RANGE_CLOEXEC)
     }
 }

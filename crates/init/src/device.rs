@@ -4,6 +4,7 @@
 
 use core::ffi::CStr;
 
+use crate::attach::descriptor_name;
 use crate::interpreter::Init;
 use crate::report::Call;
 use crate::resolve::{self, Make};
@@ -90,25 +91,28 @@ impl Init {
         self.discard(parent);
         Ok(())
     }
-}
 
-/// Replaces streams by the null device of the root, if it has one. The container is at work behind the root's `/dev`
-/// already: what is there need not be a device, and opening it must neither block nor follow a link.
-pub fn reopen_null(streams: u32) -> sys::Result<()> {
-    let flags = flag::O_RDWR | flag::O_NOFOLLOW | flag::O_NONBLOCK | flag::O_NOCTTY;
-    let path = match sys::openat2(flag::AT_FDCWD, c"/dev/null", flag::O_PATH | flag::O_NOFOLLOW, 0, 0) {
-        Ok(path) => path,
-        Err(Failure { errno: flag::ENOENT, .. }) => return Ok(()),
-        Err(failure) => return Err(failure),
-    };
-    let status = sys::stat(path, c"")?;
-    if status.kind() == flag::S_IFCHR && (status.rdev_major, status.rdev_minor) == (1, 3) {
-        let null = sys::openat2(flag::AT_FDCWD, c"/dev/null", flags, 0, 0)?;
-        for stream in (0..3).filter(|stream| streams & (1 << stream) != 0) {
-            sys::duplicate(null, stream)?;
+    /// Replaces streams by the null device of the root, if it has one. The container is at work behind the root's `/dev`
+    /// already: what is there need not be a device, and may be another file at any moment. So it is looked at without
+    /// being opened, and what was looked at is what is opened, through a procfs of our own.
+    pub fn reopen_null(&mut self, streams: u32) -> sys::Result<()> {
+        let flags = flag::O_PATH | flag::O_NOFOLLOW;
+        let found = match sys::openat2(flag::AT_FDCWD, c"/dev/null", flags, 0, 0) {
+            Ok(found) => found,
+            Err(Failure { errno: flag::ENOENT, .. }) => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
+        let status = sys::stat(found, c"")?;
+        if status.kind() == flag::S_IFCHR && (status.rdev_major, status.rdev_minor) == (1, 3) {
+            let procfs = self.private_procfs()?;
+            let name = descriptor_name(found)?;
+            let null = sys::openat2(procfs, name.as_c_str(), flag::O_RDWR | flag::O_NOCTTY, 0, 0)?;
+            for stream in (0..3).filter(|stream| streams & (1 << stream) != 0) {
+                sys::duplicate(null, stream)?;
+            }
+            sys::close(null);
         }
-        sys::close(null);
+        sys::close(found);
+        Ok(())
     }
-    sys::close(path);
-    Ok(())
 }

@@ -5,7 +5,7 @@
 use crate::attach::HeldMount;
 use crate::buffer::PathBuffer;
 use crate::credentials::{self, Scheduling};
-use crate::device::{self, Node};
+use crate::device::Node;
 use crate::mount::{BindMount, NewMount, clone_host_path};
 use crate::namespace;
 use crate::report::{Call, Kind};
@@ -277,7 +277,7 @@ impl Init {
             Step::SetPersonality { domain } => sys::personality(domain),
             Step::LoopbackUp {} => namespace::loopback_up(),
             Step::SetDescriptor { descriptor, number } => sys::duplicate(descriptor, number as i32),
-            Step::ReopenNull { streams } => device::reopen_null(streams),
+            Step::ReopenNull { streams } => self.reopen_null(streams),
             Step::End {} => sys::exit(0),
             Step::SetStreams { input, output } => {
                 sys::duplicate(input, 0)?;

@@ -19,6 +19,9 @@ pub mod attribute {
     pub const NOEXEC: u64 = 8;
 }
 
+/// `PROC_ROOT_INO`, linux/proc_fs.h.
+const PROC_ROOT_INODE: u64 = 1;
+
 /// A mount with a new instance of a file system.
 pub struct NewMount<'a> {
     pub fstype: &'a CStr,
@@ -86,6 +89,9 @@ impl Init {
         };
         let attributes = if new.copy_up { new.attributes & !attribute::RDONLY } else { new.attributes };
         let mount = new_instance(new.fstype, new.source, new.options, attributes)?;
+        if new.fstype != c"proc" {
+            self.check_not_in_proc(false, mount, target)?;
+        }
         if let Some(mode) = mode {
             let directory = sys::openat(mount, c".", flag::O_DIRECTORY, 0)?;
             sys::fchmod(directory, mode)?;
@@ -112,7 +118,7 @@ impl Init {
         let tree = if opened >= 0 { opened } else { clone_host_path(bind.source, bind.recursive)? };
         let make = if sys::stat(tree, c"")?.kind() == flag::S_IFDIR { Make::Directory } else { Make::File };
         let target = resolve::open_or_make(self.root, bind.target, make)?;
-        self.check_not_in_proc(bind.in_proc, bind.target, tree, target)?;
+        self.check_not_in_proc(bind.in_proc, tree, target)?;
         let (set, clear) = bind.attributes;
         if set | clear != 0 {
             sys::mount_setattr(tree, c"", false, set, clear, 0)?;
@@ -126,17 +132,28 @@ impl Init {
         Ok(())
     }
 
-    /// A procfs that is hidden by something else would make every later write to it go astray: only another procfs may
-    /// cover it, and only the files that the planner allowed.
-    pub fn check_not_in_proc(&self, in_proc: bool, path: &CStr, tree: i32, target: i32) -> sys::Result<()> {
-        if !in_proc {
-            if sys::filesystem_magic(target)? == flag::PROC_SUPER_MAGIC {
-                return sys::refuse(Call::CheckProc, flag::EPERM);
+    /// A procfs that is hidden by something else would make every later write to it go astray, the container's own too:
+    /// `/proc` may only be covered by a whole procfs, whatever the path is written as or the image's links make of it, and
+    /// in a procfs only the files that the planner allowed.
+    pub fn check_not_in_proc(&self, in_proc: bool, tree: i32, target: i32) -> sys::Result<()> {
+        if sys::filesystem_magic(target)? == flag::PROC_SUPER_MAGIC {
+            let is_root = sys::stat(target, c"")?.inode == PROC_ROOT_INODE;
+            if if is_root { is_whole_procfs(tree)? } else { in_proc } {
+                return Ok(());
             }
-        } else if path == c"/proc" && sys::filesystem_magic(tree)? != flag::PROC_SUPER_MAGIC {
             return sys::refuse(Call::CheckProc, flag::EPERM);
         }
-        Ok(())
+        // With a procfs of ours in its place, that one is what would be covered.
+        if self.procfs >= 0 { Ok(()) } else { self.check_not_proc(tree, target) }
+    }
+
+    /// The root's `/proc` is for a procfs, also where none is mounted on it.
+    pub fn check_not_proc(&self, tree: i32, target: i32) -> sys::Result<()> {
+        let Some(proc) = resolve::open_existing(self.root, c"/proc")? else { return Ok(()) };
+        let (place, target) = (sys::stat(proc, c"")?, sys::stat(target, c"")?);
+        self.discard(proc);
+        let same = (place.mount, place.inode) == (target.mount, target.inode);
+        if same && !is_whole_procfs(tree)? { sys::refuse(Call::CheckProc, flag::EPERM) } else { Ok(()) }
     }
 
     /// Attaches a mount; propagation is set when it has its place: the place's own would change it.
@@ -192,6 +209,12 @@ impl Init {
         self.discard(directory);
         Ok(())
     }
+}
+
+/// Whether it is the root of a procfs, and not one of its files or directories.
+fn is_whole_procfs(tree: i32) -> sys::Result<bool> {
+    Ok(sys::filesystem_magic(tree)? == flag::PROC_SUPER_MAGIC
+        && sys::stat(tree, c"")?.inode == PROC_ROOT_INODE)
 }
 
 /// A detached clone of what is at a path of the host.
