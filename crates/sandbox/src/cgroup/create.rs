@@ -73,7 +73,7 @@ fn probe_directory(plan: &DirectoryPlan) -> Result<RecordedDirectory, CgroupErro
         check_vacant(plan, &path)?;
     }
     let (hierarchy, mount_point) = (plan.hierarchy.clone(), plan.mount_point.clone());
-    Ok(RecordedDirectory { hierarchy, mount_point, path, made, made_parents })
+    Ok(RecordedDirectory { hierarchy, mount_point, path, inode: 0, made, made_parents })
 }
 
 /// A cgroup that is there already may be used when nobody is in it and nothing would stop init in it.
@@ -114,6 +114,11 @@ impl Cgroup {
         let owner = plan.owner.as_ref();
         for (plan, record) in plan.directories.iter().zip(&mut cgroup.record.directories) {
             making.make_directories(record)?;
+            record.inode = file::inode(&record.path).map_err(|source| CgroupError::Call {
+                call: "stat",
+                path: record.path.clone(),
+                source,
+            })?;
             let entrance = configure(plan, record, &mut warnings)?;
             delegate(owner, record)?;
             match entrance {

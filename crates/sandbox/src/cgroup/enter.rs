@@ -130,6 +130,7 @@ mod tests {
 
     fn record() -> CgroupRecord {
         let directory = |hierarchy, path: &str| RecordedDirectory {
+            inode: 0,
             hierarchy,
             mount_point: "/c".into(),
             path: path.into(),

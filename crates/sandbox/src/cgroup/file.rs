@@ -148,6 +148,16 @@ pub(super) fn exists(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// The inode of what is at an absolute path.
+pub(super) fn inode(path: &Path) -> io::Result<u64> {
+    Ok(retry_on_intr(|| rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW))?.st_ino)
+}
+
+/// The inode of an open directory.
+pub(super) fn inode_of(directory: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(retry_on_intr(|| rustix::fs::fstat(directory))?.st_ino)
+}
+
 /// The owner of an open directory.
 pub(super) fn owner(directory: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(retry_on_intr(|| rustix::fs::fstat(directory))?.st_uid)

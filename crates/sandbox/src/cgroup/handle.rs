@@ -100,8 +100,8 @@ pub(super) fn processes_of(directory: &RecordedDirectory) -> Result<Vec<i32>, Cg
     })
 }
 
-/// Opens a recorded directory; `None` where it is gone. It must be in a cgroup file system: what is there may be
-/// something else by now.
+/// Opens a recorded directory; `None` where it is gone, also where another cgroup has been made at its path since. It must
+/// be in a cgroup file system: what is there may be something else by now.
 pub(super) fn open_cgroup(directory: &RecordedDirectory) -> Result<Option<OwnedFd>, CgroupError> {
     let error = |source| CgroupError::Call { call: "open", path: directory.path.clone(), source };
     let open = match file::open_directory(&directory.path) {
@@ -109,6 +109,9 @@ pub(super) fn open_cgroup(directory: &RecordedDirectory) -> Result<Option<OwnedF
         Err(error) if is_gone(&error) => return Ok(None),
         Err(source) => return Err(error(source)),
     };
+    if directory.inode != 0 && file::inode_of(open.as_fd()).map_err(error)? != directory.inode {
+        return Ok(None);
+    }
     if MAGIC.contains(&file::filesystem(open.as_fd()).map_err(error)?) {
         Ok(Some(open))
     } else {

@@ -59,6 +59,10 @@ pub struct RecordedDirectory {
     pub mount_point: PathBuf,
     /// The container's cgroup, absolute.
     pub path: PathBuf,
+    /// Its inode, which no other cgroup of this boot has: one that is made later at the same path is not the container's. 0 as
+    /// long as it is not known.
+    #[serde(default)]
+    pub inode: u64,
     /// Whether this runtime made it. Another's is left in place, empty.
     pub made: bool,
     /// The directories above it that this runtime made, absolute, the lowest first. Removed where they are empty.

@@ -40,6 +40,9 @@ impl Cgroup {
 pub(super) fn remove_directory(directory: &RecordedDirectory, deadline: Instant) -> Result<(), CgroupError> {
     let error =
         |path: &std::path::Path, source| CgroupError::Call { call: "rmdir", path: path.into(), source };
+    if is_replaced(directory).map_err(|source| error(&directory.path, source))? {
+        return Ok(());
+    }
     // Most often it is empty: one call.
     let removed =
         if directory.made { file::remove_directory_path(&directory.path) } else { Err(Errno::BUSY.into()) };
@@ -59,6 +62,18 @@ pub(super) fn remove_directory(directory: &RecordedDirectory, deadline: Instant)
         }
     }
     Ok(())
+}
+
+/// Whether the container's is gone, and another's is at its path.
+fn is_replaced(directory: &RecordedDirectory) -> io::Result<bool> {
+    if directory.inode == 0 {
+        return Ok(false);
+    }
+    match file::inode(&directory.path) {
+        Ok(inode) => Ok(inode != directory.inode),
+        Err(error) if is_gone(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// One that has cgroups below it, or processes in it.

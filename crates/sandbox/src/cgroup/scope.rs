@@ -45,7 +45,7 @@ impl Cgroup {
         let control_group = systemd::start(unit, record, pid, Instant::now() + systemd::DEADLINE)?;
         record.started = true;
         let mut warnings = Vec::new();
-        for (directory, recorded) in plan.directories.iter().zip(&self.record.directories) {
+        for (directory, recorded) in plan.directories.iter().zip(&mut self.record.directories) {
             let actual = directory.mount_point.join(control_group.trim_start_matches('/'));
             if actual != recorded.path {
                 return Err(CgroupError::Systemd {
@@ -57,6 +57,11 @@ impl Cgroup {
             if directory.hierarchy.version() == Version::V1 {
                 make_directories(recorded)?;
             }
+            recorded.inode = file::inode(&recorded.path).map_err(|source| CgroupError::Call {
+                call: "stat",
+                path: recorded.path.clone(),
+                source,
+            })?;
             let entrance = configure(directory, recorded, &mut warnings)?;
             delegate(plan.owner.as_ref(), recorded)?;
             match entrance {

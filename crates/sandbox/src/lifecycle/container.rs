@@ -14,7 +14,7 @@ use crate::ContainerId;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::launch::ExecutableId;
-use crate::state::{Phase, Record, boot_id};
+use crate::state::{Phase, Record};
 
 /// Where a container is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,10 +99,8 @@ impl Container {
 /// The status that a record has now.
 pub(super) fn status(record: &Record) -> Result<Status> {
     let host = |error| Error::host("look at init", error);
-    let same_boot = boot_id().map_err(host)? == record.boot_id;
-    let Some(init) = record.init.filter(|_| same_boot) else {
-        let creating = same_boot && record.phase == Phase::Creating;
-        return Ok(if creating { Status::Creating } else { Status::Stopped });
+    let Some(init) = record.init else {
+        return Ok(if record.phase == Phase::Creating { Status::Creating } else { Status::Stopped });
     };
     if init.open().map_err(host)?.is_none() {
         return Ok(Status::Stopped);

@@ -18,8 +18,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::Record;
-use super::record::SCHEMA;
+use super::identity::boot_id;
+use super::record::{Phase, Record, SCHEMA};
 use crate::ContainerId;
 use crate::error::{Error, Result};
 
@@ -98,9 +98,12 @@ impl StateRoot {
             Err(Errno::EXIST) => return Err(Error::Exists),
             Err(errno) => return Err(Error::file("make the directory", self.path.join(&**id), errno.into())),
         }
-        let entry = self.open_entry(id)?;
-        entry.lock(self)?;
-        Ok(entry)
+        let locked = self.open_entry(id).and_then(|entry| entry.lock(self).map(|()| entry));
+        if !matches!(locked, Ok(_) | Err(Error::NotFound)) {
+            // It is empty: nobody has anything of it.
+            let _ = unlinkat(&self.directory, &**id, AtFlags::REMOVEDIR);
+        }
+        locked
     }
 
     /// A container's directory, without its lock: for reading.
@@ -167,6 +170,13 @@ impl StateRoot {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::NOTEMPTY | Errno::EXIST) => {}
             Err(errno) => return Err(error(errno)),
+        }
+        // What is known by name first: reading the directory takes a descriptor, and there may be none left.
+        for name in [NEW_RECORD, GATE] {
+            let _ = unlinkat(&entry.directory, name, AtFlags::empty());
+        }
+        if unlinkat(&self.directory, &*entry.id, AtFlags::REMOVEDIR).is_ok() {
+            return Ok(());
         }
         let directory = Dir::read_from(&entry.directory).map_err(error)?;
         for file in directory {
@@ -271,7 +281,7 @@ impl Entry {
     /// # Errors
     /// [`Error::State`] where it is not readable.
     pub fn read(&self) -> Result<Option<Record>> {
-        let record = match self.read_file(RECORD)? {
+        let mut record = match self.read_file(RECORD)? {
             Some(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| Error::State { reason: format!("{RECORD}: {error}") })?,
             None => match self.read_intent()? {
@@ -279,22 +289,27 @@ impl Entry {
                 None => return Ok(None),
             },
         };
-        self.check(&record)?;
+        self.check(&mut record)?;
         Ok(Some(record))
     }
 
     /// What was recorded before anything was done, where what was recorded later is not readable.
     pub fn read_intended(&self) -> Option<Record> {
-        let record = self.read_intent().ok()??.record;
-        self.check(&record).ok().map(|()| record)
+        let mut record = self.read_intent().ok()??.record;
+        self.check(&mut record).ok().map(|()| record)
     }
 
-    fn check(&self, record: &Record) -> Result<()> {
+    /// Of another boot nothing is left: what has the same pid, or its cgroup's path, is something else.
+    fn check(&self, record: &mut Record) -> Result<()> {
         if record.schema != SCHEMA {
             return Err(Error::State { reason: format!("unknown schema {}", record.schema) });
         }
         if record.id != **self.id() {
             return Err(Error::State { reason: format!("it is of container {:?}", record.id) });
+        }
+        if boot_id().map_err(|error| Error::host("read the boot id", error))? != record.boot_id {
+            record.phase = Phase::Created;
+            (record.init, record.cgroup) = (None, None);
         }
         Ok(())
     }
