@@ -15,13 +15,11 @@ use init::wire::{Descriptor, NamespaceFlags, Str, Strs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
 use spec::config::{Hook, HookPoint, Hooks, NamespaceKind};
 
 use crate::error::{Error, Result};
-use crate::launch::{Conversation, Inheritance, Launch, Message, step_error};
+use crate::launch::{Conversation, Inheritance, Launch, Message, step_error, wait_end, wait_killed};
 use crate::outcome::Warning;
 use crate::plan::{PlannedStep, clone_flag};
 
@@ -133,6 +131,25 @@ impl HookRun<'_> {
     }
 }
 
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Exited(i32),
+    Killed(i32),
+    /// Whoever reaped it knows, and the kernel can't say (before Linux 6.15).
+    Unknown,
+}
+
+impl End {
+    /// From the code of wait(2).
+    const fn of_code(code: i32) -> Self {
+        match code & 0x7f {
+            0 => Self::Exited(code >> 8 & 0xff),
+            signal => Self::Killed(signal),
+        }
+    }
+}
+
 /// A hook's process, which is killed and waited for in the end.
 struct Process {
     pid: i32,
@@ -141,14 +158,25 @@ struct Process {
 }
 
 impl Process {
-    fn wait(&mut self) -> io::Result<WaitIdStatus> {
+    fn wait(&mut self) -> io::Result<End> {
         loop {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Err(Errno::INTR) => {}
+                // Reaped by somebody else: the caller ignores SIGCHLD, or waits for any child.
+                Err(Errno::CHILD) => {
+                    self.reaped = true;
+                    wait_end(self.pidfd.as_fd());
+                    return Ok(crate::sys::exit_status_of(self.pidfd.as_fd()).map_or(End::Unknown, End::of_code));
+                }
                 Err(errno) => return Err(errno.into()),
                 Ok(status) => {
                     self.reaped = true;
-                    return status.ok_or_else(|| io::ErrorKind::NotFound.into());
+                    let status = status.ok_or(io::ErrorKind::NotFound)?;
+                    return Ok(match (status.exit_status(), status.terminating_signal()) {
+                        (Some(code), _) => End::Exited(code),
+                        (None, Some(signal)) => End::Killed(signal),
+                        (None, None) => End::Unknown,
+                    });
                 }
             }
         }
@@ -167,7 +195,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         if !self.reaped {
             self.kill();
-            let _ = self.wait();
+            if wait_killed(self.pidfd.as_fd()) {
+                let _ = self.wait();
+            }
         }
     }
 }
@@ -222,8 +252,7 @@ impl Streams<'_> {
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        process.kill();
-                        let _ = process.wait();
+                        // Killed and waited for as it is dropped.
                         return Err("killed: it took longer than its timeout".to_owned());
                     }
                     Timespec::try_from(left).ok()
@@ -246,7 +275,7 @@ impl Streams<'_> {
             self.feed();
             if ended {
                 let status = process.wait().map_err(|error| crate::error::reason(&error))?;
-                return judge(&status, &kept);
+                return judge(status, &kept);
             }
             if closed {
                 self.output = None;
@@ -294,12 +323,12 @@ fn read_output(pipe: BorrowedFd<'_>, kept: &mut Vec<u8>) {
     }
 }
 
-fn judge(status: &WaitIdStatus, output: &[u8]) -> Result<(), String> {
-    let how = match (status.exit_status(), status.terminating_signal()) {
-        (Some(0), _) => return Ok(()),
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "it ended in an unknown way".to_owned(),
+fn judge(end: End, output: &[u8]) -> Result<(), String> {
+    let how = match end {
+        End::Exited(0) => return Ok(()),
+        End::Exited(code) => format!("exit status {code}"),
+        End::Killed(signal) => format!("killed by signal {signal}"),
+        End::Unknown => "how it ended can't be told: its caller reaps any child".to_owned(),
     };
     let output = String::from_utf8_lossy(output);
     let output = output.trim().replace('\n', "; ");

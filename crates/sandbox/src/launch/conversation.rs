@@ -13,6 +13,10 @@ use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
 };
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// How long a process may take to end that was killed.
+const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What init said.
 #[derive(Debug)]
@@ -117,7 +121,16 @@ impl Conversation {
             Kind::Failed => Message::Failed(report),
             Kind::Waiting => Message::Waiting(report),
             Kind::Ready => Message::Ready,
-            Kind::Forked => Message::Forked { pid: report.errno as i32, pidfd: descriptor()? },
+            Kind::Forked => {
+                let pid = report.errno as i32;
+                // The descriptor may not have arrived, for want of numbers. The process is our child, and not reaped: its
+                // pid is its own.
+                let held = |_| match Pid::from_raw(pid) {
+                    Some(pid) => Ok(pidfd_open(pid, PidfdFlags::empty())?),
+                    None => Err(malformed()),
+                };
+                Message::Forked { pid, pidfd: descriptor().or_else(held)? }
+            }
             Kind::Filtering => {
                 Message::Filtering(Filtering { watcher: descriptor()?, listener: report.errno as i32 })
             }
@@ -129,6 +142,17 @@ impl AsFd for Conversation {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Waits for the end of a process that was killed, for a while: one that the kernel doesn't let go would be waited for in
+/// vain. Whether it has ended.
+pub(crate) fn wait_killed(process: BorrowedFd<'_>) -> bool {
+    wait_readable(&[process], Instant::now() + KILL_DEADLINE).is_ok()
+}
+
+/// Waits for the end of a process.
+pub(crate) fn wait_end(process: BorrowedFd<'_>) {
+    while let Err(Errno::INTR) = poll(&mut [PollFd::from_borrowed_fd(process, PollFlags::IN)], None) {}
 }
 
 /// Waits until one of the descriptors is readable (a pidfd: its process has ended).

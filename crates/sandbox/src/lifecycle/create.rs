@@ -27,10 +27,10 @@ use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
 use crate::error::{Error, Result, StepError};
 use crate::hint;
 use crate::hooks::{HookRun, namespace_flags};
-use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message};
+use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message, wait_killed};
 use crate::plan::{Join, Purpose, clone_flag};
 use crate::resctrl::Resctrl;
-use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id};
+use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id, has_ended};
 use crate::streams::{OpenStreams, Streams};
 use crate::{ContainerId, CreateRequest, Outcome, SessionKeyring};
 
@@ -123,28 +123,20 @@ pub(super) fn launch(
         resctrl: undo.resctrl.as_ref(),
         #[cfg(feature = "netdevices")]
         net_devices: &mut undo.net_devices,
+        wrote_pid_file: false,
     };
     let followed = making.follow(process, purpose);
+    undo.pid_file = request.pid_file.as_deref().filter(|_| making.wrote_pid_file);
     if followed.is_err() && making.began_hooks.get() {
         undo.poststop = Poststop::of(&prepared, &record, entry.id());
     }
     followed?;
     tracing::debug!("init has done its steps");
+    send_pidfd(request.pidfd_socket.as_ref(), &process.pidfd)?;
     let status = if purpose == Purpose::Run { Status::Running } else { Status::Created };
     let container = Container::with_status(&request.id, &record, status, true);
-    undo.armed = false;
-    if let Some(resctrl) = undo.resctrl.take() {
-        resctrl.keep();
-    }
-    #[cfg(feature = "netdevices")]
-    if let Some(devices) = undo.net_devices.take() {
-        devices.keep();
-    }
-    let process = undo.process.take();
-    drop(undo);
     entry.unlock()?;
-    let Unfinished { pid, pidfd } = process.ok_or(Error::NotFound)?;
-    send_pidfd(request.pidfd_socket.as_ref(), &pidfd)?;
+    let Unfinished { pid, pidfd } = undo.disarm().ok_or(Error::NotFound)?;
     if purpose == Purpose::Run {
         warnings.extend(poststart(&prepared, &container));
     }
@@ -296,6 +288,7 @@ struct Making<'a> {
     resctrl: Option<&'a Resctrl>,
     #[cfg(feature = "netdevices")]
     net_devices: &'a mut Option<crate::netdevices::Moved>,
+    wrote_pid_file: bool,
 }
 
 impl Making<'_> {
@@ -336,7 +329,10 @@ impl Making<'_> {
                     pending = pending.saturating_sub(1);
                     self.go()?;
                 }
-                Message::Ready => return self.go_on(process),
+                Message::Ready => {
+                    self.go_on(process)?;
+                    return self.await_gate(process);
+                }
                 Message::Filtering(filtering) => match self.hand_over(&filtering, process)? {
                     Handed::Over => {}
                     // A report says why.
@@ -355,11 +351,24 @@ impl Making<'_> {
         }
     }
 
+    /// Waits until init holds nothing but its gate and its streams: then it has closed its end of the conversation.
+    fn await_gate(&self, process: &Unfinished) -> Result<()> {
+        match self.receive()? {
+            Message::Closed if has_ended(process.pidfd.as_fd()).unwrap_or(false) => {
+                Err(self.init_ended(process))
+            }
+            Message::Closed => Ok(()),
+            Message::Failed(report) => Err(self.failed(report).into()),
+            _ => Err(self.init_ended(process)),
+        }
+    }
+
     /// Records init and its pid, then lets it go.
     fn go_on(&mut self, process: &Unfinished) -> Result<()> {
         self.entry.write(self.record)?;
         if let Some(path) = &self.request.pid_file {
             write_pid_file(path, process.pid)?;
+            self.wrote_pid_file = true;
         }
         self.go()
     }
@@ -528,6 +537,11 @@ impl Unfinished {
         loop {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Err(Errno::INTR) => {}
+                // Where the caller ignores SIGCHLD, or waits for any child, its end is all that shows.
+                Err(Errno::CHILD) => {
+                    crate::launch::wait_end(self.pidfd.as_fd());
+                    return "in a way that the caller's ignoring of SIGCHLD hides".to_owned();
+                }
                 Err(errno) => return crate::error::reason(&errno.into()),
                 Ok(None) => return "in an unknown way".to_owned(),
                 Ok(Some(status)) => {
@@ -590,6 +604,7 @@ pub(super) struct Undo<'a> {
     entry: &'a Entry,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) process: Option<Unfinished>,
+    pub(super) pid_file: Option<&'a Path>,
     poststop: Option<Poststop>,
     /// Goes with its last process.
     resctrl: Option<Resctrl>,
@@ -607,6 +622,7 @@ impl<'a> Undo<'a> {
             entry,
             cgroup: None,
             process: None,
+            pid_file: None,
             poststop: None,
             resctrl: None,
             #[cfg(feature = "netdevices")]
@@ -616,9 +632,11 @@ impl<'a> Undo<'a> {
     }
 
     /// The container is whole; its init.
-    #[cfg(feature = "criu")]
     pub(super) fn disarm(mut self) -> Option<Unfinished> {
         self.armed = false;
+        let _ = self.resctrl.take().map(Resctrl::keep);
+        #[cfg(feature = "netdevices")]
+        let _ = self.net_devices.take().map(crate::netdevices::Moved::keep);
         self.process.take()
     }
 }
@@ -631,12 +649,20 @@ impl Drop for Undo<'_> {
         #[cfg(feature = "netdevices")]
         drop(self.net_devices.take());
         let deadline = Instant::now() + DEFAULT_DEADLINE;
+        let mut gone = true;
+        if let Some(path) = self.pid_file {
+            let _ = std::fs::remove_file(path);
+        }
         if let Some(process) = self.process.take() {
             process.kill();
-            process.wait();
+            if wait_killed(process.pidfd.as_fd()) {
+                process.wait();
+            } else {
+                tracing::warn!("init of {} has not ended yet", &**self.entry.id());
+                gone = false;
+            }
         }
         drop(self.resctrl.take());
-        let mut gone = true;
         if let Some(cgroup) = self.cgroup.take() {
             let removed = cgroup.kill_all().and_then(|()| cgroup.remove(deadline));
             if let Err(error) = removed {

@@ -21,7 +21,7 @@ use crate::cgroup::{Cgroup, Entrance};
 use crate::error::{Error, Result, StepError};
 use crate::hint::program;
 use crate::host::HostFacts;
-use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message};
+use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message, wait_killed};
 use crate::outcome::Warning;
 use crate::plan::{ExecPlan, ExecPlanRequest, PlannedStep, plan_exec};
 use crate::state::{StateRoot, has_ended};
@@ -268,8 +268,11 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
     tracing::debug!(pid, "cloned a process");
     executing.follow()?;
     tracing::debug!("executed the command in the container");
+    if let Some(process) = &executing.process {
+        send_pidfd(request.pidfd_socket.as_ref(), &process.pidfd)
+            .inspect_err(|_| executing.remove_pid_file())?;
+    }
     let Some(Unfinished { pid, pidfd }) = executing.process.take() else { return Err(Error::NotFound) };
-    send_pidfd(request.pidfd_socket.as_ref(), &pidfd)?;
     Ok(Outcome { value: Process::new(pid, pidfd, pipes), warnings: plan.warnings })
 }
 
@@ -339,12 +342,11 @@ impl Executing<'_> {
             write_pid_file(path, process.pid)?;
         }
         let followed = self.go().and_then(|()| self.follow_execution());
-        if followed.is_err()
-            && let Some(path) = &self.request.pid_file
-        {
-            let _ = std::fs::remove_file(path);
-        }
-        followed
+        followed.inspect_err(|_| self.remove_pid_file())
+    }
+
+    fn remove_pid_file(&self) {
+        let _ = self.request.pid_file.as_ref().map(std::fs::remove_file);
     }
 
     /// The first process makes the one that the container's others see.
@@ -423,7 +425,9 @@ impl Drop for Executing<'_> {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
             process.kill();
-            process.wait();
+            if wait_killed(process.pidfd.as_fd()) {
+                process.wait();
+            }
         }
     }
 }

@@ -113,6 +113,7 @@ pub(super) fn restore(
     send_pidfd(request.create.pidfd_socket.as_ref(), &process.pidfd)?;
     if let Some(path) = &request.create.pid_file {
         write_pid_file(path, pid)?;
+        undo.pid_file = Some(path);
     }
     // A container that was paused is paused again.
     let now = match status(&record)? {
@@ -120,9 +121,9 @@ pub(super) fn restore(
         _ => Status::Running,
     };
     let container = Container::with_status(&request.create.id, &record, now, true);
+    entry.unlock()?;
     let process = undo.disarm().ok_or_else(|| no_init("it did not say which process it restored"))?;
     let process = Process::new(process.pid, process.pidfd, Pipes::default());
-    entry.unlock()?;
     warnings.extend(poststart(&prepared, &container));
     let mut all = prepared.warnings;
     all.extend(warnings);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use init::Step;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::{Signal, pidfd_send_signal};
 use spec::Config;
 use spec::config::HookPoint;
 
@@ -18,13 +19,16 @@ use crate::error::{Error, Result, StepError};
 use crate::hint;
 use crate::hooks::{HookRun, namespace_flags};
 use crate::host::HostFacts;
-use crate::launch::{Conversation, Filtering, Message};
+use crate::launch::{Conversation, Filtering, Message, wait_readable};
 use crate::plan::{PlanRequest, PlannedStep, Purpose, plan};
 use crate::state::{Entry, Record, StateRoot};
 use crate::{ContainerId, Newlines, Outcome, RootSwitch, SessionKeyring};
 
 /// How long init may take to become the program.
 const START_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long init may take to end by itself.
+const END_DEADLINE: Duration = Duration::from_secs(1);
 
 pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> {
     let entry = state.lock(id)?;
@@ -46,7 +50,11 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> 
     let pidfd = init.open().map_err(|error| Error::host("look at init", error))?;
     let pidfd = pidfd.ok_or_else(|| Error::status("cannot start a container that has stopped"))?;
     let starting = Starting { entry: &entry, record: &record, config: &config, pidfd };
-    starting.follow(&Conversation::new(starting.connect()?))?;
+    let conversation = Conversation::new(starting.connect()?);
+    if let Err(error) = starting.follow(&conversation) {
+        starting.end(conversation);
+        return Err(error);
+    }
     entry.remove_gate();
     tracing::debug!("started the process");
     Ok(Outcome { value: (), warnings: starting.poststart()? })
@@ -71,6 +79,18 @@ impl Starting<'_> {
             Errno::CONNREFUSED => Error::status("cannot start an already running container"),
             errno => Error::file("connect to", self.entry.gate_path(), errno.into()),
         })
+    }
+
+    /// The container is not to run: init, told so by the end of the conversation, ends by itself; if it doesn't, it is ended.
+    fn end(&self, conversation: Conversation) {
+        drop(conversation);
+        let ended = |deadline| wait_readable(&[self.pidfd.as_fd()], Instant::now() + deadline).is_ok();
+        if !ended(END_DEADLINE) {
+            let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+            if !ended(START_DEADLINE) {
+                tracing::warn!("init of {} has not ended yet", &**self.entry.id());
+            }
+        }
     }
 
     fn follow(&self, conversation: &Conversation) -> Result<()> {

@@ -309,7 +309,7 @@ impl Entry {
         }
         if boot_id().map_err(|error| Error::host("read the boot id", error))? != record.boot_id {
             record.phase = Phase::Created;
-            (record.init, record.cgroup) = (None, None);
+            (record.init, record.cgroup, record.resctrl) = (None, None, None);
         }
         Ok(())
     }
