@@ -14,8 +14,17 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 #[unsafe(no_mangle)]
 extern "C" fn main(_count: i32, _words: *const *const u8) -> i32 {
     open_streams();
-    // SAFETY: no handler is installed, and no other thread exists.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
+    // A write beyond RLIMIT_FSIZE is an error too. With SIGCHLD ignored, as a caller may leave it, the kernel would reap
+    // what we wait for.
+    let dispositions = [
+        (Signal::SIGPIPE, SigHandler::SigIgn),
+        (Signal::SIGXFSZ, SigHandler::SigIgn),
+        (Signal::SIGCHLD, SigHandler::SigDfl),
+    ];
+    for (number, disposition) in dispositions {
+        // SAFETY: no handler is installed, and no other thread exists.
+        let _ = unsafe { signal(number, disposition) };
+    }
     crate::run().into()
 }
 

@@ -2,8 +2,8 @@
 
 use std::env;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use sandbox::plan::Purpose;
 use sandbox::{
@@ -15,6 +15,9 @@ use crate::args::creation::Creation;
 use crate::args::global;
 use crate::error::{Context as _, Error, Result};
 use crate::notify;
+
+/// How long whoever serves a socket of ours may take.
+const SOCKET_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Whether the command returns while the container lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,16 +96,26 @@ pub(crate) fn listen_fds() -> u32 {
 /// Connects to a unix socket. The address of one has at most 107 bytes: a longer path is reached by descriptor.
 pub(crate) fn connect(what: &str, path: &Path) -> Result<OwnedFd> {
     use rustix::fs::{Mode, OFlags};
+    use rustix::io::Errno;
+    use rustix::net::sockopt::{Timeout, set_socket_timeout};
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
     const ADDRESS_BYTES: usize = 107;
     let context = || format!("connect to {what} {}", path.display());
-    let stream = if path.as_os_str().len() <= ADDRESS_BYTES {
-        UnixStream::connect(path)
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    let socket = socket.context(context)?;
+    // Of connect as of sending later: nobody may accept or read.
+    set_socket_timeout(&socket, Timeout::Send, Some(SOCKET_DEADLINE)).context(context)?;
+    let connected = if path.as_os_str().len() <= ADDRESS_BYTES {
+        SocketAddrUnix::new(path).and_then(|address| rustix::net::connect(&socket, &address))
     } else {
-        let socket =
-            rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).context(context)?;
-        UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd()))
+        let found = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).context(context)?;
+        SocketAddrUnix::new(format!("/proc/self/fd/{}", found.as_raw_fd()))
+            .and_then(|address| rustix::net::connect(&socket, &address))
     };
-    Ok(stream.context(context)?.into())
+    match connected {
+        Err(Errno::AGAIN) => Err(Errno::TIMEDOUT).context(context),
+        connected => connected.map(|()| socket).context(context),
+    }
 }
 
 #[cfg(test)]

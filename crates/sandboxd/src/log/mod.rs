@@ -19,6 +19,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use rustix::fs::OFlags;
+
 use crate::args::Global;
 use crate::args::PROGRAM;
 use crate::args::global::{LogFormat, LogLevel};
@@ -103,7 +105,9 @@ impl Log {
 }
 
 fn open(path: &std::path::Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o644).open(path)
+    // A FIFO that nobody reads is an error, and one that is full, not a wait.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+    OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(flags).open(path)
 }
 
 /// Prints to stderr. Where that is impossible nothing is left to be told.
