@@ -25,6 +25,13 @@ pub fn read_user_word(pid: nix::unistd::Pid, offset: usize) -> nix::Result<i64> 
     ptrace::read_user(pid, offset as ptrace::AddressType)
 }
 
+/// Whether a tracee that has stopped at a system call is about to make it: `PTRACE_GET_SYSCALL_INFO`.
+#[must_use]
+pub fn at_entry(pid: nix::unistd::Pid) -> bool {
+    const ENTRY: u8 = 1;
+    ptrace::syscall_info(pid).is_ok_and(|info| info.op == ENTRY)
+}
+
 /// The user namespace that owns a namespace: `NS_GET_USERNS`, ioctl_ns(2).
 ///
 /// # Errors

@@ -27,6 +27,7 @@ mod process;
 mod rootless;
 mod seccomp;
 mod seccomp_notify;
+mod security;
 mod service;
 mod systemd;
 mod tty;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         events::cases(),
         systemd::cases(),
         faults::cases(),
+        security::cases(),
     ];
     let mut all: Vec<_> = suites.into_iter().flatten().collect();
     all.push(conformance::case(&all));

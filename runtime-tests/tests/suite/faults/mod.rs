@@ -1,4 +1,7 @@
-//! The runtime killed at every system call of a command: `delete --force` then leaves nothing, and the id is free.
+//! Faults: the runtime killed at every system call of a command, then those of its callers, its host and its containers.
+//! Whatever fails, `delete --force` leaves nothing, and the id is free.
+
+mod callers;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +16,8 @@ use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
     let case = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("faults::{name}"), run).only_ours();
-    vec![
+    let mut all = callers::cases();
+    all.extend([
         case("create_killed_at_every_system_call", create_killed),
         case("create_with_hooks_killed_at_every_system_call", create_with_hooks_killed),
         case("create_in_a_user_namespace_killed_at_every_system_call", create_in_user_namespace_killed),
@@ -24,7 +28,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("update_killed_at_every_system_call", update_killed),
         case("mounts_add_killed_at_every_system_call", mounts_add_killed),
         case("run_detached_killed_at_every_system_call", run_killed),
-    ]
+    ]);
+    all
 }
 
 /// More than a command makes; one that makes more is a loop.

@@ -1,0 +1,400 @@
+//! Callers and neighbours that leave the runtime odd things: signals, limits, sockets nobody serves, records of what is gone.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use runtime_tests::cgroup::Hierarchies;
+use runtime_tests::command::Call;
+use runtime_tests::procfs::status_of;
+use runtime_tests::step::{Whose, step};
+use runtime_tests::wait::{Fifo, Process};
+use runtime_tests::{Case, Container, Test, Verdict, residue};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+pub(super) fn cases() -> Vec<Case> {
+    let case = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("faults::{name}"), run).only_ours();
+    vec![
+        case("f06_start_that_fails_leaves_no_process", failed_start),
+        case("f13_kill_all_of_a_container_that_was_replaced", kill_replaced),
+        case("f14_cgroup_made_later_at_the_same_path_is_left_alone", cgroup_made_later),
+        case("f23_hook_whose_launch_fails_half_way_does_not_hang", hook_launch_killed),
+        case("f25_console_socket_that_nobody_accepts", console_backlog),
+        case("f25_console_socket_that_nobody_reads", console_unread),
+        case("f31_no_file_may_be_written", no_file_size),
+        case("f31_few_descriptors", few_descriptors),
+        case("f32_caller_ignores_sigchld", ignored_sigchld),
+        case("f33_record_of_another_boot", other_boot),
+        case("f45_log_to_a_fifo_without_reader", log_fifo),
+        case("f45_pid_file_that_is_a_fifo_or_a_link", pid_file_fifo),
+        case("f45_pidfd_socket_that_is_closed_leaves_nothing", pidfd_socket_closed),
+    ]
+}
+
+/// What a failed command must not have left.
+#[track_caller]
+pub(super) fn assert_nothing_left(t: &Test, about: &str) {
+    residue::settle(t, Duration::from_secs(10));
+    let left = residue::find(t);
+    assert!(left.is_empty(), "{about}; left behind:\n{}", left.join("\n"));
+}
+
+fn failed_start(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().hook("startContainer", json!({"path": "/bin/false"}));
+    let c = t.create(&b);
+    c.call(&["start"]).fails().says("startContainer");
+    assert!(c.process.has_exited(), "init is alive after a start that has failed");
+    assert_eq!(c.status(), "stopped");
+    c.delete_force().ok();
+    // One that doesn't end by itself: it was stopped while the hook ran.
+    let b = t.bundle();
+    let stop = "kill -STOP 1; exit 1";
+    b.stays().hook("startContainer", json!({"path": "/bin/sh", "args": ["sh", "-c", stop]}));
+    let c = t.create(&b);
+    c.call(&["start"]).fails();
+    assert!(c.process.has_exited(), "init is alive after a start that has failed");
+    c.delete_force().ok();
+    assert_nothing_left(t, "start failed");
+    Ok(())
+}
+
+/// Up to some call the command takes the new container for its own, since it has not looked yet; from then on the new one is
+/// left alone.
+fn kill_replaced(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    let id = t.fresh_id();
+    let create = || t.call(&["create", "--bundle", b.path.to_str().unwrap(), &id]);
+    let mut was_left_alone = false;
+    for at in 0..200 {
+        create().ok();
+        let kill = t.call(&["kill", "--all", &id, "KILL"]);
+        let stepped = step(kill, at, Whose::Command, || {
+            t.call(&["delete", "--force", &id]).ok();
+            create().ok();
+        });
+        if !stepped.reached {
+            assert!(was_left_alone, "no call after the record is read, of {at}: {}", stepped.output);
+            t.call(&["delete", "--force", &id]).ok();
+            return Ok(());
+        }
+        let record = fs::read_to_string(t.root().join(&id).join("state.json")).unwrap();
+        let record: Value = serde_json::from_str(&record).unwrap();
+        let killed = is_killed(record["init"]["pid"].as_i64().unwrap() as i32);
+        assert!(!(was_left_alone && killed), "replaced at call {at}, and killed in place of the old one");
+        was_left_alone = !killed;
+        t.call(&["delete", "--force", &id]).ok();
+    }
+    panic!("more than 200 calls that take a path")
+}
+
+/// Whether the process has ended, or is about to.
+fn is_killed(pid: i32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+    let field = |name: &str| runtime_tests::procfs::status_field(&status, name);
+    let pending = |name: &str| u64::from_str_radix(&field(name), 16).unwrap_or(0) & (1 << 8) != 0;
+    field("State").starts_with(['Z', 'X']) || pending("SigPnd") || pending("ShdPnd")
+}
+
+/// The cgroup that is there now was made by somebody else, at the path of the container's.
+fn cgroup_made_later(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let c = t.start(&b);
+    let directories = t.cgroups().directories_named(&c.id);
+    assert!(!directories.is_empty());
+    c.stop();
+    for directory in directories.iter().rev() {
+        wait_gone_and_remove(directory);
+    }
+    for directory in &directories {
+        fs::create_dir(directory).unwrap();
+    }
+    let inodes = |list: &[std::path::PathBuf]| -> Vec<u64> {
+        list.iter().map(|directory| fs::metadata(directory).map_or(0, |it| it.ino())).collect()
+    };
+    let before = inodes(&directories);
+    // A neighbour's process in one of them.
+    let mut neighbour = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let has_member = enter(&directories, neighbour.id());
+    for scope in [&["kill", "--all", &c.id, "KILL"][..], &["delete", "--force", &c.id]] {
+        let _ = t.call(scope).output();
+    }
+    let alive = neighbour.try_wait().unwrap().is_none();
+    let after = inodes(&directories);
+    neighbour.kill().unwrap();
+    neighbour.wait().unwrap();
+    for directory in &directories {
+        wait_gone_and_remove(directory);
+    }
+    assert!(has_member, "nobody could be put into the new cgroups");
+    assert!(alive, "the neighbour was killed");
+    assert_eq!(before, after, "the neighbour's cgroups");
+    t.assert_missing(&c.id);
+    Ok(())
+}
+
+fn enter(directories: &[std::path::PathBuf], pid: u32) -> bool {
+    directories.iter().any(|directory| fs::write(directory.join("cgroup.procs"), pid.to_string()).is_ok())
+}
+
+fn wait_gone_and_remove(directory: &Path) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = fs::remove_dir(directory) {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return;
+        }
+        assert!(Instant::now() < end, "{}: {error}", directory.display());
+        std::thread::yield_now();
+    }
+}
+
+/// The process that makes the hook's is killed when it has made it: who the hook's is, is never said.
+fn hook_launch_killed(t: &Test) -> Verdict {
+    t.needs_program("strace")?;
+    let b = t.bundle();
+    b.stays().hook("createContainer", json!({"path": "/bin/true"}));
+    let inject = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e"];
+    let (call, id) = t.bundle_call("create", &b, &[]);
+    let call = call.through(inject).through(["inject=sendmsg:signal=KILL:when=1"]);
+    let before = Instant::now();
+    let _ = call.deadline(Duration::from_secs(60)).fails();
+    assert!(before.elapsed() < Duration::from_secs(40), "it took {:?}", before.elapsed());
+    residue::reap_orphans(t);
+    t.call(&["delete", "--force", &id]).ok();
+    assert_nothing_left(t, "the launch of a hook was killed");
+    Ok(())
+}
+
+fn terminal(t: &Test) -> runtime_tests::Bundle {
+    let b = t.bundle();
+    b.stays().set("/process/terminal", true);
+    b
+}
+
+fn console_backlog(t: &Test) -> Verdict {
+    let b = terminal(t);
+    let path = t.dir.join("console");
+    let _listener = UnixListener::bind(&path).unwrap();
+    // Connections that wait to be accepted, until there is no place for more.
+    let mut waiting = Vec::new();
+    loop {
+        let socket = rustix::net::socket_with(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::STREAM,
+            rustix::net::SocketFlags::NONBLOCK,
+            None,
+        )
+        .unwrap();
+        let address = rustix::net::SocketAddrUnix::new(&path).unwrap();
+        if rustix::net::connect(&socket, &address).is_err() {
+            break;
+        }
+        waiting.push(socket);
+    }
+    let (call, id) = t.bundle_call("create", &b, &["--console-socket", path.to_str().unwrap()]);
+    let before = Instant::now();
+    call.deadline(Duration::from_secs(40)).fails().says("console socket");
+    assert!(before.elapsed() < Duration::from_secs(30));
+    t.assert_missing(&id);
+    drop(waiting);
+    assert_nothing_left(t, "nobody accepted");
+    Ok(())
+}
+
+/// The message fits into the socket: that nobody reads it is the caller's affair.
+fn console_unread(t: &Test) -> Verdict {
+    let b = terminal(t);
+    let path = t.dir.join("console");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (call, id) = t.bundle_call("create", &b, &["--console-socket", path.to_str().unwrap()]);
+    call.deadline(Duration::from_secs(40)).ok();
+    t.call(&["delete", "--force", &id]).ok();
+    // One that is full.
+    drop(listener);
+    let _ = fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).unwrap();
+    let (call, id) = t.bundle_call("create", &b, &["--console-socket", path.to_str().unwrap()]);
+    let running = call.deadline(Duration::from_secs(40)).start();
+    let (stream, _) = listener.accept().unwrap();
+    drop::<UnixStream>(stream);
+    // Closed at once: it says so, or had sent it already.
+    let output = running.wait();
+    if !output.status.success() {
+        let _ = output.fails();
+    }
+    t.call(&["delete", "--force", &id]).ok();
+    assert_nothing_left(t, "nobody read");
+    Ok(())
+}
+
+fn no_file_size(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let mut said = Fifo::create(&t.dir.join("said"));
+    for verb in ["create", "run"] {
+        let (call, id) = t.bundle_call(verb, &b, &[]);
+        // What it prints would be a file too.
+        let script = format!("ulimit -f 0; exec \"$@\" 2>{}", t.dir.join("said").display());
+        let status = call.through_sh(&script).output().status;
+        assert_eq!(status.code(), Some(1), "{verb} ended with {status}");
+        let line = said.line();
+        assert!(line.contains("too large"), "{line}");
+        t.assert_missing(&id);
+    }
+    assert_nothing_left(t, "no file may be written");
+    Ok(())
+}
+
+/// Works, or is refused with a word, and leaves nothing.
+fn few_descriptors(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.args(&["true"]).unset("/process/rlimits");
+    let mut works = false;
+    for most in (3..16).chain([20, 32, 48, 64, 256]) {
+        let (call, id) = t.bundle_call("create", &b, &[]);
+        let output = call.through_sh(&format!("ulimit -n {most}; exec \"$@\"")).output();
+        works = output.status.success();
+        if works {
+            t.call(&["delete", "--force", &id]).ok();
+        } else {
+            let _ = output.fails();
+            assert!(!t.root().join(&id).exists(), "its directory is left with {most} descriptors");
+        }
+    }
+    assert!(works, "256 descriptors are not enough");
+    assert_nothing_left(t, "few descriptors");
+    Ok(())
+}
+
+fn ignored_sigchld(t: &Test) -> Verdict {
+    let ignoring = |call: Call| call.through_sh("trap '' CHLD; exec \"$@\"");
+    let b = t.bundle();
+    b.args(&["sh", "-c", "exit 7"]);
+    for point in ["createRuntime", "createContainer", "poststop"] {
+        b.hook(point, json!({"path": "/bin/true"}));
+    }
+    let (call, _) = t.bundle_call("run", &b, &[]);
+    let output = ignoring(call).output().exits(7);
+    assert!(!output.stderr.contains("hook"), "{output}");
+    let failing = t.bundle();
+    failing.stays().hook("createRuntime", json!({"path": "/bin/sh", "args": ["sh", "-c", "exit 3"]}));
+    let (call, _) = t.bundle_call("create", &failing, &[]);
+    let output = ignoring(call).fails();
+    assert!(output.stderr.contains("exit status 3"), "{output}");
+    // What the container gets is as if nothing had been ignored.
+    let b = t.bundle();
+    b.stays();
+    let (call, id) = t.bundle_call("create", &b, &[]);
+    ignoring(call).ok();
+    ignoring(t.call(&["start", &id])).ok();
+    let c = Container::open(t, &id);
+    assert_eq!(u64::from_str_radix(&status_of(c.pid(), "SigIgn"), 16), Ok(0));
+    let output = ignoring(c.call(&["exec"]).args(["sh", "-c", "exit 9"])).output();
+    output.exits(9);
+    c.delete_force().ok();
+    Ok(())
+}
+
+/// A record that another boot has left: its pid and its cgroup are somebody else's now.
+fn other_boot(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let c = t.start(&b);
+    let victim = Process::open(c.pid()).unwrap();
+    let directory = t.root().join(&c.id);
+    let mut changed = 0;
+    for name in ["state.json", "intent.json"] {
+        let path = directory.join(name);
+        let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let place = if record.get("record").is_some() { &mut record["record"] } else { &mut record };
+        place["bootId"] = json!("11111111-2222-3333-4444-555555555555");
+        changed += 1;
+        fs::write(&path, record.to_string()).unwrap();
+    }
+    assert_eq!(changed, 2);
+    assert_eq!(c.status(), "stopped");
+    c.kill("KILL").fails();
+    let _ = t.call(&["kill", "--all", &c.id, "KILL"]).output();
+    assert!(!victim.has_exited(), "killed by a record of another boot");
+    let cgroups = t.cgroups().directories_named(&c.id).len();
+    c.delete_force().ok();
+    t.assert_missing(&c.id);
+    assert!(!victim.has_exited(), "killed by a record of another boot");
+    assert_eq!(Hierarchies::mounted().directories_named(&c.id).len(), cgroups, "cgroups of this boot");
+    victim.signal(Signal::KILL);
+    assert!(victim.wait_exit(Duration::from_secs(10)));
+    let _ = victim.reap();
+    for directory in t.cgroups().directories_named(&c.id).iter().rev() {
+        wait_gone_and_remove(directory);
+    }
+    Ok(())
+}
+
+fn log_fifo(t: &Test) -> Verdict {
+    let path = t.dir.join("log");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let before = Instant::now();
+    let log = ["--log", path.to_str().unwrap()];
+    t.bare_call(&log).args(["state", "nothing"]).fails().says("does not exist");
+    let b = t.bundle();
+    b.stays();
+    b.write();
+    let id = t.fresh_id();
+    let call = t.bare_call(&log).args(["--root"]).args([t.root()]);
+    call.args(["create", "--bundle", b.path.to_str().unwrap(), &id]).ok();
+    assert!(before.elapsed() < Duration::from_secs(15));
+    // With a reader it gets the line.
+    let mut reader = Fifo::create(&t.dir.join("log2"));
+    let log = ["--log", t.dir.join("log2").to_str().unwrap()].map(str::to_owned);
+    let _ = t.bare_call(&log).args(["state", "nothing"]).fails();
+    assert!(reader.line().contains("does not exist"));
+    Ok(())
+}
+
+fn pid_file_fifo(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let link = t.dir.join("link");
+    std::os::unix::fs::symlink(t.canary().join("secret"), &link).unwrap();
+    let fifo = t.dir.join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    for path in [fifo, link] {
+        let c = t.create_with(&b, &["--pid-file", path.to_str().unwrap()]);
+        assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{} is not replaced", path.display());
+        assert_eq!(fs::read_to_string(&path).unwrap(), c.pid().to_string());
+        c.delete_force().ok();
+    }
+    Ok(())
+}
+
+/// The very last step fails: the container, its process and its pid file are gone.
+fn pidfd_socket_closed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let (socket, pid_file) = (t.dir.join("pidfd"), t.dir.join("pid"));
+    let listener = UnixListener::bind(&socket).unwrap();
+    let flags = ["--pid-file", pid_file.to_str().unwrap(), "--pidfd-socket", socket.to_str().unwrap()];
+    let mut gate = Fifo::create(&t.dir.join("gate"));
+    let wait = format!("read word <{}", t.dir.join("gate").display());
+    b.hook("createRuntime", json!({"path": "/bin/sh", "args": ["sh", "-c", wait]}));
+    for verb in [&["create"][..], &["run", "--detach"]] {
+        let mut flags = flags.to_vec();
+        flags.extend(&verb[1..]);
+        let (call, id) = t.bundle_call(verb[0], &b, &flags);
+        // It connects before it does anything, and sends at the end; between the two a hook waits.
+        let running = call.start();
+        drop(listener.accept().unwrap());
+        gate.send("go");
+        let output = running.wait().fails();
+        assert!(output.stderr.contains("pidfd"), "{output}");
+        t.assert_missing(&id);
+        assert!(!pid_file.exists(), "the pid file is left");
+        assert_nothing_left(t, "the pidfd could not be sent");
+    }
+    Ok(())
+}
