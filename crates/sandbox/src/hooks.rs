@@ -166,7 +166,9 @@ impl Process {
                 Err(Errno::CHILD) => {
                     self.reaped = true;
                     wait_end(self.pidfd.as_fd());
-                    return Ok(crate::sys::exit_status_of(self.pidfd.as_fd()).map_or(End::Unknown, End::of_code));
+                    return Ok(
+                        crate::sys::exit_status_of(self.pidfd.as_fd()).map_or(End::Unknown, End::of_code)
+                    );
                 }
                 Err(errno) => return Err(errno.into()),
                 Ok(status) => {
