@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::procfs::parse_mountinfo;
+use crate::suite::Skip;
 
 /// The hierarchies of the machine, as this process sees them mounted.
 #[derive(Clone, Debug)]
@@ -51,6 +52,27 @@ impl Hierarchies {
             .iter()
             .find(|(options, _)| options.iter().any(|option| option == controller))
             .map(|(_, root)| root.as_path())
+    }
+
+    /// Whether real-time tasks need time of their v1 cgroup's own (`CONFIG_RT_GROUP_SCHED`).
+    ///
+    /// # Errors
+    /// A sentence for the skip: other cgroups of this machine have all that there is.
+    pub fn groups_real_time(&self) -> Result<bool, Skip> {
+        let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<f64>().ok();
+        let share = |directory: &Path| {
+            let (runtime, period) = ("cpu.rt_runtime_us", "cpu.rt_period_us");
+            Some(number(directory.join(runtime))? / number(directory.join(period))?)
+        };
+        let Some((root, all)) = self.v1_root("cpu").and_then(|root| Some((root, share(root)?))) else {
+            return Ok(false);
+        };
+        let entries = fs::read_dir(root).into_iter().flatten().flatten();
+        let taken: f64 = entries.filter_map(|entry| share(&entry.path())).sum();
+        if all - taken < 0.05 {
+            return Err(Skip::new("other cgroups of this machine have all the real-time there is"));
+        }
+        Ok(true)
     }
 
     /// Mount point of the v2 hierarchy.

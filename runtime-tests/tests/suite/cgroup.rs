@@ -400,6 +400,7 @@ fn cpu_realtime_is_set_or_refused(t: &Test) -> Verdict {
         let _ = t.create_fails(&b).says("/linux/resources/cpu/realtime");
         return Ok(());
     }
+    t.cgroups().groups_real_time()?;
     let c = t.create(&b);
     let directory = t.cgroups().directory_of(c.pid(), "cpu").unwrap();
     assert_eq!(read(&directory, "cpu.rt_period_us"), "500000");

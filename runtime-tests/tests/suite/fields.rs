@@ -29,16 +29,19 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A container that stays, on a scheduler. A v1 cgroup with real-time groups has no time for it, unless it is given some.
+/// A container that stays, on a scheduler.
 fn scheduled<'t>(t: &'t Test, scheduler: Value) -> Container<'t> {
     let b = t.bundle();
     b.stays().set("/process/scheduler", scheduler);
-    if let Some(root) = t.cgroups().v1_root("cpu")
-        && root.join("cpu.rt_runtime_us").exists()
-    {
-        b.set("/linux/resources/cpu", json!({"realtimePeriod": 1_000_000, "realtimeRuntime": 1000}));
-    }
     t.start(&b)
+}
+
+/// Time for real-time tasks, where a v1 cgroup has none unless it is given some.
+fn give_real_time(t: &Test, b: &Bundle) -> Result<(), Skip> {
+    if t.cgroups().groups_real_time()? {
+        b.set("/linux/resources/cpu", json!({"realtimePeriod": 1_000_000, "realtimeRuntime": 10_000}));
+    }
+    Ok(())
 }
 
 /// A field of `/proc/PID/sched`.
@@ -55,7 +58,10 @@ fn nice(c: &Container<'_>) -> String {
 }
 
 fn scheduler_fifo_and_its_priority(t: &Test) -> Verdict {
-    let c = scheduled(t, json!({"policy": "SCHED_FIFO", "priority": 7}));
+    let b = t.bundle();
+    b.stays().set("/process/scheduler", json!({"policy": "SCHED_FIFO", "priority": 7}));
+    give_real_time(t, &b)?;
+    let c = t.start(&b);
     // The kernel's priorities of real-time tasks: 99 less the one asked for.
     assert_eq!((&*sched(&c, "policy"), &*sched(&c, "prio")), ("1", "92"));
     Ok(())
@@ -67,11 +73,7 @@ fn scheduler_round_robin_resets_on_fork(t: &Test) -> Verdict {
     let mut done = b.writable().fifo("/done");
     b.sh("sleep 1000 & grep -E '^(policy|prio) ' /proc/$!/sched | tr -d ' ' | xargs echo >/done; wait");
     b.set("/process/scheduler", json!({"policy": "SCHED_RR", "priority": 1, "flags": flags}));
-    if let Some(root) = t.cgroups().v1_root("cpu")
-        && root.join("cpu.rt_runtime_us").exists()
-    {
-        b.set("/linux/resources/cpu", json!({"realtimePeriod": 1_000_000, "realtimeRuntime": 10_000}));
-    }
+    give_real_time(t, &b)?;
     let c = t.start(&b);
     assert_eq!(done.line().trim(), "policy:0 prio:120");
     assert_eq!((&*sched(&c, "policy"), &*sched(&c, "prio")), ("2", "98"));
