@@ -11,6 +11,8 @@ pub(crate) fn cases() -> Vec<runtime_tests::Case> {
         profile_absent_leaves_the_process_unconfined,
         profile_that_is_not_loaded_fails,
         profile_holds_in_a_user_namespace,
+        exec_has_the_profile_or_its_own,
+        exec_with_a_profile_that_is_not_loaded_fails,
     )
 }
 
@@ -91,5 +93,41 @@ fn profile_holds_in_a_user_namespace(t: &Test) -> Verdict {
     b.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
     let output = t.run(&b).output();
     assert_eq!(output.lines(), [&*format!("{} (enforce)", loaded.name), "plain"], "{output}");
+    Ok(())
+}
+
+fn exec_has_the_profile_or_its_own(t: &Test) -> Verdict {
+    let loaded = Loaded::load(t)?;
+    let b = confined(t, &loaded.name);
+    b.stays();
+    let c = t.start(&b);
+    let look = ["sh", "-c", "cat /proc/self/attr/current; cat /secret; cat /plain"];
+    let exec = |flags: &[&str]| t.call(&["exec"]).args(flags).args([&c.id]).args(look).output();
+    let enforced = format!("{} (enforce)", loaded.name);
+    let output = exec(&[]);
+    assert_eq!(output.lines(), [&*enforced, "plain"], "{output}");
+    c.delete_force().ok();
+
+    let b = confined(t, "");
+    b.stays().unset("/process/apparmorProfile");
+    let c = t.start(&b);
+    let exec = |flags: &[&str]| t.call(&["exec"]).args(flags).args([&c.id]).args(look).output();
+    let output = exec(&[]);
+    assert_eq!(output.lines(), ["unconfined", "secret", "plain"], "{output}");
+    let output = exec(&["--apparmor", &loaded.name]);
+    assert_eq!(output.lines(), [&*enforced, "plain"], "{output}");
+    assert!(output.stderr.contains("/secret': Permission denied"), "{output}");
+    Ok(())
+}
+
+fn exec_with_a_profile_that_is_not_loaded_fails(t: &Test) -> Verdict {
+    let loaded = Loaded::load(t)?;
+    let b = t.bundle();
+    b.stays();
+    let c = t.start(&b);
+    let name = format!("{}-other", loaded.name);
+    let output = t.call(&["exec", "--apparmor", &name, &c.id, "true"]).fails();
+    assert!(output.stderr.contains(&name), "{output}");
+    assert_eq!(c.status(), "running");
     Ok(())
 }
