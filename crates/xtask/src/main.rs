@@ -38,8 +38,9 @@ usage: cargo xtask TASK
                                 what containers cost, against the floor and the runtimes that are installed; --check
                                 fails where a target is missed, --docs writes docs/benchmarks.md with its pictures,
                                 --vm boots a virtual machine for the same command, --from reads the figures of --json
-  validate --suite DIR [--cgroup LANE] [--runtime FILE] [--against RUNTIME] [TEST...]
-                                the validation suite of a built opencontainers/runtime-tools checkout
+  validate --suite DIR [--vm] [--cgroup LANE] [--runtime FILE] [--against RUNTIME] [TEST...]
+                                the validation suite of a built opencontainers/runtime-tools checkout, here or in
+                                the virtual machine
   dist [--twice] [--output DIR] a release: static binary, completions, manual pages, licences, bill of materials,
                                 checksums, as a reproducible archive; --twice builds in two places and compares
   fuzz [TARGET]... [--seconds N] [--seed N] [--keep] [--sanitizer]

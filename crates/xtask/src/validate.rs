@@ -10,6 +10,7 @@
 mod leftovers;
 mod reasons;
 mod tap;
+mod vm;
 
 use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
@@ -43,6 +44,7 @@ struct Request {
     runtime: Option<PathBuf>,
     peer: Option<String>,
     tests: Vec<String>,
+    in_vm: bool,
 }
 
 fn parse(mut parser: lexopt::Parser) -> Result<Request> {
@@ -53,6 +55,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Request> {
             Long("cgroup") => request.lane = Some(parser.value()?.parse()?),
             Long("runtime") => request.runtime = Some(parser.value()?.into()),
             Long("against") => request.peer = Some(parser.value()?.string()?),
+            Long("vm") => request.in_vm = true,
             Value(test) => request.tests.push(test.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -66,6 +69,9 @@ pub(crate) fn main(parser: lexopt::Parser) -> Result<ExitCode> {
     let suite = request.suite.canonicalize().context("--suite DIR: a built checkout of runtime-tools")?;
     let tests = select(find_tests(&suite)?, &request.tests)?;
     project::check_root()?;
+    if request.in_vm {
+        return vm::run(&suite, &tests, &request);
+    }
     let binary = match &request.runtime {
         Some(runtime) => runtime.canonicalize().context(runtime.display())?,
         None => build::build_static()?,

@@ -1,5 +1,6 @@
 //! `docs/validation-reasons.json`: why a test of the suite can't pass, each with a proof that is checked on every run.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -73,6 +74,11 @@ impl Reasons {
     pub(super) fn read(file: &Path) -> Result<Self> {
         let text = std::fs::read(file).context(file.display())?;
         serde_json::from_slice(&text).map(Self).context(file.display())
+    }
+
+    /// The files of the suite in which the proofs are, each once.
+    pub(super) fn files(&self) -> BTreeSet<&str> {
+        self.0.iter().flat_map(|reason| &reason.source).map(|source| &*source.file).collect()
     }
 
     /// Whether a test may lose a race of its own making.

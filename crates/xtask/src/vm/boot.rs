@@ -37,6 +37,11 @@ impl Job {
         Ok(Self { directory, limit: Duration::from_secs(600), console: false, cgroup: Lane::V2 })
     }
 
+    /// Where the files of the job are gathered, in `job`.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Takes a file along; in the virtual machine it is `/job/NAME`.
     pub(crate) fn copy(&self, file: &Path, name: &str) -> Result<()> {
         let mut command = Command::new("cp");
