@@ -20,6 +20,12 @@ impl Init {
         sys::send_with_descriptor(self.channel, &report.to_bytes(), descriptor).map(drop)
     }
 
+    /// Says that this step begins, and when.
+    pub fn stamp(&self) -> sys::Result<()> {
+        let now = sys::monotonic_ns()?;
+        self.report(Kind::Stamped, now as u32, (now >> 32) as u32)
+    }
+
     /// Waits for one byte of the runtime.
     pub fn await_go(&self) -> sys::Result<()> {
         let mut byte = [0];

@@ -46,6 +46,8 @@ pub struct Init {
     pub program: PathBuffer,
     /// `HOME=…`, where the environment has none; empty otherwise.
     pub home: PathBuffer,
+    /// Each step is reported when it begins.
+    traced: bool,
     /// The working directory is the process's already.
     in_working_directory: bool,
 }
@@ -79,6 +81,7 @@ impl Init {
             slots: [-1; SLOTS],
             program: PathBuffer::new(),
             home: PathBuffer::new(),
+            traced: false,
             in_working_directory: false,
         }
     }
@@ -104,7 +107,8 @@ impl Init {
         (self.directory, self.procfs, self.null, self.empty) = (-1, -1, -1, -1);
     }
 
-    /// Does the plan: the channel's number, the first descriptor that is not the container's, then the steps.
+    /// Does the plan: the channel's number, the first descriptor that is not the container's, whether steps are timed, then
+    /// the steps.
     pub fn run(mut self, plan: &'static [u8]) -> ! {
         if let Err(Failure { call, errno }) = self.run_steps(plan) {
             self.undo(plan);
@@ -118,19 +122,28 @@ impl Init {
         let mut reader = Reader::new(plan);
         i32::decode(&mut reader)?;
         u32::decode(&mut reader)?;
+        u32::decode(&mut reader)?;
         Some(reader)
     }
 
     fn run_steps(&mut self, plan: &'static [u8]) -> sys::Result<()> {
         let reader = &mut Reader::new(plan);
-        let header = (i32::decode(reader), u32::decode(reader));
-        let (Some(channel), Some(first_own)) = header else { return sys::refuse(Call::Plan, flag::EPROTO) };
+        let header = (i32::decode(reader), u32::decode(reader), u32::decode(reader));
+        let (Some(channel), Some(first_own), Some(traced)) = header else {
+            return sys::refuse(Call::Plan, flag::EPROTO);
+        };
+        self.traced = traced != 0;
         self.channel = channel;
         self.first_own = first_own;
         sys::close_range(first_own, sys::CLOSE_RANGE_CLOEXEC)?;
         sys::umask(0);
         while !reader.is_empty() {
             let Some(step) = Step::decode(reader) else { return sys::refuse(Call::Plan, flag::EPROTO) };
+            if self.traced {
+                self.stamp()?;
+                // What comes after it must not call more than the program's execve.
+                self.traced = !matches!(step, Step::InstallFilter { .. });
+            }
             self.run_step(step)?;
             self.step += 1;
         }

@@ -24,6 +24,9 @@ pub enum Kind {
     /// A filter with a listener is about to be installed. A userfaultfd comes with the record: a fault on it says that
     /// it was. The listener's descriptor is `errno`. Init waits for the page.
     Filtering = 5,
+    /// The step begins now: nanoseconds of CLOCK_MONOTONIC, the lower half in `call`, the upper in `errno`. Sent where the
+    /// plan asks for it.
+    Stamped = 6,
 }
 
 /// The call that failed.
@@ -162,6 +165,7 @@ impl Report {
             3 => Kind::Ready,
             4 => Kind::Forked,
             5 => Kind::Filtering,
+            6 => Kind::Stamped,
             _ => return None,
         };
         Some(Self { kind, step: field(1), call: field(2), errno: field(3) })

@@ -30,6 +30,13 @@
 //!
 //! Never touches what the embedding process owns: no chdir, umask, environment, signal disposition, rlimit, stdout.
 
+/// A phase, for whoever traces: a span of the target `sandbox::trace`, for as long as what this gives lives.
+macro_rules! phase {
+    ($name:literal) => {
+        tracing::trace_span!(target: "sandbox::trace", $name).entered()
+    };
+}
+
 pub mod cgroup;
 pub mod confinement;
 #[cfg(feature = "criu")]

@@ -2,7 +2,7 @@
 //! environment and fork all the time, and some of what they fork lives on with copies of every descriptor.
 //!
 //! `THREADS_SECONDS` says how long (10 by default). One test in this file: it looks at the whole process.
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![allow(unsafe_code, clippy::multiple_unsafe_ops_per_block, clippy::unwrap_used)]
 
 mod support;
 

@@ -37,9 +37,16 @@ fn run() -> u8 {
         Ok(Request::Help(text)) => print(&text),
         Ok(Request::Version) => print(&version()),
         Ok(Request::Verb(verb)) => {
-            log.follow_steps();
+            let trace = log.follow_steps();
             log.prepare();
-            commands::execute(*verb, &commands::Session::new(&global, &log, name, subject.as_deref()))
+            let phase = tracing::trace_span!(target: "sandbox::trace", "command").entered();
+            let result =
+                commands::execute(*verb, &commands::Session::new(&global, &log, name, subject.as_deref()));
+            drop(phase);
+            match trace.map(|trace| trace.write().context(|| "write the trace".to_owned())) {
+                Some(Err(error)) if result.is_ok() => Err(error),
+                _ => result,
+            }
         }
         Err(misuse) => Err(misuse.into()),
     };

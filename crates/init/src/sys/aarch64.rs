@@ -72,6 +72,7 @@ pub mod number {
     pub const SETHOSTNAME: usize = 161;
     pub const SETDOMAINNAME: usize = 162;
     pub const UMASK: usize = 166;
+    pub const CLOCK_GETTIME: usize = 113;
     pub const PRCTL: usize = 167;
     pub const GETCWD: usize = 17;
     pub const SOCKET: usize = 198;

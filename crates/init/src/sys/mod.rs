@@ -318,6 +318,14 @@ pub fn socketpair() -> Result<[i32; 2]> {
     Ok(pair)
 }
 
+/// `clock_gettime(CLOCK_MONOTONIC)`, in nanoseconds.
+pub fn monotonic_ns() -> Result<u64> {
+    const CLOCK_MONOTONIC: usize = 1;
+    let mut time = [0_u64; 2];
+    call!(Call::Recv, number::CLOCK_GETTIME, CLOCK_MONOTONIC, time.as_mut_ptr() as usize)?;
+    Ok(time[0] * 1_000_000_000 + time[1])
+}
+
 /// `accept4(socket, SOCK_CLOEXEC)`, again when interrupted.
 pub fn accept(socket: i32) -> Result<i32> {
     const SOCK_CLOEXEC: usize = 0o2_000_000;

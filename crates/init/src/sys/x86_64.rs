@@ -54,6 +54,7 @@ pub mod number {
     pub const FCHDIR: usize = 81;
     pub const FCHMOD: usize = 91;
     pub const UMASK: usize = 95;
+    pub const CLOCK_GETTIME: usize = 228;
     pub const SETSID: usize = 112;
     pub const SETGROUPS: usize = 116;
     pub const SETRESUID: usize = 117;

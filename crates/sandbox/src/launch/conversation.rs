@@ -2,6 +2,7 @@
 //!
 //! Runs in the runtime. Each wait watches the process too and has a deadline.
 
+use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,6 +18,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// How long a process may take to end that was killed.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
+
+use super::stamps::Stamps;
 
 /// What init said.
 #[derive(Debug)]
@@ -51,16 +54,20 @@ pub struct Filtering {
 
 /// The socket.
 #[derive(Debug)]
-pub struct Conversation(OwnedFd);
+pub struct Conversation {
+    socket: OwnedFd,
+    /// When init's steps began, where that is traced.
+    stamps: RefCell<Stamps>,
+}
 
 impl Conversation {
     /// Takes the runtime's end.
     pub const fn new(socket: OwnedFd) -> Self {
-        Self(socket)
+        Self { socket, stamps: RefCell::new(Stamps::new(Vec::new())) }
     }
 
     /// Takes the runtime's end from a socket through which the child of a clone has sent it, before it was executed.
-    pub(super) fn receive_channel(socket: &OwnedFd) -> io::Result<Self> {
+    pub(super) fn receive_channel(socket: &OwnedFd, names: Vec<&'static str>) -> io::Result<Self> {
         let mut byte = [0];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -71,7 +78,10 @@ impl Conversation {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
             _ => None,
         });
-        received.map(Self).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+        let stamps = RefCell::new(Stamps::new(names));
+        received
+            .map(|socket| Self { socket, stamps })
+            .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
     }
 
     /// Lets init go on.
@@ -79,7 +89,7 @@ impl Conversation {
     /// # Errors
     /// EPIPE where init is gone.
     pub fn go(&self) -> io::Result<()> {
-        send(&self.0, &[1], SendFlags::NOSIGNAL).map(drop).map_err(Into::into)
+        send(&self.socket, &[1], SendFlags::NOSIGNAL).map(drop).map_err(Into::into)
     }
 
     /// Waits for what init says next.
@@ -87,15 +97,26 @@ impl Conversation {
     /// # Errors
     /// `TimedOut` when the deadline has passed; what recvmsg says.
     pub fn receive(&self, deadline: Option<Instant>) -> io::Result<Message> {
+        loop {
+            let Some(message) = self.receive_any(deadline)? else { continue };
+            if matches!(message, Message::Closed | Message::Ready | Message::Failed(_)) {
+                self.stamps.borrow_mut().finish();
+            }
+            return Ok(message);
+        }
+    }
+
+    /// `None`: a step has begun.
+    fn receive_any(&self, deadline: Option<Instant>) -> io::Result<Option<Message>> {
         if let Some(deadline) = deadline {
-            wait_readable(&[self.0.as_fd()], deadline)?;
+            wait_readable(&[self.socket.as_fd()], deadline)?;
         }
         let mut bytes = [0; REPORT_BYTES];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let mut buffers = [io::IoSliceMut::new(&mut bytes)];
-            match recvmsg(&self.0, &mut buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            match recvmsg(&self.socket, &mut buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
                 // ECONNRESET: init ended with something of ours unread. That is said first and once; then comes what it
                 // had reported, then end-of-file.
                 Err(Errno::INTR | Errno::CONNRESET) => {}
@@ -103,7 +124,7 @@ impl Conversation {
             }
         };
         if received.bytes == 0 {
-            return Ok(Message::Closed);
+            return Ok(Some(Message::Closed));
         }
         let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed report of init");
         if received.flags.contains(ReturnFlags::TRUNC) {
@@ -117,7 +138,12 @@ impl Conversation {
             });
             first.ok_or_else(malformed)
         };
-        Ok(match report.kind {
+        Ok(Some(match report.kind {
+            Kind::Stamped => {
+                let at_ns = u64::from(report.errno) << 32 | u64::from(report.call);
+                self.stamps.borrow_mut().add(report.step, at_ns);
+                return Ok(None);
+            }
             Kind::Failed => Message::Failed(report),
             Kind::Waiting => Message::Waiting(report),
             Kind::Ready => Message::Ready,
@@ -134,13 +160,13 @@ impl Conversation {
             Kind::Filtering => {
                 Message::Filtering(Filtering { watcher: descriptor()?, listener: report.errno as i32 })
             }
-        })
+        }))
     }
 }
 
 impl AsFd for Conversation {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 

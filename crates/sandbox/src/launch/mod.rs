@@ -5,6 +5,7 @@
 
 mod conversation;
 mod program;
+mod stamps;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -87,7 +88,8 @@ impl<'a> Launch<'a> {
             }
             numbers.push((*name, number));
         }
-        let plan = encode(steps, &numbers, self.first_own_fd);
+        let traced = tracing::span_enabled!(target: "sandbox::init", tracing::Level::TRACE);
+        let plan = encode(steps, &numbers, self.first_own_fd, traced);
         let file = ProgramFile::make(&plan, self.first_own_fd)?;
         let arguments = [
             CString::from(c"sandboxd-init"),
@@ -109,7 +111,8 @@ impl<'a> Launch<'a> {
             first_own_fd: self.first_own_fd,
         };
         let (pid, pidfd) = sys::spawn(&spawn).map_err(|error| Error::launch("clone3", error))?;
-        let conversation = Conversation::receive_channel(&ours)
+        let names = if traced { steps.iter().map(|it| it.step.name()).collect() } else { Vec::new() };
+        let conversation = Conversation::receive_channel(&ours, names)
             .map_err(|error| Error::launch("receive the socket of init", error))?;
         Ok(Launched { pid, pidfd, conversation, executable: file.id()? })
     }
@@ -119,11 +122,17 @@ fn decimal(number: usize) -> CString {
     CString::new(number.to_string()).unwrap_or_default()
 }
 
-/// The plan as init reads it: the channel, the first descriptor of ours, the steps.
-fn encode(steps: &[PlannedStep], descriptors: &[(Descriptor, RawFd)], first_own_fd: u32) -> Vec<u8> {
+/// The plan as init reads it: the channel, the first descriptor of ours, whether steps are timed, the steps.
+fn encode(
+    steps: &[PlannedStep],
+    descriptors: &[(Descriptor, RawFd)],
+    first_own_fd: u32,
+    traced: bool,
+) -> Vec<u8> {
     let mut encoder = Encoder { bytes: Vec::with_capacity(4096), descriptors };
     Descriptor::Channel.encode(&mut encoder);
     first_own_fd.encode(&mut encoder);
+    u32::from(traced).encode(&mut encoder);
     steps.iter().for_each(|planned| planned.step.encode(&mut encoder));
     encoder.bytes
 }

@@ -57,6 +57,7 @@ pub(super) fn launch(
 ) -> Result<Outcome<Running>> {
     let purpose = prepared.purpose;
     check_console(request, &prepared)?;
+    let phase = phase!("record the intent");
     let pod = request.pod.as_ref().map(|pod| super::pod::join(state, pod)).transpose()?;
     agent::probe(&prepared.config, &prepared.bundle)?;
     let entry = state.create(&request.id)?;
@@ -73,6 +74,7 @@ pub(super) fn launch(
 
     // Who removes the pod from now on finds the container.
     drop(pod);
+    drop(phase);
     tracing::debug!(steps = prepared.plan.steps.len(), "planned, and recorded the intent");
     if request.notify_directory.is_some() {
         entry.make_notify_directory()?;
@@ -80,6 +82,7 @@ pub(super) fn launch(
     let mut warnings = Vec::new();
     let cgroup = match claim {
         Some(claim) => {
+            let _phase = phase!("make the cgroup");
             let made = Cgroup::create(claim)?;
             warnings.extend(made.warnings);
             record.cgroup = Some(made.value.record().clone());
@@ -90,9 +93,11 @@ pub(super) fn launch(
     if let (Some(resctrl), Some(planned)) = (resctrl, &prepared.plan.resctrl) {
         undo.resctrl.insert(resctrl).make(planned)?;
     }
+    let phase = phase!("clone init");
     let streams = request.streams.open()?;
     let launched = spawn(request, &prepared, &entry, cgroup.as_deref(), &streams)?;
     let pipes = streams.into_pipes();
+    drop(phase);
     let Launched { pid, pidfd, conversation, executable } = launched;
     tracing::debug!(pid, "cloned init");
     let process = undo.process.insert(Unfinished { pid, pidfd });
@@ -103,6 +108,7 @@ pub(super) fn launch(
             admitted(&prepared, &conversation, process)?;
         }
         // While init is at work: it can't go on to the program before it is told to.
+        let _phase = phase!("attach the device filter");
         cgroup.restrict_devices()?;
     }
     // So can it not here: what it forks has the class, too.
@@ -125,7 +131,9 @@ pub(super) fn launch(
         net_devices: &mut undo.net_devices,
         wrote_pid_file: false,
     };
+    let phase = phase!("follow init");
     let followed = making.follow(process, purpose);
+    drop(phase);
     undo.pid_file = request.pid_file.as_deref().filter(|_| making.wrote_pid_file);
     if followed.is_err() && making.began_hooks.get() {
         undo.poststop = Poststop::of(&prepared, &record, entry.id());
@@ -365,6 +373,7 @@ impl Making<'_> {
 
     /// Records init and its pid, then lets it go.
     fn go_on(&mut self, process: &Unfinished) -> Result<()> {
+        let _phase = phase!("record init");
         self.entry.write(self.record)?;
         if let Some(path) = &self.request.pid_file {
             write_pid_file(path, process.pid)?;
@@ -422,6 +431,7 @@ impl Making<'_> {
     }
 
     fn run_hooks(&self, point: &str, process: &Unfinished) -> Result<()> {
+        let _phase = phase!("run hooks");
         let points = [
             HookPoint::Prestart,
             HookPoint::CreateRuntime,

@@ -31,6 +31,7 @@ pub enum Deletion {
 }
 
 pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
+    let _phase = phase!("delete");
     let entry = match state.lock(id) {
         Err(Error::NotFound) if deletion == Deletion::Force => return Ok(Outcome::new(())),
         result => result?,
@@ -83,6 +84,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
 
 /// Removes a container whose end its maker has seen. Nothing is read back: the maker knows what it made.
 pub(super) fn delete_ended(state: &StateRoot, running: &Running) -> Result<Outcome<()>> {
+    let _phase = phase!("delete");
     let Running { entry, record, .. } = running;
     match entry.lock_again(state) {
         // Somebody was faster.

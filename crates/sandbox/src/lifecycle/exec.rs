@@ -65,6 +65,7 @@ pub fn read_process(path: &Path) -> Result<Vec<u8>> {
 }
 
 pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<PreparedExec> {
+    let _phase = phase!("read and plan");
     let entry = state.open_entry(&request.id)?;
     let record = entry.read()?.ok_or(Error::NotFound)?;
     let now = status(&record)?;
@@ -227,6 +228,7 @@ fn changed(mut process: ProcessConfig, changes: &ProcessChanges) -> ProcessConfi
 }
 
 pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Process>> {
+    let _phase = phase!("execute");
     check_streams(prepared.terminal, &request.streams)?;
     match (prepared.terminal, &request.console) {
         (true, None) => {

@@ -47,6 +47,7 @@ impl Prepared {
     /// # Errors
     /// The bundle can't be read, its config is not valid, or asks for what this host can't do.
     pub fn new(request: &CreateRequest, purpose: Purpose) -> Result<Self> {
+        let _phase = phase!("read and plan");
         let bundle = absolute(&request.bundle)?;
         let mut config_bytes = read_config(&bundle, &request.config)?;
         let mut parsed = spec::parse_config(&config_bytes)?;

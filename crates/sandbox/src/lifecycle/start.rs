@@ -31,6 +31,7 @@ const START_DEADLINE: Duration = Duration::from_secs(10);
 const END_DEADLINE: Duration = Duration::from_secs(1);
 
 pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> {
+    let _phase = phase!("start");
     let entry = state.lock(id)?;
     let record = entry.read()?.ok_or(Error::NotFound)?;
     match status(&record)? {

@@ -28,6 +28,11 @@ pub(crate) struct Global {
     #[arg(long)]
     pub(crate) debug: bool,
 
+    /// Write how long each phase and each step took: JSON for Perfetto, or a picture where FILE ends in .svg; the same as
+    /// SANDBOXD_TRACE=FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
     /// Let systemd make the cgroups; cgroupsPath is then of the form slice:prefix:name
     #[arg(long)]
     pub(crate) systemd_cgroup: bool,

@@ -12,6 +12,7 @@
 
 mod line;
 mod steps;
+mod trace;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -26,6 +27,7 @@ use crate::args::PROGRAM;
 use crate::args::global::{LogFormat, LogLevel};
 use crate::error::{Failure, OneLine};
 use line::Line;
+pub(crate) use trace::Trace;
 
 /// Where errors and warnings go.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Log {
     format: LogFormat,
     /// What was asked for; `warning` otherwise.
     level: Option<LogLevel>,
+    /// The file of `--trace`.
+    trace_file: Option<PathBuf>,
 }
 
 impl Log {
@@ -41,7 +45,10 @@ impl Log {
     pub(crate) fn new(global: &Global) -> Self {
         let level = if global.debug { Some(LogLevel::Debug).max(global.log_level) } else { global.log_level };
         let file = global.log.clone().filter(|path| !path.as_os_str().is_empty());
-        Self { file, format: global.log_format.unwrap_or_default(), level }
+        let trace_file =
+            global.trace.clone().or_else(|| std::env::var_os("SANDBOXD_TRACE").map(PathBuf::from));
+        let trace_file = trace_file.filter(|path| !path.as_os_str().is_empty());
+        Self { file, format: global.log_format.unwrap_or_default(), level, trace_file }
     }
 
     /// Makes the file where it is missing: callers read it whether something went wrong or not. Where that is
@@ -50,12 +57,17 @@ impl Log {
         let _ = self.file.as_deref().map(open);
     }
 
-    /// From here on what the library reports on its way is logged too, if the level asks for it.
-    pub(crate) fn follow_steps(&self) {
+    /// From here on what the library reports on its way is logged too, if the level asks for it; and traced, where that was
+    /// asked for.
+    pub(crate) fn follow_steps(&self) -> Option<Trace> {
         let level = self.level.unwrap_or(LogLevel::Warning);
+        if let Some(file) = &self.trace_file {
+            return Some(Trace::follow(file.clone(), steps::lines(self.clone(), level)));
+        }
         if level > LogLevel::Warning || self.takes_warnings() {
             steps::follow(self.clone(), level);
         }
+        None
     }
 
     /// Why a command did not succeed.

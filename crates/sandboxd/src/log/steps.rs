@@ -16,6 +16,12 @@ use crate::args::global::LogLevel;
 
 /// Installs the subscriber.
 pub(super) fn follow(log: Log, level: LogLevel) {
+    // There is no other.
+    let _ = tracing::subscriber::set_global_default(lines(log, level));
+}
+
+/// The subscriber.
+pub(super) fn lines(log: Log, level: LogLevel) -> impl Subscriber + Send + Sync + use<> {
     let level = match level {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warning => Level::WARN,
@@ -23,8 +29,7 @@ pub(super) fn follow(log: Log, level: LogLevel) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    // There is no other.
-    let _ = tracing::subscriber::set_global_default(Lines { log, level });
+    Lines { log, level }
 }
 
 /// Writes events as the log's lines, with one write each.
