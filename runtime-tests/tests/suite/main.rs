@@ -10,6 +10,7 @@ mod clients;
 mod config;
 mod conformance;
 mod devices;
+mod differential;
 mod errors;
 mod events;
 mod exec;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         pause::cases(),
         cgroup::cases(),
         devices::cases(),
+        differential::cases(),
         hooks::cases(),
         seccomp::cases(),
         seccomp_notify::cases(),

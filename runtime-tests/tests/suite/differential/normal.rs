@@ -1,0 +1,99 @@
+//! What is printed inside, without what differs between two runs, and without what is known to differ between runtimes.
+
+use runtime_tests::procfs::{Mount, own_namespace, parse_mountinfo};
+
+/// The lines, for a comparison with another runtime; each path of the test's under a name of its own, the mounts in the order of their points.
+pub(super) fn lines(text: &str, other: &str, names: &[(&str, &str)]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut mounts = String::new();
+    for line in text.lines() {
+        let line = names.iter().fold(line.to_owned(), |line, (path, name)| line.replace(path, name));
+        match line.split_once('|') {
+            Some(("mount", mount)) => {
+                mounts.push_str(mount);
+                mounts.push('\n');
+            }
+            Some(("namespace", namespace)) => lines.push(format!("namespace|{}", relation(namespace))),
+            _ => lines.push(line),
+        }
+    }
+    lines.extend(parse_mountinfo(&mounts).iter().map(mount));
+    lines.retain(|line| !is_known(line, other));
+    lines
+}
+
+/// A namespace is the host's, or another.
+fn relation(line: &str) -> String {
+    let (kind, link) = line.split_once(' ').unwrap_or((line, ""));
+    let relation = if own_namespace(kind) == link { "the host's" } else { "another" };
+    format!("{kind} {relation}")
+}
+
+fn mount(mount: &Mount) -> String {
+    let sorted = |options: &[String], without: &[&str]| {
+        let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
+        options.retain(|option| !without.contains(option));
+        options.sort_unstable();
+        options.join(",")
+    };
+    let groups: Vec<&str> = mount
+        .propagation
+        .iter()
+        .map(|group| group.split_once(':').map_or(&**group, |(kind, _)| kind))
+        .collect();
+    let point = &mount.point;
+    // config-linux.md, masked paths: that they can't be read, not by what.
+    let is_masked = MASKED.contains(&&**point);
+    if is_masked && mount.root == "/null" {
+        return format!("mount|{point} is the null device");
+    }
+    if is_masked && mount.kind == "tmpfs" && mount.has("ro") {
+        return format!("mount|{point} is an empty directory");
+    }
+    // The name of a source that the kernel does not look at.
+    let source = if mount.kind == "cgroup" { "cgroup" } else { &mount.source };
+    // Whether the file system is read-only besides the mount, config.md does not say; only who may mount sees it.
+    let file_system = sorted(&mount.super_options, &["ro", "rw"]);
+    format!(
+        "mount|{point} {} from {source} of {} [{}] ({file_system}) {}",
+        mount.kind,
+        mount.root,
+        sorted(&mount.options, &[]),
+        groups.join(" ")
+    )
+}
+
+/// What the generator masks.
+pub(super) const MASKED: [&str; 7] = [
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/timer_list",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/proc/acpi",
+    "/no/such",
+];
+
+/// Every runtime.
+const ANY: &str = "";
+
+/// What one runtime is known to do otherwise: its name, how such a line begins, and why it is let pass.
+const KNOWN: &[(&str, &str, &str)] = &[
+    (ANY, "mount|/etc/file ", "read-only paths: ours cover what is mounted below them, too"),
+    ("runc", "status|SigIgn:", "leaves signal 32 ignored, where its caller has it so"),
+    ("runc", "mount|/sys/fs/cgroup tmpfs", "the tmpfs that v1 hierarchies are mounted on stays writable"),
+    ("runc", "write|/sys/fs/cgroup ", "the tmpfs that v1 hierarchies are mounted on stays writable"),
+    ("crun", "status|SigIgn:", "leaves signals 32 and 33 ignored, where its caller has them so"),
+    ("crun", "mount|/sys/fs/cgroup tmpfs", "the tmpfs that v1 hierarchies are mounted on stays writable"),
+    ("crun", "write|/sys/fs/cgroup ", "the tmpfs that v1 hierarchies are mounted on stays writable"),
+    ("crun", "dev|'/dev/core' ", "a link that runtime-linux.md does not have"),
+    ("crun", "root|/new ", "a parent of a missing destination has mode 1755"),
+    ("crun", "limit|devices/devices.list c 10:200 ", "runc's list of devices that are always allowed has it"),
+    ("crun", "limit|devices/devices.list c 5:1 ", "runc's list of devices that are always allowed lacks it"),
+    ("crun", "env|HOME=", "HOME of a user without a line in /etc/passwd: runc's is /, crun's is absent"),
+];
+
+/// Lines of a subject that are left out of both sides for a runtime.
+pub(super) fn is_known(line: &str, runtime: &str) -> bool {
+    KNOWN.iter().any(|(name, start, _)| (*name == ANY || *name == runtime) && line.starts_with(start))
+}
