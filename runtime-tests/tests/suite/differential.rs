@@ -70,23 +70,24 @@ fn compare(t: &Test, other: &Runtime) -> Verdict {
         };
         // Each has a root file system of its own: what one makes in it, the other must not find.
         let (ours, theirs) = (make(&mut random.clone()), make(&mut random));
+        let config = shown(&ours);
         let id = t.fresh_id();
         let ours = world(t, &t.runtime, &ours, &id, &other.name);
         let theirs = world(t, other, &theirs, &id, &other.name);
         if let (Err(ours), Err(theirs)) = (&ours, &theirs) {
-            println!("SEED={seed} is refused by both: {} / {}", ours.trim(), theirs.trim());
+            eprintln!("SEED={seed} is refused by both: {} / {}", ours.trim(), theirs.trim());
             refused += 1;
         }
         let lines = differing(&ours, &theirs);
         if !lines.is_empty() {
             different.push(format!(
-                "SEED={seed} DIFFERENTIAL=1, - ours, + {}'s:\n{}",
+                "SEED={seed} DIFFERENTIAL=1, - ours, + {}'s:\n{config}\n{}",
                 other.name,
                 lines.join("\n")
             ));
         }
     }
-    println!(
+    eprintln!(
         "{} configurations from seed {first}, under sandboxd and {} {}: {} alike, {refused} of them refused by both",
         count,
         other.name,
@@ -99,6 +100,13 @@ fn compare(t: &Test, other: &Runtime) -> Verdict {
         "{refused} of {count} configurations were refused by both: they show nothing"
     );
     Ok(())
+}
+
+/// The configuration without the script.
+fn shown(bundle: &Bundle) -> String {
+    let mut config = bundle.config();
+    config["process"]["args"] = serde_json::Value::Null;
+    config.to_string()
 }
 
 /// What the probe prints inside, in a form in which it can be compared; or what the runtime says.

@@ -79,10 +79,38 @@ const ANY: &str = "";
 
 /// What one runtime is known to do otherwise: its name, how such a line begins, and why it is let pass.
 const KNOWN: &[(&str, &str, &str)] = &[
+    (
+        "runc",
+        "mount|/sys/fs/cgroup cgroup2 ",
+        "on v2 without a cgroup namespace the whole host's hierarchy is mounted",
+    ),
+    (
+        "runc",
+        "limit|hugetlb.2MB.max ",
+        "on v2 without a cgroup namespace the whole host's hierarchy is mounted",
+    ),
     (ANY, "mount|/etc/file ", "read-only paths: ours cover what is mounted below them, too"),
     ("runc", "status|SigIgn:", "leaves signal 32 ignored, where its caller has it so"),
     ("runc", "mount|/sys/fs/cgroup tmpfs", "the tmpfs that v1 hierarchies are mounted on stays writable"),
+    (
+        "runc",
+        "write|/run ",
+        "the mode of a tmpfs is that of the directory below it, whatever the option says",
+    ),
+    (
+        "runc",
+        "write|/mnt/sub ",
+        "the mode of a tmpfs is that of the directory below it, whatever the option says",
+    ),
     ("runc", "write|/sys/fs/cgroup ", "the tmpfs that v1 hierarchies are mounted on stays writable"),
+    (
+        ANY,
+        "dev|/dev/mqueue ",
+        "its owner in a user namespace depends on the order in which the namespaces are made",
+    ),
+    ("crun", "mount|/dev/", "devices bound into a user namespace are nosuid and noexec"),
+    ("crun", "mount|/mnt ", "a bind in a user namespace loses the flags that it was given"),
+    ("crun", "masked|/proc/keys ", "joins a session keyring that root of a user namespace does not see"),
     ("crun", "status|SigIgn:", "leaves signals 32 and 33 ignored, where its caller has them so"),
     ("crun", "mount|/sys/fs/cgroup tmpfs", "the tmpfs that v1 hierarchies are mounted on stays writable"),
     ("crun", "write|/sys/fs/cgroup ", "the tmpfs that v1 hierarchies are mounted on stays writable"),
