@@ -2,10 +2,17 @@
 //!
 //! First the crates' own tests, then the black-box suite (`runtime-tests`) with the static binary, once per lane; in the
 //! virtual machine the part of it that needs what only that has: it is about eight times slower. At the end is once more
-//! what the failed tests said, and those that passed at the second attempt only: of the crates' tests a few that failed are
-//! run once more, one at a time; the suite does so itself. The last line is the sum of all: `N passed, N failed, N skipped, N at the second attempt`.
+//! what the failed tests said, and those that passed at the second attempt only; then two tables, the lanes with their
+//! counts and the skips with their reasons. The last line is the sum of all:
+//! `N passed, N failed, N skipped, N at the second attempt`.
+//!
+//! In continuous integration (`CI` is set) a lane also fails that skips more than `runtime-tests/skips.txt` says, and a
+//! row of `docs/spec-conformance.md` of which no test has passed.
 
+mod conformance;
+mod matrix;
 mod outcome;
+mod skips;
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
@@ -95,9 +102,11 @@ impl FromStr for Place {
 pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let mut lanes = Vec::new();
     let mut rest = Vec::new();
+    let mut update_skips = false;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("lane") => lanes.push(parser.value()?.parse()?),
+            Long("update-skips") => update_skips = true,
             Value(value) => rest.push(value),
             other => return Err(other.unexpected().into()),
         }
@@ -111,7 +120,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         let mut suite = project::cargo();
         suite.args(["test", "--package", "runtime-tests", "--"]).args(&rest);
         suite.env("RUNTIME", &runtime).env("CGROUP", lane.to_string());
-        outcomes.push(run_counted(&format!("runtime-tests, cgroup {lane}"), &mut suite)?);
+        outcomes.push(run_counted(&lane.to_string(), &mut suite)?);
     }
     if places.contains(&Place::VirtualMachine) {
         outcomes.push(run_in_vm(&runtime, Lane::V2, &VM_CASES, &rest)?);
@@ -119,6 +128,12 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     }
     let said = |outcome: &Outcome| [outcome.repeated.clone(), outcome.failures.clone()].concat();
     outcomes.iter().flat_map(said).for_each(|line| println!("{line}"));
+    println!("\n{}\n{}", matrix::lanes(&outcomes), matrix::skips(&outcomes));
+    let whole = rest.is_empty() && std::env::var_os("CASES").is_none() && nix::unistd::geteuid().is_root();
+    let held = if whole { hold(&outcomes, lanes.is_empty())? } else { true };
+    if update_skips && whole {
+        skips::update(&outcomes)?;
+    }
     let mut total = Counts::default();
     outcomes.iter().for_each(|outcome| total.add(outcome.counts));
     println!(
@@ -126,7 +141,18 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         total.passed, total.failed, total.skipped, total.repeated
     );
     let all_ended_well = outcomes.iter().all(|outcome| outcome.ended_well);
-    Ok(if all_ended_well && total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_ended_well && held && total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says where more is skipped than may be, or the document of conformance has nothing to show. That decides only in
+/// continuous integration: elsewhere a machine may lack this or that.
+fn hold(outcomes: &[Outcome], all_lanes: bool) -> Result<bool> {
+    let mut lines = skips::excess(outcomes)?;
+    if all_lanes {
+        lines.extend(conformance::unproved(outcomes)?);
+    }
+    lines.iter().for_each(|line| println!("{line}"));
+    Ok(lines.is_empty() || std::env::var_os("CI").is_none())
 }
 
 /// The crates' own tests. Up to [`REPEATED_AT_MOST`] that fail are run once more, one at a time: a machine with other
@@ -182,12 +208,13 @@ fn selected(asked: &[Place]) -> Result<Vec<Place>> {
 /// Runs what needs the virtual machine there. Where there can be none, that is one skip, with its reason.
 fn run_in_vm(runtime: &Path, cgroup: Lane, cases: &[&str], rest: &[OsString]) -> Result<Outcome> {
     let start = Instant::now();
-    let mut outcome = Outcome::new(&format!("virtual machine, cgroup {cgroup}"));
+    let mut outcome = Outcome::new(&format!("vm-{cgroup}"));
     let image = match Image::get(Suite::default(), false) {
         Ok(image) => image,
         Err(Unavailable::Here(reason)) => {
             println!("== runtime-tests, virtual machine: skipped: {reason}");
             outcome.counts.skipped = 1;
+            outcome.skips.insert(reason, 1);
             outcome.ended_well = true;
             return Ok(outcome);
         }
@@ -212,7 +239,8 @@ fn run_in_vm(runtime: &Path, cgroup: Lane, cases: &[&str], rest: &[OsString]) ->
         outcome.read(line);
         println!("{line}");
     })?;
-    println!("== virtual machine took {} s", start.elapsed().as_secs());
+    outcome.seconds = start.elapsed().as_secs();
+    println!("== {} took {} s", outcome.lane, outcome.seconds);
     outcome.ended_well = status == 0;
     Ok(outcome)
 }
@@ -243,6 +271,7 @@ fn run_counted(title: &str, command: &mut Command) -> Result<Outcome> {
         }
     }
     outcome.ended_well = child.wait().context(rendered(command))?.success();
-    println!("== {title} took {} s", start.elapsed().as_secs());
+    outcome.seconds = start.elapsed().as_secs();
+    println!("== {title} took {} s", outcome.seconds);
     Ok(outcome)
 }

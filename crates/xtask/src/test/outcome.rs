@@ -1,5 +1,7 @@
 //! What the output of a test run says: how many ended how, and what the failed ones said.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 /// How many tests ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -34,6 +36,13 @@ impl Counts {
     }
 }
 
+/// `test NAME ... ok`, `… FAILED`, `… ignored`, with the reason as `, REASON` or ` (REASON)`.
+fn parse_result(line: &str) -> Option<(&str, &str)> {
+    let (name, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let known = matches!(result, "ok" | "FAILED") || result.starts_with("ignored");
+    known.then_some((name.trim(), result))
+}
+
 /// Of one run, read line by line.
 #[derive(Debug)]
 pub(super) struct Outcome {
@@ -46,20 +55,28 @@ pub(super) struct Outcome {
     pub(super) failed: Vec<String>,
     /// What the tests said that passed at the second attempt only, a line each.
     pub(super) repeated: Vec<String>,
-    title: String,
+    /// The names of the tests that passed.
+    pub(super) names: BTreeSet<String>,
+    /// How many were skipped for which reason.
+    pub(super) skips: BTreeMap<String, u32>,
+    pub(super) seconds: u64,
+    /// `crates`, or the lane.
+    pub(super) lane: String,
     in_failures: bool,
 }
 
 impl Outcome {
-    pub(super) fn new(title: &str) -> Self {
-        let title = title.to_owned();
+    pub(super) fn new(lane: &str) -> Self {
         Self {
             counts: Counts::default(),
             ended_well: false,
             failures: Vec::new(),
             failed: Vec::new(),
             repeated: Vec::new(),
-            title,
+            names: BTreeSet::new(),
+            skips: BTreeMap::new(),
+            seconds: 0,
+            lane: lane.to_owned(),
             in_failures: false,
         }
     }
@@ -71,11 +88,24 @@ impl Outcome {
         self.counts.passed += count;
         self.counts.repeated += count;
         self.ended_well = true;
-        self.failed.clear();
-        let title = &self.title;
+        self.names.extend(self.failed.drain(..));
+        let title = &self.lane;
         let said =
             self.failures.drain(..).map(|line| format!("{title}: passed at the second attempt: {line}"));
         self.repeated.extend(said);
+    }
+
+    fn add(&mut self, name: &str, result: &str) {
+        match result {
+            "ok" => drop(self.names.insert(name.to_owned())),
+            "FAILED" => self.failed.push(name.to_owned()),
+            _ => {
+                let reason = result.trim_start_matches("ignored").trim_start_matches(", ").trim();
+                let reason = reason.strip_prefix('(').and_then(|it| it.strip_suffix(')')).unwrap_or(reason);
+                let reason = if reason.is_empty() { "without a reason" } else { reason };
+                *self.skips.entry(reason.to_owned()).or_default() += 1;
+            }
+        }
     }
 
     /// Takes the next line of the output. Between the first `failures:` and the second, which heads a list of names, is
@@ -84,18 +114,16 @@ impl Outcome {
         if let Some(counts) = Counts::parse(line) {
             self.counts.add(counts);
             self.in_failures = false;
-        } else if let Some(name) =
-            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
-        {
-            self.failed.push(name.to_owned());
+        } else if let Some((name, result)) = parse_result(line) {
+            self.add(name, result);
         } else if line.starts_with("passed at the second attempt: ") {
             self.counts.repeated += 1;
-            self.repeated.push(format!("{}: {line}", self.title));
+            self.repeated.push(format!("{}: {line}", self.lane));
         } else if line == "failures:" {
             self.in_failures = !self.in_failures;
         } else if self.in_failures && !line.is_empty() {
             if self.failures.is_empty() {
-                self.failures.push(format!("== failed, {}:", self.title));
+                self.failures.push(format!("== failed, {}:", self.lane));
             }
             self.failures.push(line.to_owned());
         }
@@ -111,6 +139,18 @@ mod tests {
         let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s";
         assert_eq!(Counts::parse(line), Some(Counts { passed: 5, failed: 2, skipped: 1, repeated: 0 }));
         assert_eq!(Counts::parse("test lifecycle::created_state ... ok"), None);
+    }
+
+    #[test]
+    fn names_and_reasons_are_kept() {
+        let mut outcome = Outcome::new("v1");
+        let output = "test a::b   ... ok\ntest c ... ignored (no room)\ntest d ... ignored, no room\ntest e ... ignored\n\
+                      test result: ok. 1 passed; 0 failed; 3 ignored\ntest f ... is none";
+        output.lines().for_each(|line| outcome.read(line));
+        assert_eq!(outcome.names.iter().collect::<Vec<_>>(), ["a::b"]);
+        let skips: Vec<(&str, u32)> =
+            outcome.skips.iter().map(|(reason, count)| (&**reason, *count)).collect();
+        assert_eq!(skips, [("no room", 2), ("without a reason", 1)]);
     }
 
     #[test]

@@ -1,0 +1,107 @@
+//! What is printed at the end: the lanes with their counts, the skips by their reasons.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::outcome::{Counts, Outcome};
+
+/// A line of a table; the first cell is as wide as the widest, the others are numbers.
+fn row(first: usize, cells: &[String]) -> String {
+    let mut line = format!("{:first$}", cells[0]);
+    for cell in &cells[1..] {
+        let _ = write!(line, "  {cell:>9}");
+    }
+    line
+}
+
+/// A table with a line below its head, and one above the last row if that is a sum.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let cells = || rows.iter().chain([&head]);
+    let first = cells().map(|row| row[0].chars().count()).max().unwrap_or_default();
+    let lines: Vec<String> = std::iter::once(&head).chain(rows).map(|cells| row(first, cells)).collect();
+    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
+    let mut text = format!("{}\n{}\n", lines[0], "-".repeat(width));
+    lines[1..].iter().for_each(|line| {
+        text.push_str(line);
+        text.push('\n');
+    });
+    text
+}
+
+fn counts_row(name: &str, counts: Counts, seconds: u64) -> Vec<String> {
+    let numbers = [counts.passed, counts.failed, counts.skipped, counts.repeated].map(|it| it.to_string());
+    [name.to_owned()].into_iter().chain(numbers).chain([seconds.to_string()]).collect()
+}
+
+/// Lane by lane.
+pub(super) fn lanes(outcomes: &[Outcome]) -> String {
+    let mut rows: Vec<Vec<String>> =
+        outcomes.iter().map(|it| counts_row(&it.lane, it.counts, it.seconds)).collect();
+    let mut total = Counts::default();
+    outcomes.iter().for_each(|outcome| total.add(outcome.counts));
+    rows.push(counts_row("all", total, outcomes.iter().map(|outcome| outcome.seconds).sum()));
+    table(&["lane", "passed", "failed", "skipped", "2nd try", "seconds"], &rows)
+}
+
+/// Reason by reason, the most frequent first; a column for each lane.
+pub(super) fn skips(outcomes: &[Outcome]) -> String {
+    let mut reasons: BTreeMap<&str, u32> = BTreeMap::new();
+    for (reason, count) in outcomes.iter().flat_map(|outcome| &outcome.skips) {
+        *reasons.entry(reason).or_default() += count;
+    }
+    let mut order: Vec<(&str, u32)> = reasons.into_iter().collect();
+    order.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
+    let head: Vec<&str> =
+        ["skipped because"].into_iter().chain(outcomes.iter().map(|it| it.lane.as_str())).collect();
+    let cell = |outcome: &Outcome, reason: &str| {
+        outcome.skips.get(reason).map_or_else(|| "-".to_owned(), ToString::to_string)
+    };
+    let rows: Vec<Vec<String>> = order
+        .iter()
+        .map(|(reason, _)| {
+            let lanes = outcomes.iter().map(|outcome| cell(outcome, reason));
+            [(*reason).to_owned()].into_iter().chain(lanes).collect()
+        })
+        .collect();
+    if rows.is_empty() { "nothing was skipped\n".to_owned() } else { table(&head, &rows) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(lane: &str, output: &str) -> Outcome {
+        let mut outcome = Outcome::new(lane);
+        output.lines().for_each(|line| outcome.read(line));
+        outcome.seconds = 7;
+        outcome
+    }
+
+    #[test]
+    fn tables_have_a_column_for_each_lane() {
+        let outcomes = [
+            outcome("v1", "test a ... ignored (no room)\ntest result: ok. 5 passed; 0 failed; 1 ignored"),
+            outcome("v2", "test result: ok. 6 passed; 0 failed; 0 ignored"),
+        ];
+        let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            lines(lanes(&outcomes)),
+            [
+                "lane     passed     failed    skipped    2nd try    seconds".to_owned(),
+                "-".repeat(59),
+                "v1            5          0          1          0          7".to_owned(),
+                "v2            6          0          0          0          7".to_owned(),
+                "all          11          0          1          0         14".to_owned(),
+            ]
+        );
+        assert_eq!(
+            lines(skips(&outcomes)),
+            [
+                "skipped because         v1         v2".to_owned(),
+                "-".repeat(37),
+                "no room                  1          -".to_owned(),
+            ]
+        );
+    }
+}
