@@ -19,20 +19,20 @@ const NAMES: i32 = 170;
 /// Right of the longest bar: its figure.
 const FIGURES: i32 = 90;
 
-const OTHERS: [RGBColor; 5] = [
-    RGBColor(0xe0, 0x8a, 0x1e),
-    RGBColor(0x4c, 0x8b, 0xc9),
-    RGBColor(0x9a, 0x6f, 0xb8),
-    RGBColor(0xc7, 0x5b, 0x7a),
-    RGBColor(0x6b, 0x6b, 0x6b),
-];
-
-/// Ours stands out, the floor stands back; the others have their colour by their place.
-fn colour(name: &str, place: usize) -> RGBColor {
-    match name {
-        OURS | LIBRARY => RGBColor(0x1b, 0x7f, 0x4b),
+/// The same in all pictures. Ours stands out, the floor stands back.
+fn colour(name: &str) -> RGBColor {
+    let first = name.split([',', ' ']).next().unwrap_or(name);
+    match first {
+        OURS | LIBRARY | "container" => RGBColor(0x1b, 0x7f, 0x4b),
         FLOOR => RGBColor(0xa8, 0xb0, 0xb8),
-        _ => OTHERS[place % OTHERS.len()],
+        "crun" => RGBColor(0xe0, 0x8a, 0x1e),
+        "runc" => RGBColor(0x4c, 0x8b, 0xc9),
+        "youki" => RGBColor(0x9a, 0x6f, 0xb8),
+        // Others by their name.
+        _ => {
+            let sum = first.bytes().fold(7_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+            RGBColor(0x90 | sum & 0x3f, 0x50 | sum >> 3, 0x70)
+        }
     }
 }
 
@@ -68,10 +68,9 @@ fn bars(measured: &Measured, series: &Series, title: &str, file: &Path) -> Drawn
     for (index, row) in measured.rows.iter().enumerate() {
         let top = 44 + index as i32 * ROW as i32;
         let end = NAMES + (row.median / most * room) as i32;
-        let place = measured.contestants().iter().position(|name| *name == row.contestant).unwrap_or(0);
         let name = [row.contestant.as_str(), row.variant.as_str()].join(" ");
         area.draw(&Text::new(name.trim().to_owned(), (12, top + 4), text(15)))?;
-        let fill = colour(&row.contestant, place).filled();
+        let fill = colour(&row.contestant).filled();
         area.draw(&Rectangle::new([(NAMES, top), (end.max(NAMES + 1), top + 22)], fill))?;
         area.draw(&Text::new(figure(row.median), (end + 8, top + 4), text(15)))?;
     }
@@ -101,8 +100,8 @@ fn lines(measured: &Measured, series: &Series, title: &str, file: &Path, at: &[f
         .light_line_style(WHITE)
         .label_style((FONT, 13))
         .draw()?;
-    for (place, name) in measured.contestants().into_iter().enumerate() {
-        let colour = colour(name, place);
+    for name in measured.contestants() {
+        let colour = colour(name);
         let points: Vec<(f64, f64)> = measured
             .rows
             .iter()

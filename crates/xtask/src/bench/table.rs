@@ -78,8 +78,11 @@ impl Table {
 
     pub(super) fn to_markdown(&self) -> String {
         let line = |row: &Vec<String>| format!("| {} |\n", row.join(" | "));
-        let rule: Vec<String> =
-            (0..self.heading.len()).map(|column| if column == 0 { "---" } else { "---:" }.into()).collect();
+        // Words to the left, figures to the right.
+        let is_word = |cell: &String| cell.starts_with(char::is_alphabetic);
+        let has_words = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).all(is_word);
+        let rule = |column| if has_words(column) { "---" } else { "---:" };
+        let rule: Vec<String> = (0..self.heading.len()).map(|column| rule(column).to_owned()).collect();
         line(&self.heading) + &line(&rule) + &self.rows.iter().map(line).collect::<String>()
     }
 }
