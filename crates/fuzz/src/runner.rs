@@ -7,12 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::coverage::Coverage;
 use crate::mutate::{Dictionary, MOST_BYTES, Random, mutate};
 use crate::{Request, keep, targets};
 
-/// An input that takes longer is a finding: documents are read at every start of a container.
-const SLOW: Duration = Duration::from_secs(2);
+/// An input that takes more of the processor is a finding: documents are read at every start of a container.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What an input did.
 enum Verdict {
@@ -150,16 +152,24 @@ impl<'a> Work<'a> {
 }
 
 fn run_once(target: &targets::Target, input: &[u8]) -> Verdict {
-    let begin = Instant::now();
+    let begin = processor_time();
     match catch_unwind(AssertUnwindSafe(|| (target.run)(input))) {
-        Ok(()) if begin.elapsed() > SLOW => Verdict::Slow(begin.elapsed()),
-        Ok(()) => Verdict::Fine,
+        Ok(()) => match processor_time().saturating_sub(begin) {
+            time if time > SLOW => Verdict::Slow(time),
+            _ => Verdict::Fine,
+        },
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             Verdict::Panicked(text.unwrap_or_else(|| "panicked".to_owned()))
         }
     }
+}
+
+/// What this thread has had of a processor: others may keep it waiting.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// The files of a directory; none where it is missing.
