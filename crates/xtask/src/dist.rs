@@ -62,9 +62,10 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         archives.push(make(&release, &binary, &sources.join("dist"))?);
     }
     compare(&archives[0], &archives[1])?;
+    for made in [archives[0].clone(), archive::checksum_file(&archives[0])] {
+        archive::copy(&made, &output.join(made.file_name().unwrap_or_default()))?;
+    }
     let kept = output.join(archives[0].file_name().unwrap_or_default());
-    std::fs::create_dir_all(&output).context(output.display())?;
-    std::fs::copy(&archives[0], &kept).context(kept.display())?;
     println!("both builds are the same\n{}", kept.display());
     Ok(ExitCode::SUCCESS)
 }

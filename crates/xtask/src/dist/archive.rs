@@ -23,6 +23,13 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).context(format_args!("copy {} to {}", from.display(), to.display()))
 }
 
+/// Where the checksum of an archive is: beside it.
+pub(super) fn checksum_file(archive: &Path) -> PathBuf {
+    let mut name = archive.as_os_str().to_owned();
+    name.push(".sha256");
+    name.into()
+}
+
 impl Stage {
     /// An empty one.
     pub(super) fn begin(output: &Path, name: &str) -> Result<Self> {
@@ -93,7 +100,7 @@ impl Stage {
         run(Command::new("gzip").args(["--force", "--no-name", "--best"]).arg(&tar))?;
         let name = archive.file_name().unwrap_or_default();
         let sum = output_of(Command::new("sha256sum").current_dir(&self.output).arg("--").arg(name))?;
-        let sum_file = self.output.join(format!("{}.sha256", name.to_string_lossy()));
+        let sum_file = checksum_file(&archive);
         fs::write(&sum_file, sum).context(sum_file.display())?;
         Ok(archive)
     }
