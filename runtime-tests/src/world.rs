@@ -102,6 +102,21 @@ impl World {
     }
 }
 
+impl World {
+    /// As [`World::assert_same`], while containers of the test are there: their mounts are not in our namespaces, their
+    /// cgroups and records are theirs.
+    ///
+    /// # Panics
+    /// When something else has changed.
+    #[track_caller]
+    pub fn assert_same_but_containers(&self, test: &Test, about: &str) {
+        let root = format!("new: file {}/", test.root().display());
+        let mut changes = self.changes(&Self::of_machine(test));
+        changes.retain(|line| !line.starts_with("new: cgroup ") && !line.starts_with(&root));
+        assert!(changes.is_empty(), "{about}: the machine has changed:\n{}", changes.join("\n"));
+    }
+}
+
 /// A file, or all of a directory: kind, inode, mode, owner, time of change; of small files the content.
 fn describe(path: &Path, into: &mut BTreeMap<String, String>) {
     let Ok(status) = fs::symlink_metadata(path) else { return };

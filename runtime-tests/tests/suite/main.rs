@@ -72,5 +72,6 @@ fn main() -> ExitCode {
     ];
     let mut all: Vec<_> = suites.into_iter().flatten().collect();
     all.push(conformance::case(&all));
+    all.push(security::document(&all));
     runtime_tests::suite::main(all)
 }

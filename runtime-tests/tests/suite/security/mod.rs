@@ -3,12 +3,38 @@
 //! Each passes when the runtime refuses with a word, or when what it did shows no redirection; in both cases the machine is
 //! as before.
 
+mod caller;
 mod image;
+mod races;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use runtime_tests::{Bundle, Case, Container, Output, Test};
 
 pub(crate) fn cases() -> Vec<Case> {
-    image::cases()
+    [image::cases(), caller::cases(), races::cases()].into_iter().flatten().collect()
+}
+
+/// A case that checks `docs/security.md` against the other cases' names: each that it names exists, and it names each
+/// scenario.
+pub(crate) fn document(others: &[Case]) -> Case {
+    let names: BTreeSet<String> = others.iter().map(|case| case.name.clone()).collect();
+    Case::new("security::document_names_every_scenario", move |_| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
+        let text = fs::read_to_string(path).unwrap();
+        let named: BTreeSet<&str> = text.split('`').filter(|part| part.contains("::")).collect();
+        for name in
+            named.iter().filter(|name| ["security::", "faults::"].iter().any(|it| name.starts_with(it)))
+        {
+            assert!(names.contains(*name), "there is no test {name}");
+        }
+        for name in names.iter().filter(|name| name.starts_with("security::t")) {
+            assert!(named.contains(&**name), "{name} is not in the document");
+        }
+        Ok(())
+    })
 }
 
 /// What came of a hostile configuration.
