@@ -192,7 +192,7 @@ fn console_backlog(t: &Test) -> Verdict {
         let socket = rustix::net::socket_with(
             rustix::net::AddressFamily::UNIX,
             rustix::net::SocketType::STREAM,
-            rustix::net::SocketFlags::NONBLOCK,
+            rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC,
             None,
         )
         .unwrap();

@@ -358,6 +358,9 @@ fn odd_ids(t: &Test) -> Verdict {
     Ok(())
 }
 
+/// Makes something at a path.
+type Make = fn(&Path, &Test);
+
 /// A root that another user made or could change, and what lies in a root of ours.
 fn foreign_state(t: &Test) -> Verdict {
     let world = World::of_machine(t);
@@ -377,7 +380,7 @@ fn foreign_state(t: &Test) -> Verdict {
     fs::create_dir(&root).unwrap();
     fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
     symlink(t.canary(), root.join("link")).unwrap();
-    let entries: &[(&str, fn(&Path, &Test))] = &[
+    let entries: &[(&str, Make)] = &[
         ("record-link", |path, t| symlink(t.canary().join("secret"), path).unwrap()),
         ("record-fifo", |path, _| {
             nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();

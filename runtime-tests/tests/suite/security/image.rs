@@ -345,8 +345,14 @@ fn fake_proc_and_sys(t: &Test) -> Verdict {
     Ok(())
 }
 
+/// Makes something at a path, of the image or of a volume.
+type MakeAt = fn(&Test, &Path);
+
+/// Makes a file of the image.
+type MakeFile = fn(&Path);
+
 /// What stands for `/dev/null` in the image, in a `/dev` that nothing is mounted on, or in a volume on it.
-const NULLS: &[(&str, fn(&Test, &Path))] = &[
+const NULLS: &[(&str, MakeAt)] = &[
     ("link_to_core_pattern", |_, at| symlink("/proc/sys/kernel/core_pattern", at).unwrap()),
     ("link_to_kcore", |_, at| symlink("/proc/kcore", at).unwrap()),
     ("link_to_the_secret", |t, at| symlink(t.canary().join("secret"), at).unwrap()),
@@ -519,7 +525,7 @@ fn null_device(t: &Test) -> Verdict {
     fs::write(&owned, "of the host").unwrap();
     let before = fs::metadata(&owned).unwrap();
     let world = World::of_machine(t);
-    let rows: &[(&str, fn(&Test, &Path))] = &[
+    let rows: &[(&str, MakeAt)] = &[
         ("file", |_, at| fs::write(at, "of the image").unwrap()),
         ("link_to_a_mount", |_, at| symlink("/mounted", at).unwrap()),
         ("fifo", |_, at| make_fifo(at)),
@@ -649,7 +655,7 @@ fn root_untouched(t: &Test) -> Verdict {
 
 /// `/etc/passwd` and `/etc/group` that never end, or never begin.
 fn files_read(t: &Test) -> Verdict {
-    let rows: &[(&str, fn(&Path))] = &[
+    let rows: &[(&str, MakeFile)] = &[
         ("fifo", |at| make_fifo(at)),
         ("zero", |at| make_node(at, SFlag::S_IFCHR, 1, 5)),
         ("sparse", |at| fs::File::create(at).unwrap().set_len(100 << 30).unwrap()),
