@@ -285,8 +285,13 @@ impl HostTerminal {
             return Ok(None);
         };
         let descriptor = found.try_clone_to_owned()?;
-        // In the background it is somebody else's.
-        let in_foreground = tcgetpgrp(&descriptor) == Ok(rustix::process::getpgrp());
+        // In the background it is somebody else's. A process group that began outside our pid namespace has the number 0.
+        let own_group = nix::unistd::getpgrp().as_raw();
+        let in_foreground = match tcgetpgrp(&descriptor) {
+            Ok(group) => group.as_raw_nonzero().get() == own_group,
+            Err(Errno::OPNOTSUPP) => own_group == 0,
+            Err(_) => false,
+        };
         let before = if in_foreground && isatty(&stdin) {
             let before = tcgetattr(&descriptor)?;
             let mut raw = before.clone();

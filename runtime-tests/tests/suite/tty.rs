@@ -28,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         foreground_size_is_passed,
         foreground_resize_is_passed,
         foreground_interrupt_reaches_the_process,
+        foreground_in_a_pid_namespace_without_its_process_group,
         no_terminal_gives_no_tty,
         devpts_is_its_own,
     ]
@@ -254,6 +255,26 @@ fn foreground_interrupt_reaches_the_process(t: &Test) -> Verdict {
     master.type_text("\x03");
     let _ = master.until("interrupted");
     let _ = running.wait().exits(6);
+    Ok(())
+}
+
+/// The terminal's process group, and the runtime's, is outside its pid namespace: its number there is 0.
+fn foreground_in_a_pid_namespace_without_its_process_group(t: &Test) -> Verdict {
+    t.needs_program("setsid")?;
+    let b = terminal_bundle(t, "echo ready; read word; echo got-$word");
+    let (mut master, peer) = Master::pair();
+    let call = t
+        .run(&b)
+        .through(["setsid", "--ctty", "--wait", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        .stdin_file(peer.try_clone().unwrap())
+        .stdout_file(peer);
+    let running = call.start();
+    let _ = master.until("ready");
+    master.type_line("typed");
+    let text = master.until("got-typed");
+    // Once by the container's terminal: the outer one is raw.
+    assert_eq!(text.matches("typed").count(), 2, "{text:?}");
+    let _ = running.wait().exits(0);
     Ok(())
 }
 
