@@ -44,7 +44,7 @@ pub enum Error {
     Request(&'static str),
 
     /// The config's: what it violates.
-    #[error("invalid configuration: {0}")]
+    #[error("invalid configuration: {context}{0}", context = context_of(.0))]
     Config(#[from] spec::Violations),
 
     /// The caller's: what the process that is to be executed violates, by pointers into its document.
@@ -350,6 +350,16 @@ impl std::fmt::Display for StepError {
 }
 
 impl std::error::Error for StepError {}
+
+/// What runc says before its reason, where its callers' tests look for it.
+fn context_of(violations: &spec::Violations) -> &'static str {
+    let first = &violations.first().pointer;
+    match first.strip_prefix("/linux/memoryPolicy/") {
+        Some("mode") => "invalid memory policy mode: ",
+        Some(rest) if rest.starts_with("flags") => "invalid memory policy flag: ",
+        _ => "",
+    }
+}
 
 fn sentence(planned: &PlannedStep, call: Option<Call>, errno: i32) -> String {
     match &planned.step {

@@ -241,6 +241,9 @@ fn memory_policy_mistakes_are_refused(t: &Test) -> Verdict {
     ] {
         refused(t, "/linux/memoryPolicy", policy, named);
     }
+    let b = t.bundle();
+    b.set("/linux/memoryPolicy", json!({}));
+    let _ = t.create_fails(&b).says("invalid memory policy mode");
     needs_numa()?;
     // A node that the machine does not have.
     let b = t.bundle();
