@@ -22,6 +22,12 @@ struct Difference {
 const RUNC: (&str, &str) = ("runc", "1.1");
 const CRUN: (&str, &str) = ("crun", "1.8");
 
+const SOURCES_FIRST: &str = "opens all sources before it mounts; newer runc (1.2) does not";
+
+const LINK_OUT: &str = "a link of the image in a bind source leads to the host";
+
+const LONG_DESTINATION: &str = "makes the path of the host in the root; newer runc (1.3) does not";
+
 const NOTIFY_AT_CREATE: &str =
     "installs the filter at create, and the created container answers to it already";
 
@@ -69,6 +75,14 @@ const DIFFERENCES: &[Difference] = &[
     any(CRUN, "process::affinity_of_the_caller_is_reset", AFFINITY),
     any(RUNC, "exec::affinity_of_the_caller_is_reset", AFFINITY),
     any(CRUN, "exec::affinity_of_the_caller_is_reset", AFFINITY),
+    any(RUNC, "mounts::bind_of_a_mount_of_the_container_in_a_user_namespace", SOURCES_FIRST),
+    any(CRUN, "mounts::bind_of_a_mount_of_the_container_in_a_user_namespace", SOURCES_FIRST),
+    any(CRUN, "mounts::idmapped_bind_of_a_mount_of_the_container", SOURCES_FIRST),
+    any(CRUN, "mounts::idmapped_bind_of_a_mount_of_the_container_in_a_user_namespace", SOURCES_FIRST),
+    any(RUNC, "mounts::source_in_the_root_leads_out_by_no_link", LINK_OUT),
+    any(CRUN, "mounts::source_in_the_root_leads_out_by_no_link", LINK_OUT),
+    any(RUNC, "mounts::destination_below_the_roots_place_is_one_of_the_root", LONG_DESTINATION),
+    any(CRUN, "mounts::destination_below_the_roots_place_is_one_of_the_root", LONG_DESTINATION),
     any(RUNC, "live_mounts::*", "has no command `mounts`"),
     any(CRUN, "live_mounts::*", "has no command `mounts`, which is newer"),
     any(RUNC, "service::pidfd_socket_receives_init", "has no --pidfd-socket"),

@@ -6,7 +6,7 @@ use crate::attach::HeldMount;
 use crate::buffer::PathBuffer;
 use crate::credentials::{self, Scheduling};
 use crate::device::Node;
-use crate::mount::{BindMount, NewMount, clone_host_path};
+use crate::mount::{BindMount, NewMount, clone_host_path, clone_path_inside};
 use crate::namespace;
 use crate::report::{Call, Kind};
 use crate::step::Step;
@@ -171,6 +171,15 @@ impl Init {
                 sys::setresuid(0)
             }
             Step::TakeTree { slot, tree } => self.take_tree(slot, tree),
+            Step::OpenInside { slot, source, recursive } => {
+                *self.slot(slot)? = clone_path_inside(self.root, source, recursive)?;
+                Ok(())
+            }
+            Step::OfferTree { slot, .. } => {
+                let tree = *self.slot(slot)?;
+                self.report_descriptor(Kind::Offered, 0, tree)?;
+                self.await_go()
+            }
             Step::OpenSource { slot, source, recursive } => self.open_source(slot, source, recursive),
             Step::SetPropagation { propagation } => sys::mount_setattr(
                 flag::AT_FDCWD,

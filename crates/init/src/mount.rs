@@ -217,6 +217,18 @@ fn is_whole_procfs(tree: i32) -> sys::Result<bool> {
         && sys::stat(tree, c"")?.inode == PROC_ROOT_INODE)
 }
 
+/// A detached clone of what is at a path of the root.
+pub fn clone_path_inside(root: i32, path: &CStr, recursive: bool) -> sys::Result<i32> {
+    let place = resolve::open(root, path)?;
+    let tree = sys::clone_tree(
+        place,
+        c"",
+        flag::AT_EMPTY_PATH | if recursive { flag::AT_RECURSIVE } else { 0 },
+    );
+    crate::interpreter::discard(place);
+    tree
+}
+
 /// A detached clone of what is at a path of the host.
 pub fn clone_host_path(path: &CStr, recursive: bool) -> sys::Result<i32> {
     sys::clone_tree(flag::AT_FDCWD, path, if recursive { flag::AT_RECURSIVE } else { 0 })

@@ -27,6 +27,8 @@ pub enum Kind {
     /// The step begins now: nanoseconds of CLOCK_MONOTONIC, the lower half in `call`, the upper in `errno`. Sent where the
     /// plan asks for it.
     Stamped = 6,
+    /// A mount that the runtime is to work on comes with the record. Init waits for a go.
+    Offered = 7,
 }
 
 /// The call that failed.
@@ -166,6 +168,7 @@ impl Report {
             4 => Kind::Forked,
             5 => Kind::Filtering,
             6 => Kind::Stamped,
+            7 => Kind::Offered,
             _ => return None,
         };
         Some(Self { kind, step: field(1), call: field(2), errno: field(3) })

@@ -274,6 +274,10 @@ steps! {
     62 "find-home" FindHome { uid: u32, }
     /// A mount that the runtime has cloned comes into a slot.
     63 "take-tree" TakeTree { slot: u32, tree: Descriptor, }
+    /// Clones the mount at a path of the root, detached, into a slot.
+    88 "open-inside" OpenInside { slot: u32, source: Str, recursive: bool, }
+    /// The runtime gets the mount that a slot holds, and maps its ids meanwhile.
+    89 "offer-tree" OfferTree { slot: u32, tree: u32, }
     /// Streams 0 and 1 (and 2, as 1).
     61 "set-streams" SetStreams { input: Descriptor, output: Descriptor, }
     /// `lo` is brought up.

@@ -225,7 +225,7 @@ fn await_execution(
                 *process = Process { pid, pidfd, reaped: false };
                 conversation.go().map_err(|error| crate::error::reason(&error))?;
             }
-            Ok(Message::Waiting(_) | Message::Ready | Message::Filtering(_)) => {}
+            Ok(Message::Waiting(_) | Message::Ready | Message::Offered { .. } | Message::Filtering(_)) => {}
             Err(error) => return Err(crate::error::reason(&error)),
         }
     }

@@ -76,6 +76,12 @@ pub(crate) fn cases() -> Vec<Case> {
         idmapped_bind_takes_the_containers_maps,
         idmapped_bind_maps_the_mounts_below_with_ridmap,
         idmapped_bind_of_a_file_system_without_owners_is_refused,
+        bind_of_a_mount_of_the_container,
+        bind_of_a_mount_of_the_container_in_a_user_namespace,
+        idmapped_bind_of_a_mount_of_the_container,
+        idmapped_bind_of_a_mount_of_the_container_in_a_user_namespace,
+        source_in_the_root_leads_out_by_no_link,
+        destination_below_the_roots_place_is_one_of_the_root,
         idmap_without_mappings_or_user_namespace_fails,
         idmap_of_users_or_groups_alone_fails,
     ];
@@ -937,6 +943,73 @@ fn idmapped_bind_takes_the_containers_maps(t: &Test) -> Verdict {
     let mount = json!({"destination": "/mnt", "type": "bind", "options": ["bind", "idmap", "ro"]});
     let b = idmapped_in_a_user_namespace(t, mount);
     assert_eq!(t.output_of(&b, "stat -c '%u %g' /mnt/mark; ! echo x > /mnt/mark").text(), "1000 1000");
+    Ok(())
+}
+
+/// A directory of the host, mounted at /first, and what is there by then, at /second: who owns its file of the host's 1000.
+fn owners_of_a_mount_of_the_container(t: &Test, b: &Bundle, map: Option<&serde_json::Value>) -> String {
+    let host = source(t, "host");
+    std::os::unix::fs::chown(host.join("mark"), Some(1000), Some(1000)).unwrap();
+    fs::create_dir(b.inside("/first")).unwrap();
+    fs::create_dir(b.inside("/second")).unwrap();
+    bind(b, &host, "/first", &[]);
+    let mut mount =
+        json!({"destination": "/second", "type": "bind", "source": b.inside("/first"), "options": ["rbind"]});
+    if let Some(map) = map {
+        mount["options"] = json!(["rbind", "idmap"]);
+        mount["uidMappings"] = map.clone();
+        mount["gidMappings"] = map.clone();
+    }
+    b.push("/mounts", mount);
+    t.output_of(b, "stat -c '%u %g' /second/mark").text().to_owned()
+}
+
+fn in_a_user_namespace(t: &Test) -> Bundle {
+    let b = t.bundle();
+    let ids = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    b.namespace("user", None).set("/linux/uidMappings", ids.clone()).set("/linux/gidMappings", ids);
+    b
+}
+
+fn bind_of_a_mount_of_the_container(t: &Test) -> Verdict {
+    assert_eq!(owners_of_a_mount_of_the_container(t, &t.bundle(), None), "1000 1000");
+    Ok(())
+}
+
+fn bind_of_a_mount_of_the_container_in_a_user_namespace(t: &Test) -> Verdict {
+    // Nobody's: the host's 1000 is not mapped.
+    assert_eq!(owners_of_a_mount_of_the_container(t, &in_a_user_namespace(t), None), "65534 65534");
+    Ok(())
+}
+
+fn idmapped_bind_of_a_mount_of_the_container(t: &Test) -> Verdict {
+    let map = json!([{"containerID": 1000, "hostID": 5000, "size": 10}]);
+    assert_eq!(owners_of_a_mount_of_the_container(t, &t.bundle(), Some(&map)), "5000 5000");
+    Ok(())
+}
+
+fn idmapped_bind_of_a_mount_of_the_container_in_a_user_namespace(t: &Test) -> Verdict {
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    assert_eq!(owners_of_a_mount_of_the_container(t, &in_a_user_namespace(t), Some(&map)), "1000 1000");
+    Ok(())
+}
+
+fn source_in_the_root_leads_out_by_no_link(t: &Test) -> Verdict {
+    let b = t.bundle();
+    symlink(t.canary(), b.inside("/out")).unwrap();
+    bind(&b, &b.inside("/out"), "/mnt", &[]);
+    b.sh("cat /mnt/secret");
+    let (call, _) = t.bundle_call("run", &b, &[]);
+    let output = call.output();
+    assert!(!output.stdout.contains(&t.token), "{output}");
+    Ok(())
+}
+
+fn destination_below_the_roots_place_is_one_of_the_root(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let host = source(t, "host");
+    bind(&b, &host, b.inside("/mnt/below").to_str().unwrap(), &[]);
+    assert_eq!(t.output_of(&b, "cat /mnt/below/mark").stdout, "host\n");
     Ok(())
 }
 

@@ -35,6 +35,13 @@ pub enum Message {
         /// Holds it.
         pidfd: OwnedFd,
     },
+    /// It waits at this step, and this mount is to be worked on.
+    Offered {
+        /// Where it waits.
+        report: Report,
+        /// The mount, detached.
+        tree: OwnedFd,
+    },
     /// It is about to install a filter with a listener.
     Filtering(Filtering),
     /// A step failed.
@@ -157,6 +164,7 @@ impl Conversation {
                 };
                 Message::Forked { pid, pidfd: descriptor().or_else(held)? }
             }
+            Kind::Offered => Message::Offered { report, tree: descriptor()? },
             Kind::Filtering => {
                 Message::Filtering(Filtering { watcher: descriptor()?, listener: report.errno as i32 })
             }

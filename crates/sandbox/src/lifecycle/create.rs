@@ -219,8 +219,8 @@ fn spawn(
     for (join, namespace) in plan.joins.iter().zip(&namespaces) {
         inheritance.add(Descriptor::Namespace(join.index as u16), namespace.as_fd());
     }
-    for (index, tree) in trees.iter().enumerate() {
-        inheritance.add(Descriptor::Tree(index as u16), tree.as_fd());
+    for (index, tree) in &trees {
+        inheritance.add(Descriptor::Tree(*index), tree.as_fd());
     }
     if let Some(gate) = &gate {
         inheritance.add(Descriptor::Gate, gate.as_fd());
@@ -310,6 +310,7 @@ impl Making<'_> {
                     | Step::AwaitNetDevices { .. }
                     | Step::AwaitHooks { .. }
                     | Step::Fork { .. }
+                    | Step::OfferTree { .. }
             )
         };
         // With nothing to wait for before it, the go can be given now: init finds it when it gets there.
@@ -324,6 +325,11 @@ impl Making<'_> {
             match self.receive()? {
                 Message::Waiting(report) => {
                     self.answer(report, process)?;
+                    pending = pending.saturating_sub(1);
+                    self.go()?;
+                }
+                Message::Offered { report, tree } => {
+                    self.map_offered(report, &tree)?;
                     pending = pending.saturating_sub(1);
                     self.go()?;
                 }
@@ -415,6 +421,15 @@ impl Making<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn map_offered(&self, report: Report, mount: &OwnedFd) -> Result<()> {
+        let plan = &self.prepared.plan;
+        let step = plan.steps.get(report.step as usize).map(|planned| &planned.step);
+        let Some(Step::OfferTree { tree, .. }) = step else { return Ok(()) };
+        let tree = plan.trees.get(*tree as usize).ok_or(Error::NotFound)?;
+        let join = |index: usize| open_namespace(plan.joins.get(index).ok_or(Error::NotFound)?);
+        super::idmap::map_offered(tree, mount.as_fd(), join)
     }
 
     fn hand_over(&self, filtering: &Filtering, process: &Unfinished) -> Result<Handed> {

@@ -1,4 +1,5 @@
 //! Id-mapped mounts, made before init exists: the host's path is cloned and mapped to a user namespace, init inherits it.
+//! Those of paths in the root are cloned by init, and mapped here when it offers them.
 //!
 //! Runs in the runtime. A mapping is always that of a user namespace (mount_setattr(2)): where the config gives the maps,
 //! a process holds one for as long as it takes to open it. Mounts with the same maps have one.
@@ -21,14 +22,14 @@ use crate::plan::{IdMaps, MappedTree, PlannedStep, TreeIds};
 /// How long the process that holds a namespace may take to be there.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The mounts, in the order given. `joined` are the namespaces that the container joins.
+/// The mounts of host paths, each with its place in the order given. `joined` are the namespaces that the container joins.
 ///
 /// # Errors
 /// [`Error::Tree`]
-pub(super) fn open_trees(planned: &[MappedTree], joined: &[OwnedFd]) -> Result<Vec<OwnedFd>> {
+pub(super) fn open_trees(planned: &[MappedTree], joined: &[OwnedFd]) -> Result<Vec<(u16, OwnedFd)>> {
     let mut made: Vec<(&IdMaps, OwnedFd)> = Vec::new();
     let mut trees = Vec::with_capacity(planned.len());
-    for tree in planned {
+    for (index, tree) in planned.iter().enumerate().filter(|(_, tree)| !tree.inside) {
         let mount = clone_source(tree)?;
         let namespace = match &tree.ids {
             TreeIds::Joined(index) => joined.get(*index).ok_or(Error::NotFound)?.as_fd(),
@@ -45,9 +46,25 @@ pub(super) fn open_trees(planned: &[MappedTree], joined: &[OwnedFd]) -> Result<V
             }
         };
         map_ids(tree, mount.as_fd(), namespace)?;
-        trees.push(mount);
+        trees.push((index as u16, mount));
     }
     Ok(trees)
+}
+
+/// Maps a mount that init has cloned inside the root. `join` opens a namespace that the container joins.
+///
+/// # Errors
+/// [`Error::Tree`]
+pub(super) fn map_offered(
+    tree: &MappedTree,
+    mount: BorrowedFd<'_>,
+    join: impl FnOnce(usize) -> Result<OwnedFd>,
+) -> Result<()> {
+    let namespace = match &tree.ids {
+        TreeIds::Joined(index) => join(*index)?,
+        TreeIds::Maps(maps) => make_namespace(tree, maps)?,
+    };
+    map_ids(tree, mount, namespace.as_fd())
 }
 
 fn error(tree: &MappedTree, action: &'static str, source: std::io::Error) -> Error {

@@ -65,8 +65,8 @@ fn carry_out(record: &Record, plan: AttachPlan) -> Result<Outcome<()>> {
     let trees = open_trees(&plan.trees, &joined)?;
     let mut inheritance = Inheritance::default();
     inheritance.add(Descriptor::Process, init.as_fd());
-    for (index, tree) in trees.iter().enumerate() {
-        inheritance.add(Descriptor::Tree(index as u16), tree.as_fd());
+    for (index, tree) in &trees {
+        inheritance.add(Descriptor::Tree(*index), tree.as_fd());
     }
     let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
     let launched = launch.spawn(&plan.steps)?;

@@ -118,7 +118,7 @@ impl Starting<'_> {
                     hint::program::explain(&mut error, planned.as_ref(), &self.record.rootfs, self.config);
                     return Err(error.into());
                 }
-                Ok(Message::Ready | Message::Forked { .. }) => {}
+                Ok(Message::Ready | Message::Forked { .. } | Message::Offered { .. }) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                     return Err(Error::Deadline("init"));
                 }

@@ -19,6 +19,8 @@ pub fn describe(step: &Step) -> String {
         Step::AwaitIdMaps {} => "wait for the id maps".into(),
         Step::BecomeRoot {} => "become root of the user namespace".into(),
         Step::OpenSource { source, .. } => format!("open {source}"),
+        Step::OpenInside { source, .. } => format!("open {source} of the root"),
+        Step::OfferTree { .. } => "have the ids of a mount mapped".into(),
         Step::TakeTree { .. } => "take an id-mapped mount".into(),
         Step::SetPropagation { .. } => "set the propagation of the mount namespace".into(),
         Step::OpenRoot { path, .. } | Step::OpenRootDirectory { path } => {
@@ -118,6 +120,7 @@ pub fn syscall_text(step: &Step, call: Call) -> String {
             | Step::Bind { target, .. }
             | Step::Attach { target, .. }
             | Step::FindMount { target, .. }
+            | Step::OpenInside { source: target, .. }
             | Step::SetAttributes { target, .. }
             | Step::SetMountPropagation { target, .. }
             | Step::Reconfigure { target, .. },

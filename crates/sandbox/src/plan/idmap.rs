@@ -1,12 +1,13 @@
 //! Id-mapped mounts: `idmap`, `ridmap`, `uidMappings`, `gidMappings` of a mount.
 //!
 //! Pure. Only who owns a file system may map the ids of its mounts, which init, in a user namespace of its own, doesn't:
-//! the runtime clones and maps them before init exists, and init inherits them (mount_setattr(2), "ID-mapped mounts").
+//! the runtime clones and maps them before init exists, and init inherits them (mount_setattr(2), "ID-mapped mounts"). A
+//! source in the root may be a mount that is made there before: init clones it when its turn comes, and offers it to the
+//! runtime, which maps it meanwhile.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use init::wire::Descriptor;
 use spec::Config;
 use spec::config::{IdMapping, Mount, MountKind, NamespaceKind};
 
@@ -20,6 +21,8 @@ pub struct MappedTree {
     pub pointer: Cow<'static, str>,
     /// The host's path, absolute.
     pub source: PathBuf,
+    /// It lies in the root: init clones it when its turn comes, and the runtime maps it then.
+    pub inside: bool,
     /// The mounts below are cloned too.
     pub recursive: bool,
     /// The mounts below are mapped too.
@@ -42,6 +45,7 @@ pub(super) fn plan_trees(
     config: &Config,
     request: &PlanRequest<'_>,
     namespaces: &NamespacePlan,
+    rootfs: &Path,
 ) -> Result<Vec<MappedTree>, PlanError> {
     if !namespaces.own_mounts {
         return Ok(Vec::new());
@@ -54,8 +58,13 @@ pub(super) fn plan_trees(
         }
         None => None,
     };
-    let plan =
-        |(index, mount)| plan_tree(&request.bundle, container.clone(), format!("/mounts/{index}"), mount);
+    let plan = |(index, mount): (usize, &Mount)| {
+        let mut tree = plan_tree(&request.bundle, container.clone(), format!("/mounts/{index}"), mount)?;
+        if let MountKind::Bind { source, .. } = &mount.kind {
+            tree.inside = rootfs::inside(&request.bundle, rootfs, source).is_some();
+        }
+        Ok(tree)
+    };
     mapped(config).map(plan).collect()
 }
 
@@ -104,6 +113,7 @@ fn plan_tree(
     };
     Ok(MappedTree {
         source: rootfs::absolute(bundle, source),
+        inside: false,
         recursive: *recursive,
         map_recursive: map.recursive,
         ids,
@@ -111,9 +121,9 @@ fn plan_tree(
     })
 }
 
-/// The tree of the mount at an index, where it has one.
-pub(super) fn tree_of(config: &Config, index: usize) -> Option<Descriptor> {
-    mapped(config).position(|(other, _)| other == index).map(|position| Descriptor::Tree(position as u16))
+/// Which of the trees is that of the mount at an index, where it has one.
+pub(super) fn tree_of(config: &Config, index: usize) -> Option<u16> {
+    mapped(config).position(|(other, _)| other == index).map(|position| position as u16)
 }
 
 fn mapped(config: &Config) -> impl Iterator<Item = (usize, &Mount)> {

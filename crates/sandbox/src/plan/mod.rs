@@ -153,15 +153,17 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     let resctrl = resctrl::plan_resctrl(config, host, request.id)?;
     let mut steps = Steps::default();
     let rootfs = rootfs::absolute_root(config, &request);
+    let plain = rootfs::with_plain_destinations(config, &rootfs);
+    let config = plain.as_ref().unwrap_or(config);
     let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);
     process::plan_streams(&mut steps, request.own_streams);
     if namespaces.new_network {
         steps.push("/linux/namespaces", Step::LoopbackUp {});
     }
     rootfs::plan_root(&mut steps, config, &namespaces, &rootfs);
-    let trees = idmap::plan_trees(config, &request, &namespaces)?;
+    let trees = idmap::plan_trees(config, &request, &namespaces, &rootfs)?;
     if namespaces.own_mounts {
-        mounts::plan_mounts(&mut steps, config, host, &request, &namespaces)?;
+        mounts::plan_mounts(&mut steps, config, host, &request, &namespaces, &rootfs)?;
         devices::plan_devices(&mut steps, config, host, &namespaces);
         process::plan_terminal(&mut steps, config, request.newlines, &namespaces);
         mounts::plan_readonly_filled(&mut steps, config);

@@ -2,8 +2,10 @@
 //!
 //! Pure.
 
+use std::path::Path;
+
 use init::Step;
-use init::wire::{MountAttributes, Propagations, Str, Strs};
+use init::wire::{Descriptor, MountAttributes, Propagations, Str, Strs};
 use spec::Config;
 use spec::config::{Mount, MountKind, MountOption, attribute};
 
@@ -32,6 +34,7 @@ pub(super) fn plan_mounts(
     host: &HostFacts,
     request: &PlanRequest<'_>,
     namespaces: &NamespacePlan,
+    rootfs: &Path,
 ) -> Result<(), PlanError> {
     for (index, mount) in config.mounts.iter().enumerate() {
         let pointer = format!("/mounts/{index}");
@@ -56,10 +59,23 @@ pub(super) fn plan_mounts(
             }
             MountKind::Bind { source, recursive } => {
                 let slot = bind_mounts(config).position(|(other, _)| other == index).unwrap_or(0) as u32;
-                let held = namespaces.in_user_namespace || mount.id_map.is_some();
+                let inside = rootfs::inside(&request.bundle, rootfs, source);
+                let held = namespaces.in_user_namespace || mount.id_map.is_some() || inside.is_some();
                 let slot = if held { slot + FIRST_BIND_SLOT } else { 0 };
-                if let Some(tree) = idmap::tree_of(config, index) {
-                    steps.push(pointer.clone(), Step::TakeTree { slot, tree });
+                let tree = idmap::tree_of(config, index);
+                match (inside, tree) {
+                    (Some(inside), tree) => {
+                        let source = Str::from(&*inside);
+                        let recursive = *recursive;
+                        steps.push(pointer.clone(), Step::OpenInside { slot, source, recursive });
+                        if let Some(tree) = tree {
+                            steps.push(pointer.clone(), Step::OfferTree { slot, tree: tree.into() });
+                        }
+                    }
+                    (None, Some(tree)) => {
+                        steps.push(pointer.clone(), Step::TakeTree { slot, tree: Descriptor::Tree(tree) });
+                    }
+                    (None, None) => {}
                 }
                 let source = rootfs::absolute(&request.bundle, source);
                 steps.push(pointer, bind(mount, &source.to_string_lossy(), *recursive, slot));

@@ -217,7 +217,7 @@ fn plan_user_namespace(
         steps.push("/root/path", Step::OpenSource { slot: 0, source: (&*source).into(), recursive: true });
         for (slot, (index, mount)) in bind_mounts(config).enumerate() {
             let MountKind::Bind { source, recursive } = &mount.kind else { continue };
-            if mount.id_map.is_some() {
+            if mount.id_map.is_some() || super::rootfs::inside(&request.bundle, rootfs, source).is_some() {
                 continue;
             }
             let source = super::rootfs::absolute(&request.bundle, source);

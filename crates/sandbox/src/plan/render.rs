@@ -128,7 +128,9 @@ impl Plan {
 impl fmt::Display for MappedTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "clone-tree source={:?}", self.source)?;
-        for (name, set) in [("recursive", self.recursive), ("map-recursive", self.map_recursive)] {
+        let flags =
+            [("inside", self.inside), ("recursive", self.recursive), ("map-recursive", self.map_recursive)];
+        for (name, set) in flags {
             if set {
                 write!(f, " {name}")?;
             }
@@ -149,6 +151,7 @@ fn tree_to_json(tree: &MappedTree) -> serde_json::Value {
     json!({
         "pointer": tree.pointer,
         "source": tree.source,
+        "inside": tree.inside,
         "recursive": tree.recursive,
         "mapRecursive": tree.map_recursive,
         "ids": ids,

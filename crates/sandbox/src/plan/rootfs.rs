@@ -2,13 +2,13 @@
 //!
 //! Pure.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use init::Step;
 use init::sys::flag;
 use init::wire::{PropagationFlags, Str, Strs};
-use spec::Config;
-use spec::config::{Propagation, PropagationKind};
+use spec::config::{Mount, Propagation, PropagationKind};
+use spec::{AbsolutePath, Config, Text};
 
 use super::namespaces::NamespacePlan;
 use super::{PlanRequest, Steps};
@@ -20,6 +20,35 @@ pub(super) fn absolute(bundle: &Path, path: &str) -> PathBuf {
     let joined = bundle.join(path);
     // `.` components would show in mount tables; `..` keeps its meaning, which only the kernel knows.
     joined.components().collect()
+}
+
+/// The source of a bind mount as a path of the root, where it lies there: what is mounted in the container by then counts,
+/// and its links are the container's.
+pub(super) fn inside(bundle: &Path, rootfs: &Path, source: &str) -> Option<String> {
+    let source = absolute(bundle, source);
+    let below = source.strip_prefix(rootfs).ok()?;
+    let is_plain = rootfs != Path::new("/")
+        && below.components().all(|component| matches!(component, Component::Normal(_)));
+    (is_plain && !below.as_os_str().is_empty()).then(|| format!("/{}", below.to_string_lossy()))
+}
+
+/// The config with each destination below the root's place on the host taken for one of the root, as runc does;
+/// `None` where there is none.
+pub(super) fn with_plain_destinations(config: &Config, rootfs: &Path) -> Option<Config> {
+    let stripped = |mount: &Mount| -> Option<AbsolutePath> {
+        let below = Path::new(&**mount.destination).strip_prefix(rootfs).ok()?;
+        AbsolutePath::new(Text::new(format!("/{}", below.to_string_lossy()))?)
+    };
+    if rootfs == Path::new("/") || !config.mounts.iter().any(|mount| stripped(mount).is_some()) {
+        return None;
+    }
+    let mut config = config.clone();
+    for mount in &mut config.mounts {
+        if let Some(destination) = stripped(mount) {
+            mount.destination = destination;
+        }
+    }
+    Some(config)
 }
 
 pub(super) fn absolute_root(config: &Config, request: &PlanRequest<'_>) -> PathBuf {
