@@ -2,9 +2,11 @@
 //! environment and fork all the time, and some of what they fork lives on with copies of every descriptor.
 //!
 //! `THREADS_SECONDS` says how long (10 by default). One test in this file: it looks at the whole process.
-#![allow(unsafe_code, clippy::multiple_unsafe_ops_per_block, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
 
+#[path = "../support/mod.rs"]
 mod support;
+mod sys;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use sandbox::{ExecRequest, Runtime, Streams};
 use support::Place;
+use sys::{end, fork_idler, reap, remove_variable, set_variable};
 
 const BUSY: usize = 64;
 const LAUNCHING: usize = 8;
@@ -70,32 +73,6 @@ impl ProcessState {
     }
 }
 
-/// A process that does nothing with what it has inherited until its time is over, or the pipe is closed.
-fn fork_idler(lives_ms: u64) -> i32 {
-    // SAFETY: the child calls nothing but prctl, nanosleep and _exit, which may be called after a fork.
-    match unsafe { libc::fork() } {
-        0 => {
-            let time = libc::timespec {
-                tv_sec: (lives_ms / 1000) as libc::time_t,
-                tv_nsec: ((lives_ms % 1000) * 1_000_000) as libc::c_long,
-            };
-            // SAFETY: as above; the time is valid.
-            unsafe {
-                // It ends with the thread that made it, however that ends.
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                libc::nanosleep(&raw const time, std::ptr::null_mut());
-                libc::_exit(0)
-            }
-        }
-        pid => pid,
-    }
-}
-
-fn reap(pid: i32) {
-    // SAFETY: no status is asked for.
-    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-}
-
 /// What a program's other threads do.
 fn busy(number: usize, stop: &AtomicBool, log: &Mutex<fs::File>, forks: &AtomicU64) {
     // It outlives every launch, and with it copies of whatever descriptors were open when it was made.
@@ -106,8 +83,7 @@ fn busy(number: usize, stop: &AtomicBool, log: &Mutex<fs::File>, forks: &AtomicU
         let garbage: Vec<Vec<u8>> = (0..32).map(|size| vec![round as u8; size * 517 + 1]).collect();
         writeln!(log.lock().unwrap(), "thread {number} round {round} {}", garbage.len()).unwrap();
         let name = format!("BUSY_{number}");
-        // SAFETY: everything in this program that reads the environment does so through std, which locks it.
-        unsafe { std::env::set_var(&name, round.to_string()) };
+        set_variable(&name, &round.to_string());
         assert_eq!(std::env::var(&name).unwrap(), round.to_string());
         if round % 8 == number as u64 % 8 {
             forks.fetch_add(1, Ordering::Relaxed);
@@ -119,11 +95,9 @@ fn busy(number: usize, stop: &AtomicBool, log: &Mutex<fs::File>, forks: &AtomicU
         }
         thread::sleep(Duration::from_millis(3));
     }
-    // SAFETY: as above.
-    unsafe { std::env::remove_var(format!("BUSY_{number}")) };
+    remove_variable(&format!("BUSY_{number}"));
     for pid in long {
-        // SAFETY: our own child, not waited for yet.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
+        end(pid);
         reap(pid);
     }
 }
