@@ -689,7 +689,9 @@ impl Drop for Undo<'_> {
         }
         drop(self.resctrl.take());
         if let Some(cgroup) = self.cgroup.take() {
-            let removed = cgroup.kill_all().and_then(|()| cgroup.remove(deadline));
+            // An empty one can be removed where none can be opened any more.
+            let killed = cgroup.kill_all();
+            let removed = cgroup.remove(deadline).map_err(|error| killed.err().unwrap_or(error));
             if let Err(error) = removed {
                 tracing::warn!("the cgroup of {} is left for `delete --force`: {error}", &**self.entry.id());
                 gone = false;
