@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match parse(words).and_then(|request| runner::run(&request).map_err(|error| error.to_string())) {
-        Ok(findings) if findings == 0 => ExitCode::SUCCESS,
+        Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(sentence) => {
             eprintln!("{sentence}");
