@@ -220,11 +220,8 @@ fn is_whole_procfs(tree: i32) -> sys::Result<bool> {
 /// A detached clone of what is at a path of the root.
 pub fn clone_path_inside(root: i32, path: &CStr, recursive: bool) -> sys::Result<i32> {
     let place = resolve::open(root, path)?;
-    let tree = sys::clone_tree(
-        place,
-        c"",
-        flag::AT_EMPTY_PATH | if recursive { flag::AT_RECURSIVE } else { 0 },
-    );
+    let tree =
+        sys::clone_tree(place, c"", flag::AT_EMPTY_PATH | if recursive { flag::AT_RECURSIVE } else { 0 });
     crate::interpreter::discard(place);
     tree
 }
