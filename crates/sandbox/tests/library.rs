@@ -208,7 +208,7 @@ fn cgroup_directories(name: &str) -> Vec<std::path::PathBuf> {
     let hierarchies = sandbox::cgroup::probe_hierarchies(sandbox::cgroup::OwnPaths::Skip).unwrap();
     let v1 = hierarchies.v1.iter().map(|it| it.mount_point.clone());
     let all = v1.chain(hierarchies.v2.iter().map(|it| it.mount_point.clone()));
-    all.map(|mount_point| std::path::Path::new(&mount_point).join("sandbox").join(name))
+    all.map(|mount_point| std::path::Path::new(&mount_point).join(format!("sandbox-{name}")))
         .filter(|path| path.exists())
         .collect()
 }

@@ -47,7 +47,7 @@ pub struct PodRequest {
     /// The host name in its UTS namespace; the host's where absent.
     pub hostname: Option<Text>,
     /// The cgroup in which those of its containers are, from the mount point of each hierarchy on: absolute. Absent,
-    /// `/sandbox/ID`.
+    /// `/sandbox-ID`.
     pub cgroups_path: Option<Text>,
     /// Limits for all its containers together. Device rules are each container's own.
     pub resources: Resources,
@@ -206,7 +206,7 @@ pub(super) fn create(state: &StateRoot, request: &PodRequest) -> Result<Outcome<
             return Err(Error::Request("the cgroup of a pod can't be made by systemd: give cgroups_path"));
         }
         CgroupManager::Cgroupfs => {
-            let default = || Text::new(format!("/sandbox/{}", request.id));
+            let default = || Text::new(format!("/sandbox-{}", request.id));
             Some(request.cgroups_path.clone().or_else(default).unwrap_or_default())
         }
     };
