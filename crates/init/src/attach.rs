@@ -8,7 +8,7 @@ use core::ffi::CStr;
 
 use crate::buffer::PathBuffer;
 use crate::interpreter::Init;
-use crate::mount::new_instance;
+use crate::mount::{BindAttributes, new_instance};
 use crate::report::Call;
 use crate::resolve::{self, Make};
 use crate::step::Step;
@@ -19,8 +19,7 @@ use crate::wire::{PropagationsRef, Reader, StrsRef};
 pub struct HeldMount<'a> {
     pub slot: u32,
     pub target: &'a CStr,
-    /// Bits to set and to clear on the mount.
-    pub attributes: (u64, u64),
+    pub attributes: BindAttributes,
     /// The same for the mounts below too.
     pub all_attributes: (u64, u64),
     /// It gets the permissions of the directory that it hides.
@@ -49,7 +48,7 @@ impl Init {
         attributes: u64,
         options: StrsRef<'_>,
     ) -> sys::Result<()> {
-        *self.slot(slot)? = new_instance(fstype, source, options, attributes)?;
+        *self.slot(slot)? = new_instance(fstype, source, options, None, attributes)?;
         Ok(())
     }
 
@@ -73,10 +72,10 @@ impl Init {
             sys::fchmod(directory, hidden.mode & 0o7777)?;
             sys::close(directory);
         }
-        for ((set, clear), recursive) in [(held.attributes, false), (held.all_attributes, true)] {
-            if set | clear != 0 {
-                sys::mount_setattr(mount, c"", recursive, set, clear, 0)?;
-            }
+        held.attributes.apply(mount)?;
+        let (set, clear) = held.all_attributes;
+        if set | clear != 0 {
+            sys::mount_setattr(mount, c"", true, set, clear, 0)?;
         }
         sys::attach(mount, target)?;
         sys::close(target);

@@ -6,7 +6,7 @@ use crate::attach::HeldMount;
 use crate::buffer::PathBuffer;
 use crate::credentials::{self, Scheduling};
 use crate::device::Node;
-use crate::mount::{BindMount, NewMount, clone_host_path, clone_path_inside};
+use crate::mount::{BindAttributes, BindMount, NewMount, clone_host_path, clone_path_inside};
 use crate::namespace;
 use crate::report::{Call, Kind};
 use crate::step::Step;
@@ -210,6 +210,7 @@ impl Init {
                 recursive,
                 set,
                 clear,
+                implied_clear,
                 all_set,
                 all_clear,
                 propagation,
@@ -219,7 +220,7 @@ impl Init {
                 source,
                 target,
                 recursive,
-                attributes: (set.0, clear.0),
+                attributes: BindAttributes { set: set.0, clear: clear.0, implied_clear: implied_clear.0 },
                 all_attributes: (all_set.0, all_clear.0),
                 propagation,
                 slot,
@@ -234,6 +235,7 @@ impl Init {
                 target,
                 set,
                 clear,
+                implied_clear,
                 all_set,
                 all_clear,
                 propagation,
@@ -242,7 +244,7 @@ impl Init {
             } => self.attach_held(&HeldMount {
                 slot,
                 target,
-                attributes: (set.0, clear.0),
+                attributes: BindAttributes { set: set.0, clear: clear.0, implied_clear: implied_clear.0 },
                 all_attributes: (all_set.0, all_clear.0),
                 keep_mode,
                 propagation,

@@ -8,7 +8,7 @@ use core::ffi::CStr;
 use crate::interpreter::Init;
 use crate::report::Call;
 use crate::resolve::{self, Make};
-use crate::sys::{self, flag};
+use crate::sys::{self, Failure, flag};
 use crate::wire::{PropagationsRef, StrsRef};
 
 /// Bits of `mount_setattr(2)` that are used here.
@@ -17,6 +17,7 @@ pub mod attribute {
     pub const NOSUID: u64 = 2;
     pub const NODEV: u64 = 4;
     pub const NOEXEC: u64 = 8;
+    pub const NOSYMFOLLOW: u64 = 1 << 21;
 }
 
 /// `PROC_ROOT_INO`, linux/proc_fs.h.
@@ -34,13 +35,39 @@ pub struct NewMount<'a> {
     pub propagation: PropagationsRef<'a>,
 }
 
+/// Bits of a clone that change.
+#[derive(Clone, Copy)]
+pub struct BindAttributes {
+    pub set: u64,
+    pub clear: u64,
+    /// To be cleared where they may be.
+    pub implied_clear: u64,
+}
+
+impl BindAttributes {
+    /// Changes the mount. In a user namespace the flags of the host's mounts are locked: what nobody has asked to clear
+    /// stays then, but for the one that is never locked.
+    pub fn apply(self, mount: i32) -> sys::Result<()> {
+        let Self { set, clear, implied_clear } = self;
+        if set | clear | implied_clear == 0 {
+            return Ok(());
+        }
+        match sys::mount_setattr(mount, c"", false, set, clear | implied_clear, 0) {
+            Err(Failure { errno: flag::EPERM, .. }) if implied_clear != 0 => {
+                let never_locked = implied_clear & attribute::NOSYMFOLLOW;
+                sys::mount_setattr(mount, c"", false, set, clear | never_locked, 0)
+            }
+            result => result,
+        }
+    }
+}
+
 /// A mount of what is mounted or lies elsewhere.
 pub struct BindMount<'a> {
     pub source: &'a CStr,
     pub target: &'a CStr,
     pub recursive: bool,
-    /// Bits to set and to clear on the mount.
-    pub attributes: (u64, u64),
+    pub attributes: BindAttributes,
     /// The same for the mounts below too.
     pub all_attributes: (u64, u64),
     pub propagation: PropagationsRef<'a>,
@@ -53,6 +80,7 @@ pub fn new_instance(
     fstype: &CStr,
     source: &CStr,
     mut options: StrsRef<'_>,
+    mode: Option<u32>,
     attributes: u64,
 ) -> sys::Result<i32> {
     let context = sys::fsopen(fstype)?;
@@ -62,10 +90,22 @@ pub fn new_instance(
     while let (Some(key), Some(value)) = (options.next(), options.next()) {
         sys::fsconfig_set(context, key, value)?;
     }
+    if let Some(mode) = mode {
+        sys::fsconfig_set(context, c"mode", octal(mode, &mut [0; 5]))?;
+    }
     sys::fsconfig_create(context)?;
     let mount = sys::fsmount(context, attributes)?;
     crate::interpreter::discard(context);
     Ok(mount)
+}
+
+/// Permissions as file systems take them: up to four digits.
+fn octal(mode: u32, buffer: &mut [u8; 5]) -> &CStr {
+    for (place, digit) in buffer.iter_mut().take(4).enumerate() {
+        *digit = b'0' + (mode >> (9 - 3 * place) & 7) as u8;
+    }
+    let zeros = buffer.iter().take(3).take_while(|digit| **digit == b'0').count();
+    CStr::from_bytes_with_nul(&buffer[zeros..]).unwrap_or(c"0")
 }
 
 impl Init {
@@ -88,14 +128,9 @@ impl Init {
             resolve::open_or_make(self.root, new.target, Make::Directory)?
         };
         let attributes = if new.copy_up { new.attributes & !attribute::RDONLY } else { new.attributes };
-        let mount = new_instance(new.fstype, new.source, new.options, attributes)?;
+        let mount = new_instance(new.fstype, new.source, new.options, mode, attributes)?;
         if new.fstype != c"proc" {
             self.check_not_in_proc(false, mount, target)?;
-        }
-        if let Some(mode) = mode {
-            let directory = sys::openat(mount, c".", flag::O_DIRECTORY, 0)?;
-            sys::fchmod(directory, mode)?;
-            self.discard(directory);
         }
         if new.copy_up {
             crate::copy::copy_directory(target, mount)?;
@@ -119,10 +154,7 @@ impl Init {
         let make = if sys::stat(tree, c"")?.kind() == flag::S_IFDIR { Make::Directory } else { Make::File };
         let target = resolve::open_or_make(self.root, bind.target, make)?;
         self.check_not_in_proc(bind.in_proc, tree, target)?;
-        let (set, clear) = bind.attributes;
-        if set | clear != 0 {
-            sys::mount_setattr(tree, c"", false, set, clear, 0)?;
-        }
+        bind.attributes.apply(tree)?;
         let (set, clear) = bind.all_attributes;
         if set | clear != 0 {
             sys::mount_setattr(tree, c"", true, set, clear, 0)?;

@@ -123,6 +123,8 @@ steps! {
     /// A clone of a host path's mount, attached in the root.
     16 "bind" Bind {
         source: Str, target: Str, recursive: bool, set: MountAttributes, clear: MountAttributes,
+        /// What is cleared too, except where a user namespace has locked it: flags of the source that no option names.
+        implied_clear: MountAttributes,
         /// The same for the mounts below too.
         all_set: MountAttributes, all_clear: MountAttributes, propagation: Propagations,
         /// Slot that holds the clone already; 0 is none.
@@ -257,6 +259,8 @@ steps! {
     /// What a slot holds is attached in the root. Undone when a later step fails.
     85 "attach" Attach {
         slot: u32, target: Str, set: MountAttributes, clear: MountAttributes,
+        /// What is cleared too, except where a user namespace has locked it.
+        implied_clear: MountAttributes,
         /// The same for the mounts below too.
         all_set: MountAttributes, all_clear: MountAttributes, propagation: Propagations,
         /// It gets the permissions of the directory that it hides.

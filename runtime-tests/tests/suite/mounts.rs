@@ -23,6 +23,9 @@ pub(crate) fn cases() -> Vec<Case> {
         rbind_takes_submounts,
         bind_ro_leaves_submounts_and_source_writable,
         bind_keeps_the_flags_of_its_source,
+        bind_with_options_drops_flags_that_none_names,
+        bind_in_a_user_namespace_keeps_locked_flags,
+        tmpfs_mode_is_an_option_that_shows,
         bind_type_none_needs_the_option,
         bind_of_the_read_only_canary_is_not_writable,
         rro_makes_submounts_read_only,
@@ -326,6 +329,48 @@ fn bind_keeps_the_flags_of_its_source(t: &Test) -> Verdict {
     bind(&b, &path, "/mnt", &[]);
     let mount = mount_at(&mounts_in(t, &b), "/mnt");
     assert!(mount.has("nosuid") && mount.has("nodev") && mount.has("noexec"), "{mount:?}");
+    Ok(())
+}
+
+fn restricted_source(t: &Test) -> Mounted {
+    let path = t.dir.join("host");
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&t.dir, fs::Permissions::from_mode(0o755)).unwrap();
+    mount("tmpfs", &path, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, c"").unwrap();
+    Mounted(path)
+}
+
+fn bind_with_options_drops_flags_that_none_names(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let host = restricted_source(t);
+    bind(&b, &host.0, "/mnt", &["ro", "nodev"]);
+    let mount = mount_at(&mounts_in(t, &b), "/mnt");
+    assert!(mount.has("ro") && mount.has("nodev"), "{mount:?}");
+    assert!(!mount.has("nosuid") && !mount.has("noexec"), "{mount:?}");
+    Ok(())
+}
+
+fn bind_in_a_user_namespace_keeps_locked_flags(t: &Test) -> Verdict {
+    let b = super::namespaces::user_bundle(t);
+    let host = restricted_source(t);
+    bind(&b, &host.0, "/mnt", &["ro"]);
+    let mount = mount_at(&mounts_in(t, &b), "/mnt");
+    assert!(["ro", "nodev", "nosuid", "noexec"].iter().all(|flag| mount.has(flag)), "{mount:?}");
+    // What is asked for and can't be had is an error.
+    let b = super::namespaces::user_bundle(t);
+    bind(&b, &host.0, "/mnt", &["ro", "exec"]);
+    t.create_fails(&b).says("operation not permitted");
+    Ok(())
+}
+
+fn tmpfs_mode_is_an_option_that_shows(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let directory = b.rootfs().join("mnt");
+    fs::create_dir_all(&directory).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o750)).unwrap();
+    b.mount("/mnt", "tmpfs", "tmpfs", &[]);
+    let text = t.output_of(&b, "grep ' /mnt ' /proc/self/mountinfo; stat -c %a /mnt").text().to_owned();
+    assert!(text.contains("mode=750") && text.ends_with("750"), "{text}");
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use spec::config::{Mount, MountKind, attribute};
 use spec::{AbsolutePath, Config};
 
 use super::idmap::MappedTree;
-use super::mounts::{check_destination, clean, drop_unmapped_groups, options, propagations};
+use super::mounts::{check_destination, clean, drop_unmapped_groups, implied_clear, options, propagations};
 use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan};
 use super::{PlanError, PlannedStep, Steps, confined, idmap, rootfs};
 use crate::host::HostFacts;
@@ -216,6 +216,7 @@ fn attach(mount: &Mount, slot: u32, keep_mode: bool) -> Step {
         target: (&**mount.destination).into(),
         set: MountAttributes(own.set),
         clear: MountAttributes(own.clear),
+        implied_clear: MountAttributes(implied_clear(own)),
         all_set: MountAttributes(mount.recursive_attributes.set),
         all_clear: MountAttributes(mount.recursive_attributes.clear),
         propagation: propagations(mount),

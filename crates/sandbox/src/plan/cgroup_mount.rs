@@ -133,6 +133,7 @@ fn bind_own(source: &str, target: &str, attributes: u64) -> Step {
         recursive: false,
         set: MountAttributes(attributes),
         clear: MountAttributes(0),
+        implied_clear: MountAttributes(0),
         all_set: MountAttributes(0),
         all_clear: MountAttributes(0),
         propagation: Propagations::default(),

@@ -140,6 +140,7 @@ pub(super) fn bind_tree(source: &str, target: &str, attributes: u64, in_proc: bo
         recursive: true,
         set: MountAttributes(0),
         clear: MountAttributes(0),
+        implied_clear: MountAttributes(0),
         all_set: MountAttributes(attributes),
         all_clear: MountAttributes(0),
         propagation: Propagations::default(),

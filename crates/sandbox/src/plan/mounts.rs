@@ -7,7 +7,7 @@ use std::path::Path;
 use init::Step;
 use init::wire::{Descriptor, MountAttributes, Propagations, Str, Strs};
 use spec::Config;
-use spec::config::{Mount, MountKind, MountOption, attribute};
+use spec::config::{Attributes, Mount, MountKind, MountOption, attribute};
 
 use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan, bind_mounts};
 use super::{PlanError, PlanRequest, Steps, cgroup_mount, confined, idmap, rootfs};
@@ -223,12 +223,24 @@ fn bind(mount: &Mount, source: &str, recursive: bool, slot: u32) -> Step {
         recursive,
         set: MountAttributes(mount.attributes.set),
         clear: MountAttributes(mount.attributes.clear),
+        implied_clear: MountAttributes(implied_clear(mount.attributes)),
         all_set: MountAttributes(mount.recursive_attributes.set),
         all_clear: MountAttributes(mount.recursive_attributes.clear),
         propagation: propagations(mount),
         slot,
         in_proc: destination == "/proc" || destination.starts_with("/proc/"),
     }
+}
+
+/// What a bind with options does not keep of its source: the flags that none of its options names, as runc has it since 1.2.
+/// Without any option, and as far as times of access go, it keeps all.
+pub(super) const fn implied_clear(own: Attributes) -> u64 {
+    if own.is_empty() {
+        return 0;
+    }
+    let flags =
+        attribute::RDONLY | attribute::NOSUID | attribute::NODEV | attribute::NOEXEC | attribute::NOSYMFOLLOW;
+    flags & !(own.set | own.clear)
 }
 
 fn plan_recursive_attributes(steps: &mut Steps, index: usize, mount: &Mount) {
