@@ -397,11 +397,7 @@ const DIFFERENCES: &[Difference] = &[
     any(RUNC, "events::oom_*", "goes on until the container is deleted"),
     any(RUNC, "events::closed_pipe*", "goes on until the container is deleted"),
     any(RUNC, "pause::races*", "`delete --force` gives up on an init that is still ending"),
-    any(
-        RUNC,
-        "hooks::working_directory_is_the_bundle",
-        "1.1 has entered the root at createContainer; newer ones not",
-    ),
+    any(CRUN, "hooks::working_directory_is_the_bundle_or_the_root", "the bundle at createContainer, too"),
     any(CRUN, "devices::path_with_slashes_at_its_end_is_made", "1.8 has no such file; newer ones make it"),
     any(RUNC, "hooks::order_*", "poststart runs at create, before startContainer"),
     any(RUNC, "hooks::run_once_at_create_start_delete", "poststart runs at create, before startContainer"),

@@ -36,8 +36,9 @@ pub struct HookRun<'a> {
     pub point: HookPoint,
     /// The container's hooks.
     pub hooks: &'a Hooks,
-    /// The container's bundle: their working directory, as with runc, unless they run in the container's root.
-    pub bundle: &'a Path,
+    /// The working directory, as with runc: the bundle; at createContainer the root file system, which is not `/` yet. At
+    /// startContainer it is `/`.
+    pub directory: &'a Path,
     /// The state document that each reads.
     pub state: &'a [u8],
     /// The container's init and the namespaces to join, for hooks that run inside.
@@ -120,9 +121,9 @@ impl HookRun<'_> {
         }
         steps.push(Step::NewSession {});
         steps.push(Step::SetUmask { mask: 0o022 });
-        // A bundle may be gone when the container is deleted, and closed to the root of a user namespace.
-        if self.point != HookPoint::StartContainer && self.bundle.is_dir() {
-            steps.push(Step::TryDirectory { path: (&*self.bundle.to_string_lossy()).into() });
+        // It may be gone when the container is deleted, and closed to the root of a user namespace.
+        if self.point != HookPoint::StartContainer && self.directory.is_dir() {
+            steps.push(Step::TryDirectory { path: (&*self.directory.to_string_lossy()).into() });
         }
         let texts = |list: &[spec::Text]| Strs(list.iter().map(|text| Str::from(&**text)).collect());
         steps.push(Step::FindProgram { name: (&**hook.path).into(), path: Str::default() });

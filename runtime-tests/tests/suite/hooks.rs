@@ -22,7 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
         env_is_exactly_the_configs,
         env_absent_is_empty,
         path_relative_fails,
-        working_directory_is_the_bundle,
+        working_directory_is_the_bundle_or_the_root,
         namespaces_are_the_points,
         create_container_runs_before_the_root_is_switched,
         start_container_runs_in_the_containers_root,
@@ -205,7 +205,7 @@ fn path_relative_fails(t: &Test) -> Verdict {
     Ok(())
 }
 
-fn working_directory_is_the_bundle(t: &Test) -> Verdict {
+fn working_directory_is_the_bundle_or_the_root(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays();
     let log = Log::new(t, &b);
@@ -214,7 +214,8 @@ fn working_directory_is_the_bundle(t: &Test) -> Verdict {
         b.hook(point, script(&format!("pwd >>{}", log.path.display())));
     }
     let c = t.create(&b);
-    assert_eq!(log.words(), [b.path.to_str().unwrap(); 3]);
+    let (bundle, rootfs) = (b.path.to_str().unwrap(), b.rootfs());
+    assert_eq!(log.words(), [bundle, bundle, rootfs.to_str().unwrap()]);
     c.delete_force().ok();
     Ok(())
 }

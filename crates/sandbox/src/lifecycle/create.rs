@@ -463,7 +463,11 @@ impl Making<'_> {
         let run = HookRun {
             point,
             hooks: &self.prepared.config.hooks,
-            bundle: &self.record.bundle,
+            directory: if point == HookPoint::CreateContainer {
+                &self.record.rootfs
+            } else {
+                &self.record.bundle
+            },
             state: &state,
             inside: inside.then(|| (process.pidfd.as_fd(), namespace_flags(&self.prepared.config))),
             ignored_signals: self.prepared.host.ignored_signals,
@@ -515,8 +519,8 @@ pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate
     }
     let state = state_document(container, false);
     let ignored_signals = prepared.host.ignored_signals;
-    let (point, bundle) = (HookPoint::Poststart, &*container.bundle);
-    HookRun { point, hooks, bundle, state: &state, inside: None, ignored_signals }.run_all()
+    let (point, directory) = (HookPoint::Poststart, &*container.bundle);
+    HookRun { point, hooks, directory, state: &state, inside: None, ignored_signals }.run_all()
 }
 
 /// The number and nothing else, in a file that appears whole.
@@ -612,7 +616,7 @@ impl Poststop {
         let run = HookRun {
             point: HookPoint::Poststop,
             hooks: &self.hooks,
-            bundle: &self.bundle,
+            directory: &self.bundle,
             state: &self.state,
             inside: None,
             ignored_signals: self.ignored_signals,

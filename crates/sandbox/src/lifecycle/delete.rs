@@ -137,7 +137,7 @@ fn poststop(entry: &Entry, record: &Record) -> Result<Vec<Warning>> {
     let run = HookRun {
         point: HookPoint::Poststop,
         hooks: &config.hooks,
-        bundle: &record.bundle,
+        directory: &record.bundle,
         state: &state_document(&container, false),
         inside: None,
         ignored_signals: ignored_signals()?,

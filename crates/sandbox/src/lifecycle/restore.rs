@@ -252,7 +252,7 @@ impl Restoring<'_> {
             let run = HookRun {
                 point,
                 hooks: &self.prepared.config.hooks,
-                bundle: &self.record.bundle,
+                directory: &self.record.bundle,
                 state: &state_document(&container, false),
                 inside: None,
                 ignored_signals: self.prepared.host.ignored_signals,

@@ -174,7 +174,7 @@ impl Starting<'_> {
         let run = HookRun {
             point: HookPoint::StartContainer,
             hooks: &self.config.hooks,
-            bundle: &self.record.bundle,
+            directory: &self.record.bundle,
             state: &self.hook_state(Status::Created, own_pids),
             inside: Some((self.pidfd.as_fd(), namespace_flags(self.config))),
             ignored_signals: ignored_signals()?,
@@ -189,7 +189,7 @@ impl Starting<'_> {
         let run = HookRun {
             point: HookPoint::Poststart,
             hooks: &self.config.hooks,
-            bundle: &self.record.bundle,
+            directory: &self.record.bundle,
             state: &self.hook_state(Status::Running, false),
             inside: None,
             ignored_signals: ignored_signals()?,
