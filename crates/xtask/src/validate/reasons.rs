@@ -52,6 +52,9 @@ struct Reason {
     /// Files that this machine lacks; where it has one of them the reason doesn't apply.
     #[serde(default)]
     missing: Vec<String>,
+    /// Files that this machine has; where it lacks one of them the reason doesn't apply.
+    #[serde(default)]
+    present: Vec<String>,
     /// A capability outside the bounding set, as its number; where it is inside the reason doesn't apply.
     lacks_capability: Option<u32>,
     /// A cgroup file without effect; where it has one the reason doesn't apply.
@@ -118,8 +121,10 @@ impl Reason {
     fn applies(&self, lane: Lane) -> bool {
         let in_lane = self.lanes.is_empty() || self.lanes.contains(&lane.to_string());
         let all_missing = self.missing.iter().all(|file| !Path::new(file).exists());
+        let all_present = self.present.iter().all(|file| Path::new(file).exists());
         let is_inert = self.inert.as_ref().is_none_or(Inert::holds);
-        in_lane && all_missing && is_inert && self.lacks_capability.is_none_or(|number| !is_bounding(number))
+        let files_match = all_missing && all_present;
+        in_lane && files_match && is_inert && self.lacks_capability.is_none_or(|number| !is_bounding(number))
     }
 
     /// Checks the proof against the suite's source and what the test said.
