@@ -113,6 +113,7 @@ fn selected(cases: Vec<Case>) -> Vec<Case> {
 /// Runs the cases that the command line and `CASES` select.
 #[must_use]
 pub fn main(cases: Vec<Case>) -> ExitCode {
+    crate::sys::heed_interrupts();
     let cases = selected(cases);
     let mut arguments = Arguments::from_args();
     if arguments.test_threads.is_none() {

@@ -11,6 +11,16 @@ use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, Updater, ioctl, opcode};
 
 use crate::agent::Answer;
 
+/// Gives SIGINT and SIGQUIT their default action, which a shell takes from what it starts in the background: what the
+/// tests start would inherit that.
+pub fn heed_interrupts() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    for number in [Signal::SIGINT, Signal::SIGQUIT] {
+        // SAFETY: no handler is installed.
+        let _ = unsafe { signal(number, SigHandler::SigDfl) };
+    }
+}
+
 /// Makes the command a tracee of the calling thread: it stops with SIGTRAP at its `execve`.
 pub fn trace_me(command: &mut Command) -> &mut Command {
     // SAFETY: the closure runs between fork and exec and makes one system call; it neither allocates nor locks.

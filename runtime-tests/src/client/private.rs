@@ -28,8 +28,9 @@ const ROUNDS: u32 = 10;
 /// What the holder does before it says that it is ready.
 ///
 /// `/run`, `/var/lib`, `/var/tmp`, `/dev/shm` and `/etc/docker` are where engines keep what cannot be configured (shim
-/// sockets, results of CNI, layers, locks, a key that dockerd makes). Of cgroups they see the mounted hierarchies alone: podman takes any other directory beside them
-/// for one, and then fails to remove the files that it made there. Of `/run` the ways to systemd stay.
+/// sockets, results of CNI, layers, locks, a key that dockerd makes). Of cgroups they see the mounted hierarchies alone:
+/// podman takes any other directory beside them for one, and then fails to remove the files that it made there. Of `/run`
+/// the ways to systemd stay.
 const SET_UP: &str = r#"
     for place in /var/tmp /var/lib /dev/shm /etc/docker; do
         [ ! -d $place ] || mount -t tmpfs -o mode=755 tmpfs $place || exit

@@ -56,7 +56,7 @@ impl<'t> Engine<'t> {
         let limits = if test.lane == Lane::V2 { "pids_limit = 0\n" } else { "" };
         let conf = format!(
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n{limits}\
-             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nruntime = \"{0}\"\n\
+             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\nruntime = \"{0}\"\n\
              runtime_supports_json = [\"{0}\"]\n[engine.runtimes]\n\"{0}\" = [\"{1}\"]\n",
             runtime.name,
             user.runtime.display()
