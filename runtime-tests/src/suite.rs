@@ -2,7 +2,7 @@
 //!
 //! Cases run several at a time. One that fails is run once more while no other runs: on a busy machine a deadline passes,
 //! an engine loses the last words of a container, another case's mounts show for a moment. One that passes then has
-//! passed; what it said at first is printed, and counted, and more than [`REPEATED_AT_MOST`] of them fail the run.
+//! passed; what it said at first is printed, and counted, and more than `REPEATED_AT_MOST` of them fail the run.
 //! `ATTEMPTS=1` takes the second attempt away.
 
 use std::cell::RefCell;
