@@ -4,7 +4,6 @@
 //! Runs in the runtime. Pure, but for the kernel's word on seccomp flags.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use spec::Config;
 use spec::config::Resources;
@@ -13,7 +12,7 @@ use spec::features::{Cgroup, Enabled, Features, IntelRdt, MountExtensions};
 use crate::cgroup::{CgroupPath, Hierarchies, Session, V1Hierarchy, V2Hierarchy, plan_cgroup, plan_systemd};
 use crate::host::HostFacts;
 use crate::plan::{LANDLOCK_PREFIX, PlanRequest, Purpose, plan};
-use crate::{CgroupManager, ContainerId, Newlines, RootSwitch, SessionKeyring, sys};
+use crate::{CgroupManager, ContainerId, sys};
 
 /// Flags of `seccomp(2)`, by the name in the config.
 const SECCOMP_FLAGS: [(&str, u64); 4] = [
@@ -86,18 +85,7 @@ const NET_DEVICES: &str = r#"{"ociVersion": "1.3.0", "root": {"path": "r"},
 fn can_plan(config: &str) -> bool {
     let Ok(parsed) = spec::parse_config(config.as_bytes()) else { return false };
     let Ok(id) = ContainerId::new("features") else { return false };
-    let request = PlanRequest {
-        id: &id,
-        bundle: PathBuf::from("/b"),
-        purpose: Purpose::Create,
-        root_switch: RootSwitch::default(),
-        session_keyring: SessionKeyring::default(),
-        newlines: Newlines::default(),
-        preserve_fds: 0,
-        listen_fds: 0,
-        own_streams: 0,
-        cgroup: None,
-    };
+    let request = PlanRequest::new(&id, "/b", Purpose::Create);
     plan(&parsed.config, &HostFacts::with_everything(), request).is_ok()
 }
 

@@ -6,7 +6,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use init::Step;
@@ -15,11 +17,11 @@ use init::wire::{Descriptor, NamespaceFlags, Str, Strs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
+use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 use spec::config::{Hook, HookPoint, Hooks, NamespaceKind};
 
 use crate::error::{Error, Result};
-use crate::launch::{Conversation, Inheritance, Launch, Message, step_error, wait_end, wait_killed};
+use crate::launch::{Conversation, Inheritance, Launch, Message, step_error, wait, wait_killed};
 use crate::outcome::Warning;
 use crate::plan::{PlannedStep, clone_flag};
 
@@ -132,25 +134,6 @@ impl HookRun<'_> {
     }
 }
 
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Exited(i32),
-    Killed(i32),
-    /// Whoever reaped it knows, and the kernel can't say (before Linux 6.15).
-    Unknown,
-}
-
-impl End {
-    /// From the code of wait(2).
-    const fn of_code(code: i32) -> Self {
-        match code & 0x7f {
-            0 => Self::Exited(code >> 8 & 0xff),
-            signal => Self::Killed(signal),
-        }
-    }
-}
-
 /// A hook's process, which is killed and waited for in the end.
 struct Process {
     pid: i32,
@@ -159,30 +142,11 @@ struct Process {
 }
 
 impl Process {
-    fn wait(&mut self) -> io::Result<End> {
-        loop {
-            match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
-                Err(Errno::INTR) => {}
-                // Reaped by somebody else: the caller ignores SIGCHLD, or waits for any child.
-                Err(Errno::CHILD) => {
-                    self.reaped = true;
-                    wait_end(self.pidfd.as_fd());
-                    return Ok(
-                        crate::sys::exit_status_of(self.pidfd.as_fd()).map_or(End::Unknown, End::of_code)
-                    );
-                }
-                Err(errno) => return Err(errno.into()),
-                Ok(status) => {
-                    self.reaped = true;
-                    let status = status.ok_or(io::ErrorKind::NotFound)?;
-                    return Ok(match (status.exit_status(), status.terminating_signal()) {
-                        (Some(code), _) => End::Exited(code),
-                        (None, Some(signal)) => End::Killed(signal),
-                        (None, None) => End::Unknown,
-                    });
-                }
-            }
-        }
+    /// How it ended; `None` where nobody can tell.
+    fn wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let ended = wait(self.pidfd.as_fd())?;
+        self.reaped = true;
+        Ok(ended)
     }
 
     /// Ends the hook and whatever it started in its process group, which is still its own: it was not waited for.
@@ -326,12 +290,12 @@ fn read_output(pipe: BorrowedFd<'_>, kept: &mut Vec<u8>) {
     }
 }
 
-fn judge(end: End, output: &[u8]) -> Result<(), String> {
-    let how = match end {
-        End::Exited(0) => return Ok(()),
-        End::Exited(code) => format!("exit status {code}"),
-        End::Killed(signal) => format!("killed by signal {signal}"),
-        End::Unknown => "how it ended can't be told: its caller reaps any child".to_owned(),
+fn judge(ended: Option<ExitStatus>, output: &[u8]) -> Result<(), String> {
+    let how = match ended.map(|status| (status.code(), status.signal())) {
+        Some((Some(0), _)) => return Ok(()),
+        Some((Some(code), _)) => format!("exit status {code}"),
+        Some((None, Some(signal))) => format!("killed by signal {signal}"),
+        Some((None, None)) | None => "how it ended can't be told: its caller reaps any child".to_owned(),
     };
     let output = String::from_utf8_lossy(output);
     let output = output.trim().replace('\n', "; ");

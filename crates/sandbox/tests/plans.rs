@@ -9,7 +9,7 @@ use sandbox::cgroup::{CgroupPath, Hierarchies, V1Hierarchy, V2Hierarchy, plan_cg
 use sandbox::confinement::{Confinement, IdRange};
 use sandbox::host::HostFacts;
 use sandbox::plan::{ExecPlanRequest, PlanRequest, Purpose, plan, plan_attach, plan_detach, plan_exec};
-use sandbox::{CgroupManager, ContainerId, Newlines, RootSwitch, SessionKeyring};
+use sandbox::{CgroupManager, ContainerId, Newlines, SessionKeyring};
 use serde_json::{Value, json};
 use spec::config::CapabilitySet;
 
@@ -69,18 +69,7 @@ fn plan_text_on(config: &[u8], host: &HostFacts, purpose: Purpose) -> String {
     if host.confinement.is_none() {
         cgroup.value.delegate(&config);
     }
-    let request = PlanRequest {
-        id: &id,
-        bundle: "/bundle".into(),
-        purpose,
-        root_switch: RootSwitch::Pivot,
-        session_keyring: SessionKeyring::New,
-        newlines: Newlines::default(),
-        preserve_fds: 0,
-        listen_fds: 0,
-        own_streams: 0,
-        cgroup: Some(cgroup.value),
-    };
+    let request = PlanRequest { cgroup: Some(cgroup.value), ..PlanRequest::new(&id, "/bundle", purpose) };
     let plan = plan(&config, host, request).unwrap();
     let parse_warnings = parsed.warnings.iter().map(|it| format!("warning {}: {}\n", it.pointer, it.message));
     let plan_warnings = plan
@@ -280,18 +269,7 @@ fn rootless_without_rights_refused() {
     let error = |patch: Value| {
         let config = spec::parse_config(merged(&base, &patch).to_string().as_bytes()).unwrap().config;
         let id = ContainerId::new("golden").unwrap();
-        let request = PlanRequest {
-            id: &id,
-            bundle: "/bundle".into(),
-            purpose: Purpose::Create,
-            root_switch: RootSwitch::Pivot,
-            session_keyring: SessionKeyring::New,
-            newlines: Newlines::default(),
-            preserve_fds: 0,
-            listen_fds: 0,
-            own_streams: 0,
-            cgroup: None,
-        };
+        let request = PlanRequest::new(&id, "/bundle", Purpose::Create);
         plan(&config, &user(), request).unwrap_err().pointer
     };
     let host_namespaces = json!({"hostname": null, "linux": {"uidMappings": null, "gidMappings": null, "namespaces": [{"type": "mount"}]}});

@@ -4,10 +4,10 @@
 use init::Report;
 use init::step::StepRef;
 use init::wire::{Encoder, Field, PropagationsRef, Reader, Str, Strs, StrsRef, Words};
+use sandbox::CgroupManager;
 use sandbox::cgroup::{CgroupPath, plan_cgroup};
 use sandbox::host::HostFacts;
 use sandbox::plan::{PlanRequest, Purpose, plan};
-use sandbox::{CgroupManager, Newlines, RootSwitch, SessionKeyring};
 use spec::config::CapabilitySet;
 
 use super::config::{id, unified};
@@ -32,18 +32,7 @@ fn encoded(config: &[u8]) -> Option<Vec<u8>> {
         bounding: CapabilitySet::from_bits(u64::MAX),
         ..HostFacts::default()
     };
-    let request = PlanRequest {
-        id: &id,
-        bundle: "/bundle".into(),
-        purpose: Purpose::Create,
-        root_switch: RootSwitch::Pivot,
-        session_keyring: SessionKeyring::New,
-        newlines: Newlines::default(),
-        preserve_fds: 0,
-        listen_fds: 0,
-        own_streams: 0,
-        cgroup: Some(cgroup),
-    };
+    let request = PlanRequest { cgroup: Some(cgroup), ..PlanRequest::new(&id, "/bundle", Purpose::Create) };
     let plan = plan(&config, &host, request).ok()?;
     let mut encoder = Encoder::default();
     plan.steps.iter().for_each(|planned| planned.step.encode(&mut encoder));

@@ -114,11 +114,7 @@ impl Cgroup {
         let owner = plan.owner.as_ref();
         for (plan, record) in plan.directories.iter().zip(&mut cgroup.record.directories) {
             making.make_directories(record)?;
-            record.inode = file::inode(&record.path).map_err(|source| CgroupError::Call {
-                call: "stat",
-                path: record.path.clone(),
-                source,
-            })?;
+            note_inode(record)?;
             let entrance = configure(plan, record, &mut warnings)?;
             delegate(owner, record)?;
             match entrance {
@@ -185,6 +181,14 @@ impl Drop for Making {
             let _ = file::remove_directory_path(path);
         }
     }
+}
+
+/// Notes by what a directory that exists now is known from here on.
+pub(super) fn note_inode(record: &mut RecordedDirectory) -> Result<(), CgroupError> {
+    let path = &record.path;
+    let error = |source| CgroupError::Call { call: "stat", path: path.clone(), source };
+    record.inode = file::inode(path).map_err(error)?;
+    Ok(())
 }
 
 pub(super) enum Entrance {

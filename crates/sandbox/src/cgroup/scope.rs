@@ -8,7 +8,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::create::{Entrance, configure, delegate};
+use super::create::{Entrance, configure, delegate, note_inode};
 use super::error::CgroupError;
 use super::file::{self, is_gone};
 use super::handle::Cgroup;
@@ -57,11 +57,7 @@ impl Cgroup {
             if directory.hierarchy.version() == Version::V1 {
                 make_directories(recorded)?;
             }
-            recorded.inode = file::inode(&recorded.path).map_err(|source| CgroupError::Call {
-                call: "stat",
-                path: recorded.path.clone(),
-                source,
-            })?;
+            note_inode(recorded)?;
             let entrance = configure(directory, recorded, &mut warnings)?;
             delegate(plan.owner.as_ref(), recorded)?;
             match entrance {

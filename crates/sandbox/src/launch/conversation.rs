@@ -16,9 +16,6 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// How long a process may take to end that was killed.
-const KILL_DEADLINE: Duration = Duration::from_secs(10);
-
 use super::stamps::Stamps;
 
 /// What init said.
@@ -176,17 +173,6 @@ impl AsFd for Conversation {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// Waits for the end of a process that was killed, for a while: one that the kernel doesn't let go would be waited for in
-/// vain. Whether it has ended.
-pub(crate) fn wait_killed(process: BorrowedFd<'_>) -> bool {
-    wait_readable(&[process], Instant::now() + KILL_DEADLINE).is_ok()
-}
-
-/// Waits for the end of a process.
-pub(crate) fn wait_end(process: BorrowedFd<'_>) {
-    while let Err(Errno::INTR) = poll(&mut [PollFd::from_borrowed_fd(process, PollFlags::IN)], None) {}
 }
 
 /// Waits until one of the descriptors is readable (a pidfd: its process has ended).

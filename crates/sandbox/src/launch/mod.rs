@@ -4,6 +4,7 @@
 //! Runs in the runtime.
 
 mod conversation;
+mod end;
 mod program;
 mod stamps;
 
@@ -14,8 +15,9 @@ use init::wire::{Descriptor, Encoder, Field as _};
 use rustix::io::FdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
+pub(crate) use conversation::wait_readable;
 pub use conversation::{Conversation, Filtering, Message};
-pub(crate) use conversation::{wait_end, wait_killed, wait_readable};
+pub(crate) use end::{wait, wait_killed};
 pub use program::{ExecutableId, INIT, ProgramFile};
 
 use crate::error::{Error, Result, StepError};

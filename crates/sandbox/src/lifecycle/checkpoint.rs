@@ -16,6 +16,7 @@ use super::delete::{Deletion, delete};
 use super::pause::{cgroup, open_init};
 use super::prepare::add_notify_socket;
 use super::start::ignored_signals;
+use crate::Outcome;
 use crate::cgroup::Hierarchies;
 use crate::criu::{
     AfterCheckpoint, CheckpointRequest, CriuError, DESCRIPTORS, Directories, Extent, Kind, Options,
@@ -26,7 +27,6 @@ use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::plan::{PlanRequest, Purpose, plan};
 use crate::state::{Entry, Record, StateRoot};
-use crate::{Newlines, Outcome, RootSwitch, SessionKeyring};
 
 const LOG: &str = "dump.log";
 
@@ -181,18 +181,7 @@ fn dump_options(
 /// in the container.
 fn steps(entry: &Entry, record: &Record, config: &Config) -> Result<Vec<crate::plan::PlannedStep>> {
     let host = HostFacts { cgroups: Some(Hierarchies::default()), ..HostFacts::default() };
-    let request = PlanRequest {
-        id: entry.id(),
-        bundle: record.bundle.clone(),
-        purpose: Purpose::Run,
-        root_switch: RootSwitch::default(),
-        session_keyring: SessionKeyring::default(),
-        newlines: Newlines::default(),
-        preserve_fds: 0,
-        listen_fds: 0,
-        own_streams: 0,
-        cgroup: None,
-    };
+    let request = PlanRequest::new(entry.id(), &record.bundle, Purpose::Run);
     Ok(plan(config, &host, request)?.steps)
 }
 

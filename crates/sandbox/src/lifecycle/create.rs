@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use init::wire::Descriptor;
@@ -15,24 +15,25 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, sendmsg, socket_with,
 };
-use rustix::process::{Signal, WaitId, WaitIdOptions, geteuid, pidfd_send_signal, waitid};
-use spec::config::{HookPoint, Hooks, NamespaceKind};
+use rustix::process::geteuid;
+use spec::config::{HookPoint, NamespaceKind};
 
 use super::agent::{self, Handed, Handover};
 use super::container::{Container, Status};
 use super::id_maps::write_id_maps;
 use super::prepare::Prepared;
 use super::process::Process;
-use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
+use super::undo::{Poststop, Undo, Unfinished};
+use crate::cgroup::Cgroup;
 use crate::error::{Error, Result, StepError};
 use crate::hint;
 use crate::hooks::{HookRun, namespace_flags};
-use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message, wait_killed};
+use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message};
 use crate::plan::{Join, Purpose, clone_flag};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id, has_ended};
 use crate::streams::{OpenStreams, Streams};
-use crate::{ContainerId, CreateRequest, Outcome, SessionKeyring};
+use crate::{CreateRequest, Outcome, SessionKeyring};
 
 /// How long init may be silent.
 pub(super) const INIT_DEADLINE: Duration = Duration::from_secs(60);
@@ -551,161 +552,4 @@ pub(super) fn send_pidfd(socket: Option<&OwnedFd>, pidfd: &OwnedFd) -> Result<()
     sendmsg(socket, &[name], &mut ancillary, rustix::net::SendFlags::NOSIGNAL)
         .map(drop)
         .map_err(|errno| Error::host("send the pidfd", errno.into()))
-}
-
-/// A process on its way to what it shall be, our child.
-#[derive(Debug)]
-pub(super) struct Unfinished {
-    pub(super) pid: i32,
-    pub(super) pidfd: OwnedFd,
-}
-
-impl Unfinished {
-    /// Waits for its end; how it ended, in words.
-    pub(super) fn wait(&self) -> String {
-        loop {
-            match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
-                Err(Errno::INTR) => {}
-                // Where the caller ignores SIGCHLD, or waits for any child, its end is all that shows.
-                Err(Errno::CHILD) => {
-                    crate::launch::wait_end(self.pidfd.as_fd());
-                    return "in a way that the caller's ignoring of SIGCHLD hides".to_owned();
-                }
-                Err(errno) => return crate::error::reason(&errno.into()),
-                Ok(None) => return "in an unknown way".to_owned(),
-                Ok(Some(status)) => {
-                    return match (status.exit_status(), status.terminating_signal()) {
-                        (Some(code), _) => format!("exit status {code}"),
-                        (None, Some(9)) => {
-                            "killed by signal 9: by somebody, or for want of memory in its cgroup".to_owned()
-                        }
-                        (None, Some(signal)) => format!("killed by signal {signal}"),
-                        (None, None) => "in an unknown way".to_owned(),
-                    };
-                }
-            }
-        }
-    }
-
-    pub(super) fn kill(&self) {
-        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
-    }
-}
-
-/// The poststop hooks of a container that was destroyed because one of its hooks has failed: the life cycle ends with
-/// them (runtime.md), and they take back what the hooks before have done.
-struct Poststop {
-    hooks: Hooks,
-    bundle: PathBuf,
-    state: Vec<u8>,
-    ignored_signals: u64,
-}
-
-impl Poststop {
-    fn of(prepared: &Prepared, record: &Record, id: &ContainerId) -> Option<Self> {
-        let hooks = prepared.config.hooks.clone();
-        let container = Container::with_status(id, record, Status::Stopped, false);
-        let state = state_document(&container, false);
-        let ignored_signals = prepared.host.ignored_signals;
-        let bundle = record.bundle.clone();
-        (!hooks.poststop.is_empty()).then_some(Self { hooks, bundle, state, ignored_signals })
-    }
-
-    /// The caller gets the error that led here; these have only the log.
-    fn run(&self) {
-        let run = HookRun {
-            point: HookPoint::Poststop,
-            hooks: &self.hooks,
-            directory: &self.bundle,
-            state: &self.state,
-            inside: None,
-            ignored_signals: self.ignored_signals,
-        };
-        for warning in run.run_all() {
-            tracing::warn!("{}", warning.message);
-        }
-    }
-}
-
-/// What exists of a container that is not whole yet; gone with this, unless it was disarmed.
-pub(super) struct Undo<'a> {
-    state: &'a StateRoot,
-    entry: &'a Entry,
-    pub(super) cgroup: Option<Cgroup>,
-    pub(super) process: Option<Unfinished>,
-    pub(super) pid_file: Option<&'a Path>,
-    poststop: Option<Poststop>,
-    /// Goes with its last process.
-    resctrl: Option<Resctrl>,
-    /// They go back to the host, unless they are kept: first of all, since virtual ones end with their namespace.
-    #[cfg(feature = "netdevices")]
-    net_devices: Option<crate::netdevices::Moved>,
-    armed: bool,
-}
-
-impl<'a> Undo<'a> {
-    /// Of a container that has a directory so far.
-    pub(super) const fn new(state: &'a StateRoot, entry: &'a Entry) -> Self {
-        Self {
-            state,
-            entry,
-            cgroup: None,
-            process: None,
-            pid_file: None,
-            poststop: None,
-            resctrl: None,
-            #[cfg(feature = "netdevices")]
-            net_devices: None,
-            armed: true,
-        }
-    }
-
-    /// The container is whole; its init.
-    pub(super) fn disarm(mut self) -> Option<Unfinished> {
-        self.armed = false;
-        let _ = self.resctrl.take().map(Resctrl::keep);
-        #[cfg(feature = "netdevices")]
-        let _ = self.net_devices.take().map(crate::netdevices::Moved::keep);
-        self.process.take()
-    }
-}
-
-impl Drop for Undo<'_> {
-    fn drop(&mut self) {
-        if !self.armed {
-            return;
-        }
-        #[cfg(feature = "netdevices")]
-        drop(self.net_devices.take());
-        let deadline = Instant::now() + DEFAULT_DEADLINE;
-        let mut gone = true;
-        if let Some(path) = self.pid_file {
-            let _ = std::fs::remove_file(path);
-        }
-        if let Some(process) = self.process.take() {
-            process.kill();
-            if wait_killed(process.pidfd.as_fd()) {
-                process.wait();
-            } else {
-                tracing::warn!("init of {} has not ended yet", &**self.entry.id());
-                gone = false;
-            }
-        }
-        drop(self.resctrl.take());
-        if let Some(cgroup) = self.cgroup.take() {
-            // An empty one can be removed where none can be opened any more.
-            let killed = cgroup.kill_all();
-            let removed = cgroup.remove(deadline).map_err(|error| killed.err().unwrap_or(error));
-            if let Err(error) = removed {
-                tracing::warn!("the cgroup of {} is left for `delete --force`: {error}", &**self.entry.id());
-                gone = false;
-            }
-        }
-        if let Some(poststop) = self.poststop.take() {
-            poststop.run();
-        }
-        if gone && let Err(error) = self.state.remove(self.entry) {
-            tracing::warn!("the state of {} is left for `delete --force`: {error}", &**self.entry.id());
-        }
-    }
 }

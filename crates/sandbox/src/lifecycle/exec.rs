@@ -15,8 +15,9 @@ use spec::{Config, ParsedProcess};
 
 use super::agent::{self, Handed, Handover};
 use super::container::{Container, Status, status};
-use super::create::{INIT_DEADLINE, Unfinished, check_streams, send_pidfd, state_value, write_pid_file};
+use super::create::{INIT_DEADLINE, check_streams, send_pidfd, state_value, write_pid_file};
 use super::process::Process;
+use super::undo::Unfinished;
 use crate::cgroup::{Cgroup, Entrance};
 use crate::error::{Error, Result, StepError};
 use crate::hint::program;

@@ -13,8 +13,8 @@ use init::sys::flag;
 use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
-use super::create::Unfinished;
 use super::id_maps::write_id_maps;
+use super::undo::Unfinished;
 use crate::error::{Error, Result};
 use crate::launch::{Inheritance, Launch, Message};
 use crate::plan::{IdMaps, MappedTree, PlannedStep, TreeIds};

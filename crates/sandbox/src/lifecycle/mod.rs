@@ -23,6 +23,7 @@ mod process;
 #[cfg(feature = "criu")]
 mod restore;
 mod start;
+mod undo;
 mod update;
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -190,7 +191,7 @@ impl Runtime {
         let record = self.state.open_entry(id)?.read()?.ok_or(Error::NotFound)?;
         let host = |error| Error::host("wait for init", error);
         let init = record.init.map(|init| init.hold()).transpose().map_err(host)?.flatten();
-        init.map_or(Ok(None), |init| process::wait_for_any(init.as_fd()).map_err(host))
+        init.map_or(Ok(None), |init| crate::launch::wait(init.as_fd()).map_err(host))
     }
 
     /// Sends a signal by number.

@@ -3,19 +3,17 @@
 //! Runs in the runtime.
 
 use std::io::{self, PipeReader, PipeWriter, Read as _};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{ExitStatus, Output};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use crate::error::{Error, Result};
-use crate::launch::wait_readable;
+use crate::launch::{self, wait_readable};
 use crate::streams::Pipes;
-use crate::sys::{exit_status_of, send_signal};
+use crate::sys::send_signal;
 
 /// A process that was made for the caller, and is its child: a container's first, or one executed in it.
 ///
@@ -54,7 +52,9 @@ impl Process {
     /// # Errors
     /// ECHILD where somebody else has waited for it, and the kernel (before 6.15) does not tell any more.
     pub fn wait(&self) -> Result<ExitStatus> {
-        wait(self.pidfd.as_fd()).map_err(|error| Error::host("waitid", error))
+        let ended =
+            launch::wait(self.pidfd.as_fd()).and_then(|status| status.ok_or_else(|| Errno::CHILD.into()));
+        ended.map_err(|error| Error::host("waitid", error))
     }
 
     /// How it has ended; `None` as long as it hasn't.
@@ -95,63 +95,6 @@ impl AsFd for Process {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
-}
-
-fn wait(process: BorrowedFd<'_>) -> io::Result<ExitStatus> {
-    wait_for_any(process)?.ok_or_else(|| Errno::CHILD.into())
-}
-
-/// Waits for the end of a process: our child, or another's.
-pub(super) fn wait_for_any(process: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
-    loop {
-        match waitid(WaitId::PidFd(process), WaitIdOptions::EXITED) {
-            Err(Errno::INTR) => {}
-            Err(Errno::CHILD) => return wait_for_other(process),
-            Err(errno) => return Err(errno.into()),
-            Ok(None) => return Ok(None),
-            Ok(Some(status)) => {
-                let raw = match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => code << 8,
-                    (None, Some(signal)) => signal | if status.dumped() { 0x80 } else { 0 },
-                    (None, None) => 0,
-                };
-                return Ok(Some(ExitStatus::from_raw(raw)));
-            }
-        }
-    }
-}
-
-/// Waits for the end of a process that is another's child, or was waited for; how it ended, where that can be known: while
-/// it is a zombie from `/proc`, then from its pidfd (Linux 6.15).
-fn wait_for_other(process: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
-    let mut polled = [PollFd::from_borrowed_fd(process, PollFlags::IN)];
-    while let Err(errno) = poll(&mut polled, None) {
-        if errno != Errno::INTR {
-            return Err(errno.into());
-        }
-    }
-    let status = match zombie_status(process) {
-        Some(status) => Some(status),
-        None => exit_status_of(process),
-    };
-    Ok(status.map(ExitStatus::from_raw))
-}
-
-/// The last field of `/proc/PID/stat`; the pid is taken from the pidfd before and after, which says −1 when it is given up.
-fn zombie_status(process: BorrowedFd<'_>) -> Option<i32> {
-    let pid = || {
-        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
-        line.trim().parse::<i32>().ok().filter(|pid| *pid > 0)
-    };
-    let before = pid()?;
-    let stat = std::fs::read_to_string(format!("/proc/{before}/stat")).ok()?;
-    let fields = stat.rsplit_once(')')?.1.trim_ascii();
-    let status = fields.rsplit(' ').next()?.parse().ok()?;
-    // Who may not look into the process is told 0; a zombie's program is missing to all others.
-    let program = std::fs::read_link(format!("/proc/{before}/exe")).map_err(|error| error.kind());
-    let may_look = program == Err(io::ErrorKind::NotFound);
-    (fields.starts_with('Z') && may_look && pid() == Some(before)).then_some(status)
 }
 
 /// Reads both until the process has ended, and then what is in them.

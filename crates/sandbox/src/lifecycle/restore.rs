@@ -12,11 +12,12 @@ use spec::config::{HookPoint, NamespaceKind};
 
 use super::container::{Container, Status, status};
 use super::create::{
-    Running, Undo, Unfinished, check_console, identify, intend, open_namespace, poststart, send_pidfd,
-    state_document, write_pid_file,
+    Running, check_console, identify, intend, open_namespace, poststart, send_pidfd, state_document,
+    write_pid_file,
 };
 use super::prepare::Prepared;
 use super::process::Process;
+use super::undo::{Undo, Unfinished};
 use crate::cgroup::Cgroup;
 use crate::criu::{
     CgroupRoot, CriuError, DESCRIPTORS, Directories, Features, InheritedDescriptor, JoinNamespace, Kind,

@@ -22,7 +22,7 @@ use crate::host::HostFacts;
 use crate::launch::{Conversation, Filtering, Message, wait_readable};
 use crate::plan::{PlanRequest, PlannedStep, Purpose, plan};
 use crate::state::{Entry, Record, StateRoot};
-use crate::{ContainerId, Newlines, Outcome, RootSwitch, SessionKeyring};
+use crate::{ContainerId, Outcome};
 
 /// How long init may take to become the program.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -131,18 +131,7 @@ impl Starting<'_> {
     /// fail here, and they are counted from its end, where the host has no say.
     fn planned(&self, index: u32) -> Result<Option<PlannedStep>> {
         let host = HostFacts::with_everything();
-        let request = PlanRequest {
-            id: self.entry.id(),
-            bundle: self.record.bundle.clone(),
-            purpose: Purpose::Create,
-            root_switch: RootSwitch::default(),
-            session_keyring: SessionKeyring::default(),
-            newlines: Newlines::default(),
-            preserve_fds: 0,
-            listen_fds: 0,
-            own_streams: 0,
-            cgroup: None,
-        };
+        let request = PlanRequest::new(self.entry.id(), &self.record.bundle, Purpose::Create);
         let mut steps = plan(self.config, &host, request)?.steps;
         let gate = steps.iter().position(|planned| matches!(planned.step, Step::AwaitStart { .. }));
         let recorded_gate = self.record.gate_step.unwrap_or_default();

@@ -76,6 +76,24 @@ pub struct PlanRequest<'a> {
     pub cgroup: Option<CgroupPlan>,
 }
 
+impl<'a> PlanRequest<'a> {
+    /// Of a container without anything out of the ordinary, and without a cgroup.
+    pub fn new(id: &'a ContainerId, bundle: impl Into<PathBuf>, purpose: Purpose) -> Self {
+        Self {
+            id,
+            bundle: bundle.into(),
+            purpose,
+            root_switch: RootSwitch::default(),
+            session_keyring: SessionKeyring::default(),
+            newlines: Newlines::default(),
+            preserve_fds: 0,
+            listen_fds: 0,
+            own_streams: 0,
+            cgroup: None,
+        }
+    }
+}
+
 /// One step and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedStep {
