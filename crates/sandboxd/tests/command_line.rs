@@ -112,7 +112,7 @@ fn misuse_is_one_line_on_stderr() {
             "create x: flag provided but not defined: --bundel; did you mean --bundle?",
         ),
         (&["--bogus", "list"], 1, "flag provided but not defined: --bogus"),
-        (&["stat", "a"], 1, "no such command: stat; did you mean state?"),
+        (&["stat", "a"], 1, "No help topic for 'stat': no such command; did you mean state?"),
         (&["create"], 1, "create: requires exactly 1 argument(s)"),
         (&["state", "a", "b"], 1, "state a: requires exactly 1 argument(s)"),
         (&["kill"], 1, "kill: requires a minimum of 1 argument(s)"),

@@ -29,8 +29,8 @@ pub(crate) enum Misuse {
         /// One that it may have been meant for.
         close: Option<String>,
     },
-    /// No such command.
-    #[error("no such command: {name}{}", did_you_mean(.close))]
+    /// No such command: runc's words, which callers look for, then the reason.
+    #[error("No help topic for '{name}': no such command{}", did_you_mean(.close))]
     UnknownCommand {
         /// As typed.
         name: String,

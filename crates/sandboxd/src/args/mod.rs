@@ -151,12 +151,28 @@ fn parse_verb(
     Ok(Request::Verb(Box::new(row.read(&matches)?)))
 }
 
-/// The whole explanation of the command, and a line or two for each flag.
+/// The whole explanation of the command, and a line or two for each flag, under runc's headings.
 fn help(command: clap::Command) -> String {
-    let about = command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
+    let name = command.get_bin_name().unwrap_or(PROGRAM).to_owned();
+    let short = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+    // What the long text adds to the short one, which it begins with.
+    let more = long.strip_prefix(&short).unwrap_or(&long).trim_start_matches(['.', '\n']).to_owned();
+    let mut template = format!("NAME:\n   {name} - {short}\n\nUSAGE:\n   {{usage}}\n");
+    if !more.is_empty() {
+        template.push_str("\n{about}\n");
+    }
+    if command.has_subcommands() {
+        let version = env!("CARGO_PKG_VERSION");
+        template.push_str(&format!("\nVERSION:\n   {version}\n\nCOMMANDS:\n{{subcommands}}\n\nGLOBAL "));
+    } else {
+        let operands = command.get_positionals().next().is_some();
+        template.push_str(if operands { "\nARGUMENTS:\n{positionals}\n\n" } else { "\n" });
+    }
+    template.push_str("OPTIONS:\n{options}{after-help}\n");
     let flag =
         clap::Arg::new("help").long("help").short('h').action(clap::ArgAction::Help).help("Print this help");
-    command.about(about).disable_help_flag(true).arg(flag).render_help().to_string()
+    command.about(more).disable_help_flag(true).arg(flag).help_template(template).render_help().to_string()
 }
 
 fn read_global(program: clap::Command, words: &[OsString]) -> Result<Global, Misuse> {
