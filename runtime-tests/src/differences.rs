@@ -392,6 +392,11 @@ const DIFFERENCES: &[Difference] = &[
     ),
     any(CRUN, "update::invalid_values_fail", "says it in the words of its JSON parser"),
     any(CRUN, "update::cache_schema*", "does not know Intel RDT, which is newer"),
+    any(
+        CRUN,
+        "lifecycle::kill_created_container_by_term*",
+        "TERM does not reach the first process of a pid namespace before it is started",
+    ),
     any(CRUN, "events::*", "has no such command"),
     any(RUNC, "events::stream_*", "goes on until the container is deleted"),
     any(RUNC, "events::oom_*", "goes on until the container is deleted"),

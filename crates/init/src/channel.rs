@@ -63,7 +63,10 @@ impl Init {
     /// What was opened on the way is closed before that is said, and the socket to the runtime when it has answered: a
     /// created container holds its gate and its three streams.
     pub fn await_start(&mut self, gate: i32) -> sys::Result<()> {
+        const SIGTERM: u32 = 15;
         self.close_others(gate)?;
+        // As long as the container is created, `kill` stops it; the command has the default again.
+        sys::exit_at(SIGTERM)?;
         self.report(Kind::Ready, 0, 0)?;
         self.await_go()?;
         sys::close(self.channel);

@@ -42,6 +42,7 @@ pub(crate) fn cases() -> Vec<Case> {
         kill_takes_names_and_numbers,
         kill_unknown_signal_fails,
         kill_created_container_stops_it,
+        kill_created_container_by_term_stops_it,
         kill_stopped_container_fails,
         kill_missing_container_fails,
         kill_missing_id_fails,
@@ -528,6 +529,17 @@ fn kill_created_container_stops_it(t: &Test) -> Verdict {
     let c = t.create(&b);
     c.kill("KILL").ok();
     assert_eq!(c.wait(), Some(137));
+    assert_eq!(c.status(), "stopped");
+    c.delete().ok();
+    Ok(())
+}
+
+fn kill_created_container_by_term_stops_it(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let c = t.create(&b);
+    c.call(&["kill"]).ok();
+    c.wait();
     assert_eq!(c.status(), "stopped");
     c.delete().ok();
     Ok(())

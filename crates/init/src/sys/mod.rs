@@ -228,6 +228,23 @@ pub fn reset_signal(signal: u32) -> Result<()> {
     call!(Call::RtSigaction, number::RT_SIGACTION, signal as usize, default.as_ptr() as usize, 0, 8).map(drop)
 }
 
+/// `rt_sigaction(signal, exit)`: the signal ends the process, also where it is the first of a pid namespace, for which the
+/// kernel drops the signals that it has no handler for. An execve takes the handler back.
+pub fn exit_at(signal: u32) -> Result<()> {
+    extern "C" fn ended(signal: i32) -> ! {
+        exit(128 + signal)
+    }
+    #[cfg(target_arch = "x86_64")]
+    const SA_RESTORER: usize = 0x0400_0000;
+    let handler = ended as extern "C" fn(i32) -> ! as usize;
+    // Handler, flags, what the handler would return to (x86_64 delivers no signal without), and no mask.
+    #[cfg(target_arch = "x86_64")]
+    let action = [handler, SA_RESTORER, handler, 0];
+    #[cfg(not(target_arch = "x86_64"))]
+    let action = [handler, 0, 0, 0];
+    call!(Call::RtSigaction, number::RT_SIGACTION, signal as usize, action.as_ptr() as usize, 0, 8).map(drop)
+}
+
 /// `rt_sigprocmask(SIG_SETMASK, 0)`
 pub fn unblock_signals() -> Result<()> {
     const SIG_SETMASK: usize = 2;
