@@ -40,7 +40,10 @@ impl Init {
         let (pid, pidfd) = sys::fork_sibling(namespaces)?;
         if pid != 0 {
             let report = Report { kind: Kind::Forked, step: self.step, call: 0, errno: pid as u32 };
-            let sent = sys::send_with_descriptor(self.channel, &report.to_bytes(), pidfd);
+            let record = report.to_bytes();
+            // Without the descriptor the runtime opens one of its own. Unsaid, the two would wait for each other.
+            let sent = sys::send_with_descriptor(self.channel, &record, pidfd)
+                .or_else(|_| sys::send(self.channel, &record));
             sys::exit(i32::from(sent.is_err()));
         }
         // Until the runtime holds this process: what it reported before could be taken for the other's.

@@ -112,7 +112,7 @@ impl<'a> Launch<'a> {
             inherited: &inherited,
             first_own_fd: self.first_own_fd,
         };
-        let (pid, pidfd) = sys::spawn(&spawn).map_err(|error| Error::launch("clone3", error))?;
+        let (pid, pidfd) = sys::spawn(&spawn).map_err(|(call, error)| Error::launch(call, error))?;
         let names = if traced { steps.iter().map(|it| it.step.name()).collect() } else { Vec::new() };
         let conversation = Conversation::receive_channel(&ours, names)
             .map_err(|error| Error::launch("receive the socket of init", error))?;

@@ -20,6 +20,9 @@ use crate::launch::{wait, wait_killed};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Record, StateRoot};
 
+/// Init's exit status where it can't read its plan, and so can't say anything either.
+const NO_PLAN: i32 = 125;
+
 /// A process on its way to what it shall be, our child.
 #[derive(Debug)]
 pub(super) struct Unfinished {
@@ -34,6 +37,9 @@ impl Unfinished {
             Err(error) => crate::error::reason(&error),
             // Its end is all that shows.
             Ok(None) => "in a way that the caller's ignoring of SIGCHLD hides".to_owned(),
+            Ok(Some((Some(NO_PLAN), _))) => {
+                "it could not map its plan into its memory (mmap): cannot allocate memory".to_owned()
+            }
             Ok(Some((Some(code), _))) => format!("exit status {code}"),
             Ok(Some((None, Some(9)))) => {
                 "killed by signal 9: by somebody, or for want of memory in its cgroup".to_owned()

@@ -44,7 +44,7 @@ struct Shared<'a> {
     first_own_fd: u32,
     keep_capabilities: bool,
     /// Why it was not executed.
-    errno: i32,
+    failure: Option<init::sys::Failure>,
 }
 
 /// Starts the program; its pid in the caller's pid namespace and its pidfd.
@@ -52,11 +52,11 @@ struct Shared<'a> {
 /// `clone3(CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND | CLONE_PIDFD | namespaces, CLONE_INTO_CGROUP cgroup)`
 ///
 /// # Errors
-/// What clone3, close_range, fcntl or execveat say.
-pub(crate) fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
+/// What clone3, or of the child's calls close_range, socketpair, fcntl or execveat say, with the call's name.
+pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, io::Error)> {
     let mut arg_words = vec![0; spawn.args.len() + 1];
     let mut env_words = [0];
-    let table_error = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let table_error = |_| ("execveat", io::Error::from(io::ErrorKind::InvalidInput));
     let mut shared = Shared {
         program: spawn.program.as_raw_fd(),
         args: PointerTable::new(&mut arg_words, spawn.args.iter().copied()).map_err(table_error)?,
@@ -65,7 +65,7 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
         inherited: spawn.inherited,
         first_own_fd: spawn.first_own_fd,
         keep_capabilities: spawn.namespaces & flag::CLONE_NEWUSER != 0,
-        errno: 0,
+        failure: None,
     };
     // Uninitialised: only the pages that the child comes to exist.
     let mut stack = Box::<Stack>::new_uninit();
@@ -87,16 +87,16 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> io::Result<(i32, OwnedFd)> {
     // `shared`, which outlives it: the caller is suspended until the child has executed or ended.
     let result = unsafe { clone3(&args, child, (&raw mut shared).cast()) };
     if result < 0 {
-        return Err(io::Error::from_raw_os_error(-result as i32));
+        return Err(("clone3", io::Error::from_raw_os_error(-result as i32)));
     }
     // SAFETY: CLONE_PIDFD made this descriptor for us alone.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    if shared.errno != 0 {
+    if let Some(failure) = shared.failure {
         let _ = rustix::process::waitid(
             rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&pidfd)),
             rustix::process::WaitIdOptions::EXITED,
         );
-        return Err(io::Error::from_raw_os_error(shared.errno));
+        return Err((failure.call.name(), io::Error::from_raw_os_error(failure.errno as i32)));
     }
     Ok((result as i32, pidfd))
 }
@@ -113,7 +113,7 @@ extern "C" fn child(shared: *mut Shared<'_>) -> ! {
         Ok(()) => init::sys::execveat(shared.program, &shared.args, &shared.env),
         Err(failure) => failure,
     };
-    shared.errno = failure.errno as i32;
+    shared.failure = Some(failure);
     init::sys::exit(127)
 }
 
