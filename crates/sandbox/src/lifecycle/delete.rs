@@ -112,7 +112,10 @@ fn kill_all(record: &Record, cgroup: Option<&Cgroup>, deadline: Instant) -> Resu
         cgroup.kill_all()?;
     }
     if let Some(pidfd) = &init {
-        wait_readable(&[pidfd.as_fd()], deadline).map_err(|_| Error::Deadline("the end of init"))?;
+        wait_readable(&[pidfd.as_fd()], deadline).map_err(|error| match error.kind() {
+            std::io::ErrorKind::TimedOut => Error::Deadline("the end of init"),
+            _ => Error::host("wait for the end of init", error),
+        })?;
     }
     Ok(())
 }
@@ -132,7 +135,12 @@ fn poststop(entry: &Entry, record: &Record) -> Result<Vec<Warning>> {
     if !record.poststop {
         return Ok(Vec::new());
     }
-    let config = spec::parse_config(entry.read_config()?.as_bytes())?.config;
+    // It goes before the record, and after these hooks: without it they have run, unless a crash of the machine has taken it.
+    let Some(config) = entry.find_config()? else {
+        let message = "the recorded config is gone: poststop hooks are not run again".to_owned();
+        return Ok(vec![Warning { pointer: None, message }]);
+    };
+    let config = spec::parse_config(config.as_bytes())?.config;
     let container = Container::with_status(entry.id(), record, Status::Stopped, false);
     let run = HookRun {
         point: HookPoint::Poststop,

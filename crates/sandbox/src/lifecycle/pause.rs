@@ -28,16 +28,17 @@ pub(super) fn pause(state: &StateRoot, id: &ContainerId) -> Result<()> {
     let cgroup = cgroup(&record)?;
     let Some(init) = open_init(&record)? else { return Err(not_running()) };
     let frozen = cgroup.freeze(Some(init.as_fd()), Instant::now() + FREEZE_DEADLINE);
-    let host = |error| Error::host("look at init", error);
-    let ended = has_ended(init.as_fd()).map_err(host)?;
     // On v1 a process that was killed and then frozen does not end. `kill` looks for a freezer after it has killed, this
     // for a kill after it has frozen: one of the two sees the other.
     let killed = || record.init.map_or(Ok(false), |init| is_kill_pending(init.pid));
-    if !ended && !killed().map_err(host)? {
+    let stays = has_ended(init.as_fd()).and_then(|ended| Ok(!ended && !killed()?));
+    if let Ok(true) = stays {
         return Ok(frozen?);
     }
-    // It ended meanwhile: an empty cgroup freezes too, and who enters it would never run.
+    // It ended meanwhile: an empty cgroup freezes too, and who enters it would never run. Or that can't be seen: it is as
+    // before then.
     cgroup.thaw()?;
+    stays.map_err(|error| Error::host("look at init", error))?;
     Err(not_running())
 }
 

@@ -71,9 +71,11 @@ impl StateRoot {
         };
         let directory = opened.map_err(|errno| match errno {
             Errno::LOOP | Errno::NOTDIR => refuse("it is not a directory".to_owned()),
-            errno => refuse(crate::error::reason(&errno.into())),
+            Errno::ACCESS | Errno::PERM => refuse(crate::error::reason(&errno.into())),
+            errno => Error::file("open the state root", path, errno.into()),
         })?;
-        let status = fstat(&directory).map_err(|errno| refuse(crate::error::reason(&errno.into())))?;
+        let status =
+            fstat(&directory).map_err(|errno| Error::file("stat the state root", path, errno.into()))?;
         if status.st_uid != geteuid().as_raw() {
             return Err(refuse(format!("it belongs to user {}", status.st_uid)));
         }
@@ -159,8 +161,9 @@ impl StateRoot {
     /// Something can't be removed.
     pub fn remove(&self, entry: &Entry) -> Result<()> {
         let error = |errno: Errno| Error::file("remove", self.path.join(&*entry.id), errno.into());
-        // The record goes last: as long as something is left, so is what tells of it.
-        for name in [RECORD, INTENT] {
+        // The record goes last: as long as something is left, so is what tells of it. With the intent alone it would be one
+        // that is being created.
+        for name in [INTENT, RECORD] {
             match unlinkat(&entry.directory, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(error(errno)),
@@ -255,7 +258,9 @@ impl Entry {
         let ours = fstat(&self.directory).map_err(|errno| Error::host("fstat", errno.into()))?;
         match statat(&root.directory, &*self.id, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(now) if (now.st_dev, now.st_ino) == (ours.st_dev, ours.st_ino) => Ok(()),
-            _ => Err(Error::NotFound),
+            Ok(_) | Err(Errno::NOENT) => Err(Error::NotFound),
+            // Not the same as its absence: `delete --force` would take that for a success.
+            Err(errno) => Err(Error::file("stat", root.path.join(&*self.id), errno.into())),
         }
     }
 
@@ -320,7 +325,15 @@ impl Entry {
     /// [`Error::State`] where it is missing or not readable.
     pub fn read_config(&self) -> Result<String> {
         let missing = || Error::State { reason: format!("{INTENT} is missing") };
-        Ok(self.read_intent()?.ok_or_else(missing)?.config)
+        self.find_config()?.ok_or_else(missing)
+    }
+
+    /// The config as it was at `create`; `None` where it is missing, or not whole.
+    ///
+    /// # Errors
+    /// [`Error::File`]
+    pub fn find_config(&self) -> Result<Option<String>> {
+        Ok(self.read_intent()?.map(|intent| intent.config))
     }
 
     /// The intent; `None` where it is missing or not whole: then nothing was done yet.
@@ -330,8 +343,14 @@ impl Entry {
     }
 
     pub(crate) fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let error =
-            |source: io::Error| Error::State { reason: format!("{name}: {}", crate::error::reason(&source)) };
+        // What the medium or the file itself refuses is damage. The rest is not, and passes: who deletes by force must not
+        // take it for a record that says nothing.
+        let error = |source: io::Error| match Errno::from_io_error(&source) {
+            Some(Errno::IO | Errno::LOOP | Errno::NXIO) | None => {
+                Error::State { reason: format!("{name}: {}", crate::error::reason(&source)) }
+            }
+            Some(_) => Error::file("read the state of the container:", name, source),
+        };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match openat(&self.directory, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
