@@ -8,12 +8,14 @@
 
 pub mod agent;
 pub mod bundle;
+pub mod bystander;
 pub mod cgroup;
 pub mod client;
 pub mod command;
 pub mod container;
 pub mod criu;
 pub mod differences;
+pub mod inject;
 pub mod lane;
 pub mod procfs;
 pub mod race;

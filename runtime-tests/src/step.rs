@@ -74,7 +74,7 @@ pub fn step(call: Call, at: usize, whose: Whose, change: impl FnOnce()) -> Stepp
     Stepped { reached, status, output: text_of(&mut output) }
 }
 
-fn text_of(file: &mut File) -> String {
+pub(crate) fn text_of(file: &mut File) -> String {
     let mut bytes = Vec::new();
     file.rewind().expect("rewind a memfd");
     file.read_to_end(&mut bytes).expect("read a memfd");
@@ -130,7 +130,7 @@ fn follow(command: &mut Command, at: usize, whose: Whose, change: impl FnOnce())
 }
 
 /// `__WNOTHREAD`: children and tracees of the calling thread alone.
-const WNOTHREAD: i32 = 0x2000_0000;
+pub(crate) const WNOTHREAD: i32 = 0x2000_0000;
 
 fn is_path_call(pid: Pid) -> bool {
     !cfg!(target_arch = "x86_64")
@@ -139,7 +139,7 @@ fn is_path_call(pid: Pid) -> bool {
 
 // It is waited for with waitpid, as a tracee must be.
 #[allow(clippy::zombie_processes)]
-fn spawn(command: &mut Command) -> Pid {
+pub(crate) fn spawn(command: &mut Command) -> Pid {
     let child = trace_me(command).spawn().expect("start under ptrace");
     let pid = Pid::from_raw(child.id().cast_signed());
     let first = waitpid(pid, Some(WaitPidFlag::__WALL)).expect("wait for the tracee");

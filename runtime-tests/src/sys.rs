@@ -35,6 +35,14 @@ pub fn read_user_word(pid: nix::unistd::Pid, offset: usize) -> nix::Result<i64> 
     ptrace::read_user(pid, offset as ptrace::AddressType)
 }
 
+/// Writes word `offset` of the tracee's user area.
+///
+/// # Errors
+/// That of ptrace(2).
+pub fn write_user_word(pid: nix::unistd::Pid, offset: usize, word: i64) -> nix::Result<()> {
+    ptrace::write_user(pid, offset as ptrace::AddressType, word)
+}
+
 /// Whether a tracee that has stopped at a system call is about to make it: `PTRACE_GET_SYSCALL_INFO`.
 #[must_use]
 pub fn at_entry(pid: nix::unistd::Pid) -> bool {

@@ -2,6 +2,7 @@
 //! Whatever fails, `delete --force` leaves nothing, and the id is free.
 
 mod callers;
+mod errno;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,6 +18,7 @@ use serde_json::json;
 pub(crate) fn cases() -> Vec<Case> {
     let case = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("faults::{name}"), run).only_ours();
     let mut all = callers::cases();
+    all.extend(errno::cases());
     all.extend([
         case("create_killed_at_every_system_call", create_killed),
         case("create_with_hooks_killed_at_every_system_call", create_with_hooks_killed),

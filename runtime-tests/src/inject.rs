@@ -1,0 +1,179 @@
+//! System calls that fail: one of choice, by ptrace(2), which makes the kernel skip it and gives the caller an errno; or all
+//! of one number, by a seccomp filter around the command, as an engine that runs in a container has one.
+//!
+//! Every call is reached in turn, so no race decides what is tested. On x86_64 alone: elsewhere a tracer can't skip a call by
+//! the registers that it is shown.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+use crate::command::{Call, anonymous_file};
+use crate::step::{WNOTHREAD, Whose, spawn, text_of};
+use crate::sys::{at_entry, read_user_word, write_user_word};
+use crate::wait::stretched;
+
+/// How long a command may take one of whose calls has failed.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Places in `struct user` of x86_64: the result, and the number of the call.
+const RAX: usize = 10 * 8;
+const ORIG_RAX: usize = 15 * 8;
+
+const CLOSE: i64 = 3;
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Injected {
+    /// The call that has failed; `None` when the command makes fewer.
+    pub failed: Option<SystemCall>,
+    /// How many calls there were up to it, or in all.
+    pub calls: usize,
+    /// The command's exit status, 128 + signal when it was killed; `None` when it did not end in time.
+    pub status: Option<i32>,
+    /// What it printed.
+    pub output: String,
+}
+
+/// A system call of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemCall {
+    /// Its number (x86_64).
+    pub number: i64,
+    /// Its name.
+    pub name: &'static str,
+    /// An errno that it may well fail with, while nothing is wrong with how it is called.
+    pub errno: Errno,
+}
+
+macro_rules! calls {
+    ($($number:literal $name:ident $errno:ident;)*) => {
+        /// The calls that runtimes make.
+        const CALLS: &[SystemCall] =
+            &[$(SystemCall { number: $number, name: stringify!($name), errno: Errno::$errno }),*];
+    };
+}
+
+calls! {
+    0 read EIO; 1 write ENOSPC; 2 open EMFILE; 3 close EIO; 4 stat EACCES; 5 fstat EIO; 6 lstat EACCES; 7 poll ENOMEM;
+    8 lseek EINVAL; 9 mmap ENOMEM; 10 mprotect ENOMEM; 11 munmap ENOMEM; 12 brk ENOMEM; 13 rt_sigaction EINVAL;
+    14 rt_sigprocmask EINVAL; 16 ioctl EINVAL; 17 pread64 EIO; 20 writev ENOSPC; 21 access EACCES; 25 mremap ENOMEM;
+    28 madvise ENOMEM; 33 dup2 EMFILE; 41 socket EMFILE; 42 connect EACCES; 43 accept EMFILE;
+    44 sendto ENOBUFS; 45 recvfrom ENOMEM; 46 sendmsg ENOBUFS; 47 recvmsg ENOMEM; 49 bind EADDRINUSE; 50 listen EADDRINUSE;
+    53 socketpair EMFILE; 54 setsockopt ENOMEM; 59 execve ENOMEM; 61 wait4 ECHILD; 62 kill EPERM; 72 fcntl EMFILE;
+    73 flock ENOLCK; 77 ftruncate ENOSPC; 79 getcwd ENOENT; 80 chdir EACCES; 81 fchdir EACCES; 83 mkdir ENOSPC;
+    84 rmdir EIO; 87 unlink EIO; 89 readlink EACCES; 105 setuid EAGAIN; 106 setgid EPERM;
+    112 setsid EPERM; 116 setgroups EPERM; 117 setresuid EAGAIN; 119 setresgid EPERM;
+    203 sched_setaffinity EINVAL; 125 capget EPERM; 126 capset EPERM; 131 sigaltstack ENOMEM;
+    137 statfs EACCES; 138 fstatfs EIO; 155 pivot_root EINVAL; 157 prctl EINVAL; 158 arch_prctl EINVAL; 160 setrlimit EPERM;
+    161 chroot EPERM; 165 mount EPERM; 166 umount2 EBUSY; 170 sethostname EPERM; 171 setdomainname EPERM;
+    202 futex ENOMEM; 217 getdents64 EIO; 218 set_tid_address EINVAL; 228 clock_gettime EINVAL; 232 epoll_wait ENOMEM;
+    247 waitid ECHILD; 250 keyctl EDQUOT; 257 openat EMFILE; 258 mkdirat ENOSPC; 259 mknodat ENOSPC; 260 fchownat EPERM;
+    262 newfstatat EACCES; 263 unlinkat EIO; 264 renameat ENOSPC; 265 linkat ENOSPC; 266 symlinkat ENOSPC; 267 readlinkat EACCES;
+    268 fchmodat EPERM; 269 faccessat EACCES; 270 pselect6 ENOMEM; 271 ppoll ENOMEM; 272 unshare EPERM; 273 set_robust_list EINVAL;
+    288 accept4 EMFILE; 289 signalfd4 EMFILE; 290 eventfd2 EMFILE; 291 epoll_create1 EMFILE; 292 dup3 EMFILE; 293 pipe2 EMFILE;
+    302 prlimit64 EPERM; 308 setns EPERM; 316 renameat2 ENOSPC; 317 seccomp ENOMEM; 318 getrandom EAGAIN; 319 memfd_create ENOMEM;
+    321 bpf EPERM; 322 execveat ENOMEM; 332 statx EIO; 334 rseq EINVAL; 424 pidfd_send_signal EPERM; 428 open_tree EPERM;
+    429 move_mount EPERM; 430 fsopen EPERM; 431 fsconfig EINVAL; 432 fsmount EPERM; 434 pidfd_open EMFILE; 435 clone3 EAGAIN;
+    436 close_range EMFILE; 437 openat2 EMFILE; 438 pidfd_getfd EPERM; 439 faccessat2 EACCES; 442 mount_setattr EPERM;
+    449 futex_waitv ENOMEM; 452 fchmodat2 EPERM;
+}
+
+impl SystemCall {
+    /// The call of this name, where it is known.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        CALLS.iter().find(|call| call.name == name).copied()
+    }
+
+    fn numbered(number: i64) -> Self {
+        let known = CALLS.iter().find(|call| call.number == number).copied();
+        known.unwrap_or(Self { number, name: "a call that this harness has no name of", errno: Errno::EPERM })
+    }
+}
+
+/// Makes the call, of which the `at`th system call (the first is 0) of whose are counted fails, if it comes to that.
+///
+/// # Panics
+/// When it can't be traced.
+#[must_use]
+pub fn fail_at(call: Call, at: usize, whose: Whose) -> Injected {
+    let mut output = anonymous_file(b"");
+    let mut command = call.stdout_file(output.try_clone().expect("dup")).into_command();
+    // What is waited for are the tracees of this thread alone.
+    let following = std::thread::spawn(move || follow(&mut command, at, whose));
+    let (failed, calls, status) = following.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    Injected { failed, calls, status, output: text_of(&mut output) }
+}
+
+fn follow(command: &mut Command, at: usize, whose: Whose) -> (Option<SystemCall>, usize, Option<i32>) {
+    let first = spawn(command);
+    let mut options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXEC;
+    if whose == Whose::Made {
+        options |= Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_TRACECLONE;
+    }
+    ptrace::setoptions(first, options).expect("PTRACE_SETOPTIONS");
+    let mut known = BTreeSet::from([first]);
+    let (mut failed, mut failing, mut seen) = (None, None, 0);
+    let end = Instant::now() + stretched(DEADLINE);
+    ptrace::syscall(first, None).expect("PTRACE_SYSCALL");
+    loop {
+        let flags = WaitPidFlag::__WALL | WaitPidFlag::from_bits_retain(WNOTHREAD) | WaitPidFlag::WNOHANG;
+        let status = waitpid(None, Some(flags)).expect("wait for tracees");
+        let Some(pid) = status.pid() else {
+            if Instant::now() >= end {
+                let _ = kill(first, Signal::SIGKILL);
+                let _ = waitpid(first, Some(WaitPidFlag::__WALL));
+                return (failed, seen, None);
+            }
+            std::thread::yield_now();
+            continue;
+        };
+        let mut signal = None;
+        match status {
+            WaitStatus::Exited(pid, code) if pid == first => return (failed, seen, Some(code)),
+            WaitStatus::Signaled(pid, signal, _) if pid == first => {
+                return (failed, seen, Some(128 + signal as i32));
+            }
+            WaitStatus::Exited(..) | WaitStatus::Signaled(..) => continue,
+            WaitStatus::PtraceSyscall(pid) if failing == Some(pid) => {
+                let errno = failed.map_or(Errno::EPERM, |call: SystemCall| call.errno);
+                write_user_word(pid, RAX, -(errno as i64)).expect("give a tracee its result");
+                failing = None;
+            }
+            WaitStatus::PtraceSyscall(pid) if failed.is_none() => {
+                let counted = (whose == Whose::Command) == (pid == first);
+                if counted && at_entry(pid) {
+                    let number = read_user_word(pid, ORIG_RAX).unwrap_or(-1);
+                    if seen == at && can_fail(number) {
+                        // A descriptor is closed whatever close(2) returns.
+                        if number != CLOSE {
+                            write_user_word(pid, ORIG_RAX, -1).expect("skip a tracee's call");
+                        }
+                        (failed, failing) = (Some(SystemCall::numbered(number)), Some(pid));
+                    }
+                    seen += 1;
+                }
+            }
+            // The stop that a new tracee begins with is not its own.
+            WaitStatus::Stopped(pid, Signal::SIGSTOP) if known.insert(pid) => {}
+            WaitStatus::Stopped(_, Signal::SIGTRAP) | WaitStatus::PtraceEvent(..) => {}
+            WaitStatus::Stopped(_, its) => signal = Some(its),
+            _ => {}
+        }
+        // When the call has failed, who stops is let go.
+        let let_go = failed.is_some() && failing.is_none();
+        let _ = if let_go { ptrace::detach(pid, signal) } else { ptrace::syscall(pid, signal) };
+    }
+}
+
+/// Not those that have no result to look at (`rt_sigreturn`, `exit`, `exit_group`), nor those that can't fail (`getpid`,
+/// `umask`, `getuid` and their like).
+const fn can_fail(number: i64) -> bool {
+    !matches!(number, 15 | 60 | 231 | 39 | 95 | 102 | 104 | 107 | 108 | 110 | 186)
+}
