@@ -207,6 +207,17 @@ pub enum Error {
     #[error("{0}: no answer in time")]
     Deadline(&'static str),
 
+    /// A process that was killed and does not end: the kernel waits in it for something, and can't be interrupted.
+    #[error("init (pid {pid}) was killed and does not end: it is in state {state}, in the kernel's {place}")]
+    Stuck {
+        /// The process, in the runtime's pid namespace.
+        pid: i32,
+        /// `State` of proc_pid_status(5): a letter and a word.
+        state: String,
+        /// Where in the kernel it sleeps (`/proc/PID/wchan`).
+        place: String,
+    },
+
     /// Ours, or somebody changed it: the recorded state.
     #[error("read the state of the container: {reason}")]
     State {

@@ -1,13 +1,13 @@
 //! A container in the foreground: signals go to it, its end is ours.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::AsFd as _;
 
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
-use sandbox::{KillScope, Process, Running, Runtime};
+use sandbox::Process;
 
 use crate::error::{Context as _, Result};
 use crate::terminal::Relay;
@@ -50,56 +50,23 @@ impl Orphans {
     }
 }
 
-/// What is in the foreground.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Followed<'a> {
-    /// A container: signals go to its init, whoever that is by then.
-    Container(&'a Runtime, &'a Running),
-    /// A process in a container.
-    Process(&'a Process),
-}
-
-impl Followed<'_> {
-    fn pid(&self) -> i32 {
-        match self {
-            Self::Container(_, running) => running.container.pid,
-            Self::Process(process) => process.pid,
-        }
-    }
-
-    fn pidfd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Container(_, running) => running.process.pidfd.as_fd(),
-            Self::Process(process) => process.pidfd.as_fd(),
-        }
-    }
-
-    /// It may have ended in the meantime: then the signal has nobody to go to.
-    fn kill(&self, signal: i32) {
-        let _ = match self {
-            Self::Container(runtime, running) => runtime.kill(&running.container.id, signal, KillScope::Init),
-            Self::Process(process) => process.kill(signal),
-        };
-    }
-}
-
-/// Follows a container, or a process in one, to its end. The result is the exit code: its status, or 128 and the signal that ended it.
+/// Follows a process that we made, a container's init or another, to its end. The result is the exit code: its status, or 128 and the signal that ended it.
 ///
 /// # Errors
 /// Of the calls; the container may live on.
 pub(crate) fn follow(
-    followed: Followed<'_>,
+    process: &Process,
     signals: &Signals,
     mut relay: Option<Relay>,
     orphans: Orphans,
 ) -> Result<u8> {
     loop {
-        wait_for_event(followed, signals, relay.as_ref())?;
-        forward(followed, signals, relay.as_ref())?;
+        wait_for_event(process, signals, relay.as_ref())?;
+        forward(process, signals, relay.as_ref())?;
         if let Some(relay) = &mut relay {
             relay.copy();
         }
-        if let Some(code) = exit_code(followed, orphans)? {
+        if let Some(code) = exit_code(process, orphans)? {
             if let Some(relay) = &mut relay {
                 relay.drain();
             }
@@ -109,8 +76,8 @@ pub(crate) fn follow(
 }
 
 /// Waits until a signal came, init ended, or bytes can be copied.
-fn wait_for_event(followed: Followed<'_>, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
-    let pidfd = followed.pidfd();
+fn wait_for_event(process: &Process, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
+    let pidfd = process.as_fd();
     let mut interests =
         vec![PollFd::new(&signals.0, PollFlags::IN), PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     interests.extend(relay.map(Relay::interests).unwrap_or_default());
@@ -121,7 +88,7 @@ fn wait_for_event(followed: Followed<'_>, signals: &Signals, relay: Option<&Rela
 }
 
 /// Forwards every signal but those that are about ourselves.
-fn forward(followed: Followed<'_>, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
+fn forward(process: &Process, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
     while let Some(signal) = signals.0.read_signal().context(|| "read signals".to_owned())? {
         match i32::try_from(signal.ssi_signo).unwrap_or_default() {
             number::CHILD | number::URGENT => {}
@@ -132,7 +99,8 @@ fn forward(followed: Followed<'_>, signals: &Signals, relay: Option<&Relay>) -> 
             }
             // Our own write to a pipe that nobody reads.
             number::PIPE if signal.ssi_pid == std::process::id() => {}
-            other => followed.kill(other),
+            // It may have ended in the meantime: then the signal has nobody to go to.
+            other => drop(process.kill(other)),
         }
     }
     Ok(())
@@ -149,17 +117,17 @@ mod number {
 }
 
 /// The exit code, if init has ended. Reaps what else has.
-fn exit_code(followed: Followed<'_>, orphans: Orphans) -> Result<Option<u8>> {
+fn exit_code(process: &Process, orphans: Orphans) -> Result<Option<u8>> {
     let context = || "wait for the container".to_owned();
     if orphans == Orphans::Reap {
         while let Some((pid, status)) = rustix::process::wait(WaitOptions::NOHANG).context(context)? {
-            if pid.as_raw_nonzero().get() == followed.pid() {
+            if pid.as_raw_nonzero().get() == process.pid {
                 return Ok(Some(code(status.exit_status(), status.terminating_signal())));
             }
         }
         return Ok(None);
     }
-    let init = WaitId::PidFd(followed.pidfd());
+    let init = WaitId::PidFd(process.as_fd());
     let status =
         rustix::process::waitid(init, WaitIdOptions::EXITED | WaitIdOptions::NOHANG).context(context)?;
     Ok(status.map(|status| code(status.exit_status(), status.terminating_signal())))

@@ -25,7 +25,19 @@ extern "C" fn main(_count: i32, _words: *const *const u8) -> i32 {
         // SAFETY: no handler is installed, and no other thread exists.
         let _ = unsafe { signal(number, disposition) };
     }
+    keep_files_readable();
     crate::run().into()
+}
+
+/// With a umask that takes the owner's own rights, what is written now could not be read by the next command. Any other is
+/// the caller's to choose: it counts for log and pid files.
+fn keep_files_readable() {
+    use nix::sys::stat::{Mode, umask};
+    let usual = Mode::from_bits_truncate(0o022);
+    let callers = umask(usual);
+    if !callers.intersects(Mode::S_IRWXU) && callers != usual {
+        umask(callers);
+    }
 }
 
 /// Opens `/dev/null` for what the caller closed of 0, 1 and 2: the next file opened would take its place.

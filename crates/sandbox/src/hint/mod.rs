@@ -54,6 +54,10 @@ pub(crate) fn of_error(error: &Error) -> Option<Hint> {
         Error::InitEnded { how } if how.contains("signal 9") => {
             Some("if /linux/resources/memory has a limit, raise it: a start needs about 1 MiB".into())
         }
+        Error::Stuck { .. } => Some(
+            "it waits for a device or a file system (FUSE, NFS) that does not answer: mend or unmount that, and delete again"
+                .into(),
+        ),
         Error::Hook { point, reason, .. } => of_hook(point.name(), reason),
         Error::State { .. } => Some(
             "the recorded state is damaged: `delete --force` removes the container, as far as it is known"

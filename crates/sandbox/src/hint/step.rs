@@ -45,6 +45,9 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
         Step::SetAmbient { .. } => {
             Some("ambient capabilities must also be permitted and inheritable".into())
         }
+        Step::Mask { .. } if errno == Errno::NOENT => {
+            Some("files are masked with the host's /dev/null: the runtime needs one".into())
+        }
         Step::PivotRoot { .. } if errno == Errno::INVAL => {
             Some("where the host's root is a ramdisk (initramfs), give --no-pivot".into())
         }

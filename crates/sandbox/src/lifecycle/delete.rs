@@ -15,6 +15,7 @@ use super::start::ignored_signals;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
 use crate::error::{Error, Result};
 use crate::hooks::HookRun;
+use crate::host::read_small_file;
 use crate::launch::wait_readable;
 use crate::outcome::Warning;
 use crate::resctrl::ResctrlRecord;
@@ -112,12 +113,26 @@ fn kill_all(record: &Record, cgroup: Option<&Cgroup>, deadline: Instant) -> Resu
         cgroup.kill_all()?;
     }
     if let Some(pidfd) = &init {
-        wait_readable(&[pidfd.as_fd()], deadline).map_err(|error| match error.kind() {
-            std::io::ErrorKind::TimedOut => Error::Deadline("the end of init"),
+        wait_readable(&[pidfd.as_fd()], deadline).map_err(|error| match (error.kind(), record.init) {
+            (std::io::ErrorKind::TimedOut, Some(init)) => stuck(init.pid),
             _ => Error::host("wait for the end of init", error),
         })?;
     }
     Ok(())
+}
+
+/// What can be seen of a process that does not end. All that there is of the container stays, for another attempt.
+fn stuck(pid: i32) -> Error {
+    let read = |file: &str| read_small_file(&format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let unknown = || "an unknown place".to_owned();
+    let status = read("status");
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    let place = Some(read("wchan")).filter(|place| !matches!(place.trim(), "" | "0"));
+    Error::Stuck {
+        pid,
+        state: state.map_or_else(unknown, |state| state.trim().to_owned()),
+        place: place.map_or_else(unknown, |place| place.trim().to_owned()),
+    }
 }
 
 /// Removes the cgroup. Most often nobody is in it; whoever is, is ended only where it can be the container's.

@@ -15,7 +15,7 @@ use super::request::{connect, listen_fds};
 use crate::args::Misuse;
 use crate::args::exec::Exec;
 use crate::error::{Context as _, Error, Result};
-use crate::foreground::{self, Followed, Orphans, Signals};
+use crate::foreground::{self, Orphans, Signals};
 use crate::terminal::{Relay, host_size, newlines};
 
 pub(crate) fn exec(session: &Session<'_>, arguments: &Exec) -> Result<u8> {
@@ -78,7 +78,7 @@ fn follow_process(process: &Process, signals: Option<Signals>, console: Option<&
         None => Signals::block()?,
     };
     let relay = console.map(Relay::receive).transpose()?;
-    foreground::follow(Followed::Process(process), &signals, relay, Orphans::Leave)
+    foreground::follow(process, &signals, relay, Orphans::Leave)
 }
 
 fn request(session: &Session<'_>, arguments: &Exec) -> Result<ExecRequest> {

@@ -10,7 +10,7 @@ use super::Session;
 use super::request::{Stay, prepare};
 use crate::args::creation::Run;
 use crate::error::{Context as _, Result};
-use crate::foreground::{self, Followed, Orphans, Signals};
+use crate::foreground::{self, Orphans, Signals};
 use crate::notify::{self, Notify, Until};
 use crate::terminal::{Relay, newlines};
 
@@ -107,8 +107,7 @@ impl Foreground<'_> {
 
     /// Follows it to its end, and deletes it.
     pub(super) fn follow(&self, running: &Running, relay: Option<Relay>) -> Result<u8> {
-        let followed =
-            foreground::follow(Followed::Container(self.runtime, running), self.signals, relay, self.orphans);
+        let followed = foreground::follow(&running.process, self.signals, relay, self.orphans);
         if self.end == AtEnd::Delete {
             // Where it could not be followed it may be alive.
             match followed {

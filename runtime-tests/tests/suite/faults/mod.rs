@@ -3,6 +3,7 @@
 
 mod callers;
 mod errno;
+mod payloads;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let case = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("faults::{name}"), run).only_ours();
     let mut all = callers::cases();
     all.extend(errno::cases());
+    all.extend(payloads::cases());
     all.extend([
         case("create_killed_at_every_system_call", create_killed),
         case("create_with_hooks_killed_at_every_system_call", create_with_hooks_killed),
