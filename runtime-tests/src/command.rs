@@ -12,9 +12,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::differences::other_words;
+use crate::inject::SystemCall;
 use crate::wait::{DEADLINE, Process, reap_orphans, stretched};
 
 /// The runtime under test, whose own words [`Output::says`] knows.
@@ -33,6 +35,7 @@ pub struct Call {
     stdout: Option<File>,
     cwd: Option<PathBuf>,
     deadline: Duration,
+    denied: Option<(SystemCall, Errno)>,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,7 @@ impl Call {
             stdout: None,
             cwd: None,
             deadline: DEADLINE,
+            denied: None,
         }
     }
 
@@ -137,6 +141,13 @@ impl Call {
         self
     }
 
+    /// A system call that a filter around it denies, to all that it makes too.
+    #[must_use]
+    pub fn denied(mut self, call: SystemCall, errno: Errno) -> Self {
+        self.denied = Some((call, errno));
+        self
+    }
+
     fn line(&self) -> String {
         let words: Vec<_> =
             self.wrapper.iter().chain(&self.argv).map(|word| word.to_string_lossy()).collect();
@@ -155,6 +166,9 @@ impl Call {
         command.args(words).envs(self.env).process_group(0);
         if let Some(cwd) = self.cwd {
             command.current_dir(cwd);
+        }
+        if let Some((call, errno)) = self.denied {
+            crate::sys::deny(&mut command, call.number as u32, errno as u16);
         }
         command.stdin(match self.stdin {
             Stdin::Null => Stdio::null(),

@@ -27,6 +27,28 @@ pub fn trace_me(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(|| ptrace::traceme().map_err(Into::into)) }
 }
 
+/// Puts a seccomp filter around the command: one system call fails with an errno, in it and in all that it makes.
+pub fn deny(command: &mut Command, number: u32, errno: u16) -> &mut Command {
+    use nix::libc::{PR_SET_SECCOMP, SECCOMP_MODE_FILTER, prctl, sock_filter, sock_fprog};
+    let statement = |code, k| sock_filter { code, jt: 0, jf: 0, k };
+    let mut program = [
+        statement(0x20, 0), // BPF_LD | BPF_W | BPF_ABS: seccomp_data.nr
+        sock_filter { code: 0x15, jt: 0, jf: 1, k: number },
+        statement(0x06, 0x0005_0000 | u32::from(errno)), // SECCOMP_RET_ERRNO
+        statement(0x06, 0x7fff_0000),                    // SECCOMP_RET_ALLOW
+    ];
+    let install = move || {
+        let filter = sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        // SAFETY: the program is whole, and read during the call.
+        match unsafe { prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &raw const filter) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: the closure runs between fork and exec and makes one system call; it neither allocates nor locks.
+    unsafe { command.pre_exec(install) }
+}
+
 /// Reads word `offset` of the tracee's user area (`struct user`).
 ///
 /// # Errors

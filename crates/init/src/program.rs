@@ -26,8 +26,8 @@ impl Init {
             match check_executable(self.program.as_c_str()) {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.errno == flag::EACCES => reason = failure,
-                // EIO, ENOMEM, ENFILE, EMFILE: whether it is there is not known.
-                Err(failure) if matches!(failure.errno, 5 | 12 | 23 | 24) => return Err(failure),
+                // EPERM, EIO, ENOMEM, ENFILE, EMFILE, ENOSYS: whether it is there is not known.
+                Err(failure) if matches!(failure.errno, 1 | 5 | 12 | 23 | 24 | 38) => return Err(failure),
                 Err(_) => {}
             }
         }

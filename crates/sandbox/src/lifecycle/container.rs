@@ -114,7 +114,8 @@ pub(super) fn status(record: &Record) -> Result<Status> {
     {
         return Ok(Status::Paused);
     }
-    let executes = executable_of(init.pid).map_err(|errno| host(errno.into()))?;
+    let executes = executable_of(init.pid)
+        .map_err(|errno| Error::host("look at init's program: statx", errno.into()))?;
     Ok(if executes.is_some() && executes == record.executable { Status::Created } else { Status::Running })
 }
 

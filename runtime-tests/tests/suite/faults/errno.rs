@@ -1,11 +1,13 @@
 //! One system call of a command fails, each in turn: the command works all the same, or says why not; nothing is left, and
 //! nobody else notices.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use runtime_tests::bystander::Bystander;
 use runtime_tests::command::Call;
-use runtime_tests::inject::{Injected, fail_at};
+use runtime_tests::inject::{SystemCall, fail_at};
 use runtime_tests::step::Whose;
 use runtime_tests::world::{World, thorough};
 use runtime_tests::{Bundle, Case, Lane, Skip, Test, Verdict, residue};
@@ -14,7 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |name: &str, verb: fn() -> Verb, whose: Whose| {
         Case::new(format!("faults::{name}"), move |t: &Test| sweep(t, &verb(), whose)).only_ours()
     };
-    vec![
+    let mut all = vec![
         case("errno_at_each_call_of_create", create, Whose::Command),
         case("errno_at_each_call_of_init_in_create", create, Whose::Made),
         case("errno_at_each_call_of_start", start, Whose::Command),
@@ -27,7 +29,22 @@ pub(super) fn cases() -> Vec<Case> {
         case("errno_at_each_call_of_resume", resume, Whose::Command),
         case("errno_at_each_call_of_delete", delete, Whose::Command),
         case("errno_at_each_call_of_delete_force", delete_force, Whose::Command),
-    ]
+    ];
+    let denied = [
+        ("create", create as fn() -> Verb),
+        ("exec", exec),
+        ("kill", kill),
+        ("update", update),
+        ("pause", pause),
+        ("delete_force", delete_force),
+    ];
+    all.extend(denied.map(|(name, verb)| {
+        Case::new(format!("faults::f38_calls_that_a_filter_denies_to_{name}"), move |t: &Test| {
+            deny(t, &verb())
+        })
+        .only_ours()
+    }));
+    all
 }
 
 /// Calls that are tried of each command, unless all are.
@@ -154,7 +171,7 @@ impl Sweep<'_> {
     }
 }
 
-fn sweep(t: &Test, verb: &Verb, whose: Whose) -> Verdict {
+fn begin<'t>(t: &'t Test, verb: &'t Verb) -> Result<Sweep<'t>, Skip> {
     if !cfg!(target_arch = "x86_64") {
         return Err(Skip::new("system calls are made to fail on x86_64 alone"));
     }
@@ -169,7 +186,11 @@ fn sweep(t: &Test, verb: &Verb, whose: Whose) -> Verdict {
         r#"{"devices": [{"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"}]}"#,
     )
     .unwrap();
-    let sweep = Sweep { t, verb, bundle, resources, id: t.fresh_id() };
+    Ok(Sweep { t, verb, bundle, resources, id: t.fresh_id() })
+}
+
+fn sweep(t: &Test, verb: &Verb, whose: Whose) -> Verdict {
+    let sweep = begin(t, verb)?;
     let mut bystander = Bystander::start(t);
     // How many calls there are, of a run in which none fails.
     sweep.prepare();
@@ -187,15 +208,8 @@ fn sweep(t: &Test, verb: &Verb, whose: Whose) -> Verdict {
             continue;
         };
         residue::reap_orphans(t);
-        let mut found = judge(&sweep, &injected);
-        let deleted = t.call(&["delete", "--force", &sweep.id]).output();
-        if !deleted.status.success() {
-            found.push(format!("delete --force: {deleted}"));
-        }
-        residue::settle(t, Duration::from_secs(10));
-        found.extend(residue::find(t).into_iter().map(|left| format!("left behind: {left}")));
-        found.extend(machine_changes(t, &world));
-        found.extend(bystander.harm());
+        let mut found = judge(&sweep, &failed, injected.status, &injected.output);
+        found.extend(aftermath(&sweep, &world, &mut bystander));
         let place = format!("call {at} ({} → {})", failed.name, failed.errno);
         if std::env::var_os("VERBOSE").is_some() {
             eprintln!("{place}: {:?} {}", injected.status, injected.output.trim());
@@ -208,6 +222,113 @@ fn sweep(t: &Test, verb: &Verb, whose: Whose) -> Verdict {
     sweep.call(START).ok();
     t.call(&["delete", "--force", &sweep.id]).ok();
     Ok(())
+}
+
+/// Deletes by force; what is left, and what has changed.
+fn aftermath(sweep: &Sweep<'_>, world: &World, bystander: &mut Bystander) -> Vec<String> {
+    let t = sweep.t;
+    let mut found = Vec::new();
+    let deleted = t.call(&["delete", "--force", &sweep.id]).output();
+    if !deleted.status.success() {
+        found.push(format!("delete --force: {deleted}"));
+    }
+    residue::settle(t, Duration::from_secs(10));
+    found.extend(residue::find(t).into_iter().map(|left| format!("left behind: {left}")));
+    found.extend(machine_changes(t, world));
+    found.extend(bystander.harm());
+    found
+}
+
+/// Calls that a filter around the runtime may deny, as an engine's in whose container it runs.
+const DENIED: [&str; 26] = [
+    "openat2",
+    "clone3",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "open_tree",
+    "move_mount",
+    "mount_setattr",
+    "close_range",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "memfd_create",
+    "keyctl",
+    "statx",
+    "execveat",
+    "setns",
+    "mount",
+    "pivot_root",
+    "faccessat2",
+    "bpf",
+    "prlimit64",
+    "sethostname",
+    "flock",
+    "socketpair",
+    "unshare",
+    "capset",
+];
+
+/// No weaker mode: what works is as it is without the filter.
+fn deny(t: &Test, verb: &Verb) -> Verdict {
+    let sweep = begin(t, verb)?;
+    let mut bystander = Bystander::start(t);
+    sweep.prepare();
+    sweep.command().ok();
+    let as_usual = confinement(&sweep);
+    t.call(&["delete", "--force", &sweep.id]).ok();
+    let world = World::of_machine(t);
+    let mut findings = Vec::new();
+    for name in DENIED {
+        let call = SystemCall::named(name).unwrap();
+        let errnos: &[Errno] = if thorough() { &[Errno::ENOSYS, Errno::EPERM] } else { &[Errno::ENOSYS] };
+        for errno in errnos {
+            let failed = SystemCall { errno: *errno, ..call };
+            sweep.prepare();
+            let output = sweep.command().denied(call, *errno).output();
+            residue::reap_orphans(t);
+            let status = output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal));
+            let mut found = judge(&sweep, &failed, status, &output.stderr);
+            if status == Some(0) {
+                let now = confinement(&sweep);
+                // One that was killed may be there for a moment.
+                if now != as_usual && !now.is_empty() && !as_usual.is_empty() {
+                    found.push(format!("works otherwise: {as_usual:#?} → {now:#?}"));
+                }
+            }
+            found.extend(aftermath(&sweep, &world, &mut bystander));
+            let place = format!("{name} → {errno}");
+            if std::env::var_os("VERBOSE").is_some() {
+                eprintln!("{place}: {status:?} {}", output.stderr.trim());
+            }
+            findings.extend(found.into_iter().map(|found| format!("{place}: {found}")));
+        }
+    }
+    assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
+    Ok(())
+}
+
+/// What holds a container's init, as far as it is the same for each of this bundle; empty where there is none.
+fn confinement(sweep: &Sweep<'_>) -> Vec<String> {
+    let output = sweep.t.call(&["state", &sweep.id]).output();
+    let pid = if output.status.success() { output.json()["pid"].as_i64().unwrap_or(0) } else { 0 };
+    if pid == 0 {
+        return Vec::new();
+    }
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let of_status = ["Cap", "NoNewPrivs", "Groups", "Uid", "Gid", "SigBlk", "SigIgn"];
+    let mut lines: Vec<String> = read("status")
+        .lines()
+        .filter(|line| of_status.iter().any(|name| line.starts_with(name)))
+        .map(str::to_owned)
+        .collect();
+    let mounts = runtime_tests::procfs::parse_mountinfo(&read("mountinfo"));
+    lines.extend(mounts.iter().map(|mount| format!("{} {} {:?}", mount.point, mount.kind, mount.options)));
+    lines.push(format!(
+        "limits {}",
+        read("limits").lines().filter(|line| line.contains("open files")).collect::<String>()
+    ));
+    lines
 }
 
 /// What is another on the machine since. Engines and neighbours on the machine turn forwarding on and off.
@@ -234,13 +355,12 @@ const MEMORY: [&str; 12] = [
 ];
 
 /// As the C library says it, which is what people search for.
-fn words_of(errno: nix::errno::Errno) -> String {
+fn words_of(errno: Errno) -> String {
     let text = std::io::Error::from(errno).to_string().to_lowercase();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-fn judge(sweep: &Sweep<'_>, injected: &Injected) -> Vec<String> {
-    let Injected { failed: Some(failed), status, output, .. } = injected else { return Vec::new() };
+fn judge(sweep: &Sweep<'_>, failed: &SystemCall, status: Option<i32>, output: &str) -> Vec<String> {
     let mut found = Vec::new();
     let now = match sweep.status() {
         Ok(now) => now,
@@ -255,7 +375,7 @@ fn judge(sweep: &Sweep<'_>, injected: &Injected) -> Vec<String> {
                 return found;
             }
             // A command that runs a process has 255 for its own failures.
-            let aborts = *status >= 128 && *status != 255;
+            let aborts = status >= 128 && status != 255;
             if aborts && !MEMORY.contains(&failed.name) {
                 found.push(format!("died with status {status}: {output}"));
             }
