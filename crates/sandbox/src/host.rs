@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use rustix::fs::FileType;
 use spec::Config;
-use spec::config::CapabilitySet;
+use spec::config::{CapabilitySet, NamespaceKind};
 
 use crate::cgroup::{self, Hierarchies, OwnPaths};
 use crate::confinement::Confinement;
@@ -36,6 +36,9 @@ pub struct HostFacts {
     pub selinux: bool,
     /// The version of the kernel's Landlock; 0 where there is none. Looked up where the config asks for it.
     pub landlock_abi: u32,
+    /// Kinds of which the config joins a namespace by path that is the host's: the runtime's own, or that of the machine's
+    /// first process. Looked up for those that the config sets kernel parameters of.
+    pub host_namespaces: Vec<NamespaceKind>,
     /// Where resctrl is mounted. Looked up where the config asks for a class of service.
     pub resctrl: Option<PathBuf>,
 }
@@ -72,6 +75,7 @@ impl HostFacts {
         if crate::plan::landlock_is_asked(config) {
             facts.landlock_abi = init::sys::landlock_version().unwrap_or(0);
         }
+        facts.host_namespaces = probe_host_namespaces(config);
         if config.linux.intel_rdt.is_some() {
             facts.resctrl = probe_resctrl()?;
         }
@@ -111,6 +115,25 @@ impl HostFacts {
             ..Self::default()
         }
     }
+}
+
+/// Which of the namespaces that kernel parameters are set in are the host's.
+fn probe_host_namespaces(config: &Config) -> Vec<NamespaceKind> {
+    let mut kinds: Vec<NamespaceKind> = config.linux.sysctl.iter().map(|sysctl| sysctl.namespace).collect();
+    kinds.dedup();
+    kinds.retain(|kind| {
+        let namespace = config.linux.namespaces.get(*kind);
+        // What can't be looked at can't be joined either.
+        let joined = namespace.and_then(|it| rustix::fs::stat(&**it.path.as_deref()?).ok());
+        joined.is_some_and(|joined| {
+            ["self", "1"].iter().any(|process| {
+                let file = if *kind == NamespaceKind::Network { "net" } else { kind.name() };
+                let of_host = rustix::fs::stat(format!("/proc/{process}/ns/{file}"));
+                of_host.is_ok_and(|it| (it.st_dev, it.st_ino) == (joined.st_dev, joined.st_ino))
+            })
+        })
+    });
+    kinds
 }
 
 /// Where resctrl, by which Intel RDT is controlled, is mounted.

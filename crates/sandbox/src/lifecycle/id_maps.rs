@@ -65,6 +65,12 @@ pub(super) fn write_id_maps(maps: &IdMaps, pid: i32) -> Result<()> {
 
 impl Map<'_> {
     fn write(&self, pid: i32) -> Result<()> {
+        // user_namespaces(7): a map is less than a page, whoever writes it.
+        let page = rustix::param::page_size();
+        if self.lines.len() >= page {
+            let reason = format!("it is {} bytes long, the kernel takes fewer than {page}", self.lines.len());
+            return Err(self.error(format!("write {}", self.file), reason));
+        }
         match self.writer {
             // One write: the kernel takes a map whole or not at all.
             MapWriter::Runtime | MapWriter::OwnId => self.write_file(pid, self.file, self.lines),

@@ -168,6 +168,7 @@ impl Steps {
 /// [`PlanError`] where the config asks for what this host or this runtime can't do.
 pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Result<Plan, PlanError> {
     confined::check_namespaces(config, host)?;
+    process::check_sysctl(config, host)?;
     let resctrl = resctrl::plan_resctrl(config, host, request.id)?;
     let mut steps = Steps::default();
     let rootfs = rootfs::absolute_root(config, &request);

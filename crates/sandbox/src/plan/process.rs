@@ -79,6 +79,23 @@ pub(super) fn plan_hooks(steps: &mut Steps, config: &Config) {
     }
 }
 
+/// A parameter of a namespace that is joined by path is the container's only where that one is not the host's.
+pub(super) fn check_sysctl(config: &Config, host: &HostFacts) -> Result<(), PlanError> {
+    let of_host = config.linux.sysctl.iter().find(|it| host.host_namespaces.contains(&it.namespace));
+    of_host.map_or(Ok(()), |sysctl| {
+        let namespace = config.linux.namespaces.get(sysctl.namespace);
+        let path = namespace.and_then(|it| it.path.as_deref()).map_or("", |path| &**path);
+        let kind = sysctl.namespace.name();
+        let message =
+            format!("{} would be set on the host: {path} is the host's {kind} namespace", sysctl.key);
+        Err(PlanError { pointer: sysctl_pointer(&sysctl.key).into(), message })
+    })
+}
+
+fn sysctl_pointer(key: &str) -> String {
+    format!("/linux/sysctl/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
 /// What is set by name or through a procfs of our own, while there are rights to.
 pub(super) fn plan_kernel_settings(steps: &mut Steps, config: &Config, host: &HostFacts) {
     if let Some(name) = &config.hostname {
@@ -90,7 +107,7 @@ pub(super) fn plan_kernel_settings(steps: &mut Steps, config: &Config, host: &Ho
     for sysctl in &config.linux.sysctl {
         let path = format!("sys/{}", sysctl.path);
         let step = Step::WriteProc { path: path.as_str().into(), value: (&*sysctl.value).into() };
-        steps.push(format!("/linux/sysctl/{}", sysctl.key.replace('~', "~0").replace('/', "~1")), step);
+        steps.push(sysctl_pointer(&sysctl.key), step);
     }
     if config.linux.mount_label.is_some() && !host.selinux {
         steps.warn("/linux/mountLabel", "ignored: the host's kernel has no SELinux");

@@ -53,7 +53,8 @@ pub(super) fn check_sysctl(
         if setting.len() > MAX_VALUE || setting.contains('\n') {
             value.violate(report, "must be one line of at most 4096 bytes");
         }
-        checked.push(Sysctl { key: text(key), path: text(&path), value: text(setting) });
+        let Some(namespace) = owner(&path) else { continue };
+        checked.push(Sysctl { key: text(key), path: text(&path), value: text(setting), namespace });
     }
     checked.sort_by(|left, right| left.key.cmp(&right.key));
     let mut paths: Vec<&Sysctl> = checked.iter().collect();

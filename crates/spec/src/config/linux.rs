@@ -209,6 +209,8 @@ pub struct Sysctl {
     pub path: Text,
     /// What is written.
     pub value: Text,
+    /// The kind of namespace that it belongs to; the config has one.
+    pub namespace: NamespaceKind,
 }
 
 /// `linux`.
