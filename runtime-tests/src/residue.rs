@@ -23,6 +23,7 @@ pub fn delete_containers(test: &Test) {
         let _ = test.call(&["delete", "--force", id]).output();
     }
     let _ = processes_of(test).iter().all(|process| process.wait_exit(DEADLINE));
+    reap_orphans(test);
 }
 
 /// Waits for the ends of the test's processes, and reaps those that became this process's children.

@@ -9,6 +9,7 @@ mod dist;
 mod error;
 mod fuzz;
 mod lane;
+mod load;
 mod man;
 mod packages;
 mod process;
@@ -47,6 +48,9 @@ usage: cargo xtask TASK
   fuzz [TARGET]... [--seconds N] [--seed N] [--keep] [--sanitizer]
                                 the fuzz targets (crates/fuzz), each so long, with coverage; --keep renews the corpus in
                                 the repository, --sanitizer adds AddressSanitizer
+  load [--containers N] [--cycles N]
+                                1 000 live containers and 10 000 life cycles, or as many as given, as root: times, and
+                                what there is of the machine before and after
   man                           the manual pages, into target/man
   tidy                          headers, unsafe, words, links, dependencies
   lane LANE COMMAND [ARG...]    runs a command where it sees cgroup v1 or v2 alone
@@ -86,6 +90,7 @@ fn dispatch() -> Result<ExitCode> {
         "validate" => validate::main(parser),
         "dist" => dist::main(parser),
         "fuzz" => fuzz::main(parser),
+        "load" => load::main(parser),
         "man" => man::main(parser),
         "tidy" => tidy::main(parser),
         "lane" => lane::main(parser),

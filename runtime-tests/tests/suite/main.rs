@@ -20,6 +20,7 @@ mod hooks;
 mod landlock;
 mod lifecycle;
 mod live_mounts;
+mod load;
 mod mounts;
 mod namespaces;
 mod net_devices;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         events::cases(),
         systemd::cases(),
         faults::cases(),
+        load::cases(),
         security::cases(),
     ];
     let mut all: Vec<_> = suites.into_iter().flatten().collect();
