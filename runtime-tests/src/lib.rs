@@ -18,6 +18,7 @@ pub mod differences;
 pub mod inject;
 pub mod lane;
 pub mod procfs;
+pub mod program;
 pub mod race;
 pub mod residue;
 pub mod rootfs;

@@ -6,6 +6,7 @@
 mod caller;
 mod config;
 mod image;
+mod process;
 mod races;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,10 @@ use std::path::Path;
 use runtime_tests::{Bundle, Case, Container, Output, Test};
 
 pub(crate) fn cases() -> Vec<Case> {
-    [image::cases(), caller::cases(), config::cases(), races::cases()].into_iter().flatten().collect()
+    [image::cases(), caller::cases(), config::cases(), process::cases(), races::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A case that checks `docs/security.md` against the other cases' names: each that it names exists, and it names each
