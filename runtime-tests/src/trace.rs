@@ -59,6 +59,28 @@ pub fn kill_before(call: Call, at: usize) -> End {
     }
 }
 
+/// Makes the call, and looks at each entry and exit of its system calls, while it stands still. Its exit status.
+///
+/// # Panics
+/// When it cannot be traced.
+pub fn watch(call: Call, mut look: impl FnMut()) -> i32 {
+    let mut command = call.into_command();
+    let pid = spawn_traced(&mut command);
+    loop {
+        ptrace::syscall(pid, None).expect("PTRACE_SYSCALL");
+        match wait(pid) {
+            WaitStatus::PtraceSyscall(_) => look(),
+            WaitStatus::Exited(_, status) => {
+                look();
+                return status;
+            }
+            WaitStatus::Signaled(_, signal, _) => return 128 + signal as i32,
+            WaitStatus::Stopped(_, signal) => deliver(pid, signal),
+            _ => {}
+        }
+    }
+}
+
 fn deliver(pid: Pid, signal: Signal) {
     // The next PTRACE_SYSCALL would swallow it; sent again it arrives while the process runs.
     if signal != Signal::SIGTRAP {

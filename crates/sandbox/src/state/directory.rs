@@ -39,6 +39,9 @@ const MOST_RECORD_BYTES: u64 = 64 << 20;
 /// How long another operation may hold a container's lock.
 const LOCK_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How often a creation begins again, whose directory another removes meanwhile.
+const ATTEMPTS: usize = 16;
+
 /// The directory below which each container has one.
 #[derive(Debug)]
 pub struct StateRoot {
@@ -90,22 +93,49 @@ impl StateRoot {
         &self.path
     }
 
-    /// Makes the directory of a new container, locked.
+    /// Makes the directory of a new container, locked. One in which nothing was recorded is what a crash has left of a
+    /// creation that had done nothing yet: it is as if it weren't there.
     ///
     /// # Errors
     /// [`Error::Exists`]
     pub fn create(&self, id: &ContainerId) -> Result<Entry> {
-        match mkdirat(&self.directory, &**id, Mode::RWXU) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Err(Error::Exists),
-            Err(errno) => return Err(Error::file("make the directory", self.path.join(&**id), errno.into())),
+        for _ in 0..ATTEMPTS {
+            let made = match mkdirat(&self.directory, &**id, Mode::RWXU) {
+                Ok(()) => true,
+                Err(Errno::EXIST) => false,
+                Err(errno) => {
+                    return Err(Error::file("make the directory", self.path.join(&**id), errno.into()));
+                }
+            };
+            let locked = self.open_entry(id).and_then(|entry| {
+                // Whoever holds the lock of one that is there is at work on it.
+                entry.lock_within(self, if made { LOCK_DEADLINE } else { Duration::ZERO })?;
+                Ok(entry)
+            });
+            // Of two that are faster than each other at the lock, the second finds what the first has recorded.
+            let looked_at = locked.and_then(|entry| match made {
+                true => Ok((entry.has(INTENT)?, entry)),
+                false => Ok((!matches!(entry.read(), Ok(None)), entry)),
+            });
+            match looked_at {
+                Ok((false, entry)) if made => return Ok(entry),
+                Ok((false, entry)) => {
+                    entry.remove_files().map_err(|errno| self.remove_error(&entry, errno))?;
+                    return Ok(entry);
+                }
+                Ok((true, _)) | Err(Error::Busy | Error::State { .. }) => return Err(Error::Exists),
+                // It was removed meanwhile.
+                Err(Error::NotFound) => {}
+                Err(error) => {
+                    if made {
+                        // It is empty: nobody has anything of it.
+                        let _ = unlinkat(&self.directory, &**id, AtFlags::REMOVEDIR);
+                    }
+                    return Err(error);
+                }
+            }
         }
-        let locked = self.open_entry(id).and_then(|entry| entry.lock(self).map(|()| entry));
-        if !matches!(locked, Ok(_) | Err(Error::NotFound)) {
-            // It is empty: nobody has anything of it.
-            let _ = unlinkat(&self.directory, &**id, AtFlags::REMOVEDIR);
-        }
-        locked
+        Err(Error::Busy)
     }
 
     /// A container's directory, without its lock: for reading.
@@ -160,7 +190,7 @@ impl StateRoot {
     /// # Errors
     /// Something can't be removed.
     pub fn remove(&self, entry: &Entry) -> Result<()> {
-        let error = |errno: Errno| Error::file("remove", self.path.join(&*entry.id), errno.into());
+        let error = |errno| self.remove_error(entry, errno);
         // The record goes last: as long as something is left, so is what tells of it. With the intent alone it would be one
         // that is being created.
         for name in [INTENT, RECORD] {
@@ -181,23 +211,17 @@ impl StateRoot {
         if unlinkat(&self.directory, &*entry.id, AtFlags::REMOVEDIR).is_ok() {
             return Ok(());
         }
-        let directory = Dir::read_from(&entry.directory).map_err(error)?;
-        for file in directory {
-            let file = file.map_err(error)?;
-            let name = file.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            match unlinkat(&entry.directory, name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(Errno::ISDIR) => remove_directory(entry.directory.as_fd(), name).map_err(error)?,
-                Err(errno) => return Err(error(errno)),
-            }
-        }
+        entry.remove_files().map_err(error)?;
         match unlinkat(&self.directory, &*entry.id, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(error(errno)),
         }
+    }
+}
+
+impl StateRoot {
+    fn remove_error(&self, entry: &Entry, errno: Errno) -> Error {
+        Error::file("remove", self.path.join(&*entry.id), errno.into())
     }
 }
 
@@ -238,7 +262,11 @@ impl Entry {
     /// The kernel has no lock that is waited for until a deadline; the pauses here are between attempts, and only
     /// where another operation is at work.
     fn lock(&self, root: &StateRoot) -> Result<()> {
-        let deadline = Instant::now() + LOCK_DEADLINE;
+        self.lock_within(root, LOCK_DEADLINE)
+    }
+
+    fn lock_within(&self, root: &StateRoot, deadline: Duration) -> Result<()> {
+        let deadline = Instant::now() + deadline;
         let mut pause = Duration::from_micros(200);
         loop {
             match flock(&self.directory, FlockOperation::NonBlockingLockExclusive) {
@@ -262,6 +290,32 @@ impl Entry {
             // Not the same as its absence: `delete --force` would take that for a success.
             Err(errno) => Err(Error::file("stat", root.path.join(&*self.id), errno.into())),
         }
+    }
+
+    /// Whether there is a file of this name.
+    fn has(&self, name: &str) -> Result<bool> {
+        match statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Error::file("stat", name, errno.into())),
+        }
+    }
+
+    /// Removes all that the directory holds.
+    fn remove_files(&self) -> rustix::io::Result<()> {
+        for file in Dir::read_from(&self.directory)? {
+            let file = file?;
+            let name = file.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            match unlinkat(&self.directory, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(Errno::ISDIR) => remove_directory(self.directory.as_fd(), name)?,
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
     }
 
     /// Takes the lock again, after [`Entry::unlock`].

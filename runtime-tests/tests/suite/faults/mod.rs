@@ -2,6 +2,7 @@
 //! Whatever fails, `delete --force` leaves nothing, and the id is free.
 
 mod callers;
+mod crash;
 mod errno;
 mod payloads;
 
@@ -19,6 +20,7 @@ use serde_json::json;
 pub(crate) fn cases() -> Vec<Case> {
     let case = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("faults::{name}"), run).only_ours();
     let mut all = callers::cases();
+    all.extend(crash::cases());
     all.extend(errno::cases());
     all.extend(payloads::cases());
     all.extend([
