@@ -10,6 +10,7 @@ use std::time::Duration;
 use runtime_tests::procfs::{link_of, mount_at, mounts_of, namespace_of, status_of};
 use runtime_tests::tty::ConsoleSocket;
 use runtime_tests::wait::{Fifo, readable};
+use runtime_tests::world::World;
 use runtime_tests::{Bundle, Call, Case, Container, Lane, Skip, Test, Verdict, cases, criu};
 use serde_json::json;
 
@@ -45,6 +46,7 @@ pub(crate) fn cases() -> Vec<Case> {
         |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("checkpoint::{name}"), run).only_ours();
     all.push(ours("paused_container_stays_paused", paused_container_stays_paused));
     all.push(ours("images_are_exchanged_with_runc", images_are_exchanged_with_runc));
+    all.push(ours("mount_points_that_became_links", mount_points_that_became_links));
     all.push(ours("criu_missing_is_said", criu_missing_is_said));
     all.push(ours("criu_too_old_is_said", criu_too_old_is_said));
     all.push(ours("criu_that_does_not_start_is_said", criu_that_does_not_start_is_said));
@@ -371,6 +373,48 @@ fn bind_mounts_are_of_the_bundle(t: &Test) -> Verdict {
     let restored = counter.restore(&[], &id);
     assert_eq!(counter.ask("b"), "b-2-one");
     assert!(mount_at(&mounts_of(restored.pid()), "/single").has("ro"));
+    Ok(())
+}
+
+/// Between checkpoint and restore the image's mount points became links out of it: `docs/security.md`.
+fn mount_points_that_became_links(t: &Test) -> Verdict {
+    let mut counter = Counter::new(t, COUNT)?;
+    let (volume, file) = (t.dir.join("volume"), t.dir.join("single"));
+    fs::create_dir(&volume).unwrap();
+    fs::write(&file, "one").unwrap();
+    counter.bundle.mount("/data/deep", "bind", volume.to_str().unwrap(), &["rbind", "rw"]);
+    counter.bundle.mount("/single", "bind", file.to_str().unwrap(), &["bind", "ro"]);
+    let container = counter.start();
+    counter.checkpoint(&[], &container);
+    let world = World::of_machine(t);
+    let up = format!("../../../../../../../..{}", t.canary().display());
+    let targets = [t.canary(), up.into(), t.canary().join("secret"), t.canary().join("made")];
+    for place in ["/data", "/data/deep", "/single", "/proc", "/dev", "/sys", "/tmp"] {
+        for target in &targets {
+            let (at, aside) = (counter.bundle.inside(place), t.dir.join("aside"));
+            fs::rename(&at, &aside).unwrap();
+            std::os::unix::fs::symlink(target, &at).unwrap();
+            let output = counter.restore_call(&["--detach"], &container.id).output();
+            if output.status.success() {
+                let restored = Container::open(t, &container.id);
+                let mounts = mounts_of(restored.pid());
+                assert!(mounts.iter().all(|mount| !mount.root.contains("/canary")), "{place}: {mounts:?}");
+                restored.delete_force().ok();
+                let _ = restored.wait();
+            } else {
+                let _ = output.fails();
+                t.assert_missing(&container.id);
+            }
+            fs::remove_file(&at).unwrap();
+            fs::rename(&aside, &at).unwrap();
+            world.assert_same(t, &format!("{place} is a link to {}", target.display()));
+        }
+    }
+    // The images are good: it was the links.
+    let restored = counter.restore(&[], &container.id);
+    assert_eq!(counter.ask("again"), "again-2");
+    restored.delete_force().ok();
+    let _ = restored.wait();
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod caller;
 mod config;
+mod host;
 mod image;
 mod process;
 mod races;
@@ -16,7 +17,7 @@ use std::path::Path;
 use runtime_tests::{Bundle, Case, Container, Output, Test};
 
 pub(crate) fn cases() -> Vec<Case> {
-    [image::cases(), caller::cases(), config::cases(), process::cases(), races::cases()]
+    [image::cases(), caller::cases(), config::cases(), host::cases(), process::cases(), races::cases()]
         .into_iter()
         .flatten()
         .collect()

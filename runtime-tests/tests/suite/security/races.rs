@@ -25,7 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Steppers are heavy: where the cgroups are does not matter to them.
-fn on_one_lane(t: &Test) -> Result<(), Skip> {
+pub(super) fn on_one_lane(t: &Test) -> Result<(), Skip> {
     if t.lane == Lane::Hybrid || runtime_tests::world::thorough() {
         Ok(())
     } else {
