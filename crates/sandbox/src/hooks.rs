@@ -15,7 +15,8 @@ use init::Step;
 use init::sys::flag;
 use init::wire::{Descriptor, NamespaceFlags, Str, Strs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::{Errno, pwrite, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 use spec::config::{Hook, HookPoint, Hooks, NamespaceKind};
@@ -86,15 +87,15 @@ impl HookRun<'_> {
 
     fn run_hook(&self, hook: &Hook) -> Result<(), String> {
         let describe = |error: &io::Error| crate::error::reason(error);
-        let pipes = || io::Result::Ok((pipe_with(PipeFlags::CLOEXEC)?, pipe_with(PipeFlags::CLOEXEC)?));
-        let ((input_read, input_write), (output_read, output_write)) =
-            pipes().map_err(|error| describe(&error))?;
+        let input = anonymous_file(self.state).map_err(|error| describe(&error))?;
+        let (output_read, output_write) =
+            pipe_with(PipeFlags::CLOEXEC).map_err(|errno| describe(&errno.into()))?;
         let deadline = hook.timeout_s.map(|seconds| Instant::now() + Duration::from_secs(seconds));
 
         let steps = self.plan(hook);
         let launched = {
             let mut inheritance = Inheritance::default();
-            inheritance.add(Descriptor::Input, input_read.as_fd());
+            inheritance.add(Descriptor::Input, input.as_fd());
             inheritance.add(Descriptor::Output, output_write.as_fd());
             if let Some((process, _)) = self.inside {
                 inheritance.add(Descriptor::Process, process);
@@ -102,11 +103,10 @@ impl HookRun<'_> {
             let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
             launch.spawn(&steps).map_err(|error| error.to_string())?
         };
-        drop((input_read, output_write));
+        drop((input, output_write));
         let mut process = Process { pid: launched.pid, pidfd: launched.pidfd, reaped: false };
         await_execution(&steps, &launched.conversation, &mut process)?;
-        let streams = Streams { input: Some(input_write), unwritten: self.state, output: Some(output_read) };
-        streams.follow(&mut process, deadline)
+        follow(&mut process, output_read, deadline)
     }
 
     fn plan(&self, hook: &Hook) -> Vec<PlannedStep> {
@@ -196,84 +196,63 @@ fn await_execution(
     }
 }
 
-/// What goes to a hook and what comes back.
-struct Streams<'a> {
-    input: Option<OwnedFd>,
-    unwritten: &'a [u8],
-    output: Option<OwnedFd>,
+/// A file with the state, to be read from its beginning. Not a pipe: whatever another thread has forked meanwhile would
+/// hold its other end, and a hook that reads all of it would wait for that; nor does anybody have to wait for the hook to read.
+fn anonymous_file(content: &[u8]) -> io::Result<OwnedFd> {
+    let create = |flags| memfd_create(c"sandboxd-hook", flags);
+    // Kernels before 6.3 don't know NOEXEC_SEAL, and with `vm.memfd_noexec` 2 there are no others.
+    let file = match create(MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => create(MemfdFlags::CLOEXEC),
+        file => file,
+    }?;
+    let mut written = 0;
+    while written < content.len() {
+        written += retry_on_intr(|| pwrite(&file, &content[written..], written as u64))?;
+    }
+    Ok(file)
 }
 
-impl Streams<'_> {
-    /// Feeds the hook, keeps the beginning of what it prints, and waits for its end.
-    ///
-    /// A hook may close its stdin, or leave a daemon behind that holds its stdout: neither is waited for.
-    fn follow(mut self, process: &mut Process, deadline: Option<Instant>) -> Result<(), String> {
-        let describe = |errno: Errno| crate::error::reason(&errno.into());
-        for descriptor in self.output.iter().chain(&self.input) {
-            rustix::io::ioctl_fionbio(descriptor, true).map_err(describe)?;
-        }
-        let mut kept = Vec::new();
-        loop {
-            let timeout = match deadline {
-                None => None,
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        // Killed and waited for as it is dropped.
-                        return Err("killed: it took longer than its timeout".to_owned());
-                    }
-                    Timespec::try_from(left).ok()
+/// Keeps the beginning of what a hook prints, and waits for its end.
+///
+/// A hook may leave a daemon behind that holds its stdout: that is not waited for.
+fn follow(process: &mut Process, output: OwnedFd, deadline: Option<Instant>) -> Result<(), String> {
+    let describe = |errno: Errno| crate::error::reason(&errno.into());
+    rustix::io::ioctl_fionbio(&output, true).map_err(describe)?;
+    let mut output = Some(output);
+    let mut kept = Vec::new();
+    loop {
+        let timeout = match deadline {
+            None => None,
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    // Killed and waited for as it is dropped.
+                    return Err("killed: it took longer than its timeout".to_owned());
                 }
-            };
-            let mut polled = vec![PollFd::new(&process.pidfd, PollFlags::IN)];
-            polled.extend(self.input.iter().map(|input| PollFd::new(input, PollFlags::OUT)));
-            polled.extend(self.output.iter().map(|output| PollFd::new(output, PollFlags::IN)));
-            match poll(&mut polled, timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(describe(errno)),
+                Timespec::try_from(left).ok()
             }
-            let ended = !polled[0].revents().is_empty();
-            // Poll would report a pipe without writers for ever.
-            let closed = polled.last().is_some_and(|output| output.revents() == PollFlags::HUP);
-            drop(polled);
-            if let Some(output) = &self.output {
-                read_output(output.as_fd(), &mut kept);
-            }
-            self.feed();
-            if ended {
-                let status = process.wait().map_err(|error| crate::error::reason(&error))?;
-                return judge(status, &kept);
-            }
-            if closed {
-                self.output = None;
-            }
+        };
+        let mut polled = vec![PollFd::new(&process.pidfd, PollFlags::IN)];
+        polled.extend(output.iter().map(|output| PollFd::new(output, PollFlags::IN)));
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(describe(errno)),
+        }
+        let ended = !polled[0].revents().is_empty();
+        // Poll would report a pipe without writers for ever.
+        let closed = polled.last().is_some_and(|output| output.revents() == PollFlags::HUP);
+        drop(polled);
+        if let Some(output) = &output {
+            read_output(output.as_fd(), &mut kept);
+        }
+        if ended {
+            let status = process.wait().map_err(|error| crate::error::reason(&error))?;
+            return judge(status, &kept);
+        }
+        if closed {
+            output = None;
         }
     }
-
-    /// Writes as much as fits; the end closes the pipe.
-    fn feed(&mut self) {
-        let Some(input) = &self.input else { return };
-        // MSG_NOSIGNAL has no counterpart for pipes: SIGPIPE is the embedding program's, so the write must not meet a
-        // closed pipe unseen.
-        if self.unwritten.is_empty() || reader_is_gone(input.as_fd()) {
-            self.input = None;
-            return;
-        }
-        match rustix::io::write(input, self.unwritten) {
-            Ok(written) => self.unwritten = &self.unwritten[written..],
-            Err(Errno::AGAIN | Errno::INTR) => return,
-            Err(_) => self.unwritten = &[],
-        }
-        if self.unwritten.is_empty() {
-            self.input = None;
-        }
-    }
-}
-
-fn reader_is_gone(pipe: BorrowedFd<'_>) -> bool {
-    let mut polled = [PollFd::from_borrowed_fd(pipe, PollFlags::OUT)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::ERR)
 }
 
 fn read_output(pipe: BorrowedFd<'_>, kept: &mut Vec<u8>) {

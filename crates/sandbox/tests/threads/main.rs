@@ -16,7 +16,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sandbox::{ExecRequest, Runtime, Streams};
+use sandbox::spec::config::Hook;
+use sandbox::spec::{AbsolutePath, Text};
+use sandbox::{CreateRequest, ExecRequest, Runtime, Streams};
 use support::Place;
 use sys::{end, fork_idler, reap, remove_variable, set_variable};
 
@@ -102,10 +104,21 @@ fn busy(number: usize, stop: &AtomicBool, log: &Mutex<fs::File>, forks: &AtomicU
     }
 }
 
-/// A container's whole life, with a process executed in it.
+/// Ends when it has read all of its input: whoever else holds the other end of that must not make it wait.
+fn reading_hook() -> Hook {
+    let text = |text: &str| Text::new(text).unwrap();
+    let args = ["sh", "-c", "exec cat >/dev/null"].map(text).to_vec();
+    let path = AbsolutePath::new(text("/bin/sh")).unwrap();
+    Hook { path, args, env: vec![text("PATH=/usr/bin:/bin")], timeout_s: Some(MOST_SECONDS) }
+}
+
+/// A container's whole life, with a hook and a process executed in it.
 fn launch(place: &Place, runtime: &Runtime, name: &str) -> Result<(), String> {
     let text = |error: sandbox::Error| format!("{name}: {error}");
-    let created = runtime.create(&place.request(name, ["sleep", "1000"])).map_err(text)?.value;
+    let mut config = place.config(["sleep", "1000"]);
+    config.hooks.create_runtime.push(reading_hook());
+    let request = CreateRequest::of_config(place.id(name), config);
+    let created = runtime.create(&request).map_err(text)?.value;
     let id = created.container.id.clone();
     runtime.start(&id).map_err(text)?;
     let mut request = ExecRequest::of_command(id.clone(), ["echo", name]).unwrap();
