@@ -124,7 +124,7 @@ impl Cgroup {
 
     /// Thaws v1's freezer here and in all cgroups below, which a container may have frozen by itself: a killed process
     /// dies only when it may run.
-    pub(super) fn thaw_all_v1(&self) -> Result<(), CgroupError> {
+    pub(crate) fn thaw_all_v1(&self) -> Result<(), CgroupError> {
         let Some(directory) = self.freezer() else { return Ok(()) };
         let Some(open) = open_cgroup(directory)? else { return Ok(()) };
         thaw_below(&directory.hierarchy, open.as_fd()).map_err(|source| CgroupError::Call {
@@ -151,7 +151,12 @@ fn thaw_one(hierarchy: &Hierarchy, cgroup: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 fn thaw_below(hierarchy: &Hierarchy, cgroup: BorrowedFd<'_>) -> io::Result<()> {
-    thaw_one(hierarchy, cgroup)?;
+    // Nothing is written where nothing stands still: the file system may be read-only for this caller.
+    match shows_frozen(hierarchy, cgroup) {
+        Ok(true) => thaw_one(hierarchy, cgroup)?,
+        Err(error) if !file::is_gone(&error) => return Err(error),
+        _ => {}
+    }
     for_each_below(cgroup, &mut |below| thaw_below(hierarchy, below))
 }
 

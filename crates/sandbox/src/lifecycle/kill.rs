@@ -89,7 +89,11 @@ fn thaw(record: &Record, signal: i32) -> Result<()> {
     match &record.cgroup {
         Some(cgroup) if signal == SIGKILL && !cgroup.directories.is_empty() => {
             let cgroup = Cgroup::open(cgroup.clone())?;
-            if cgroup.is_frozen()? { Ok(cgroup.thaw()?) } else { Ok(()) }
+            if cgroup.is_frozen()? {
+                cgroup.thaw()?;
+            }
+            // It may have frozen itself, in a cgroup of its own making.
+            Ok(cgroup.thaw_all_v1()?)
         }
         _ => Ok(()),
     }

@@ -5,6 +5,7 @@ mod callers;
 mod crash;
 mod errno;
 mod payloads;
+mod places;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,6 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut all = callers::cases();
     all.extend(crash::cases());
     all.extend(errno::cases());
+    all.extend(places::cases());
     all.extend(payloads::cases());
     all.extend([
         case("create_killed_at_every_system_call", create_killed),

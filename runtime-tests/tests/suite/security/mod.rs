@@ -66,7 +66,7 @@ fn try_create<'t>(t: &'t Test, b: &Bundle, flags: &[&str]) -> Made<'t> {
 
 /// A refusal: an exit status of its own, and one line that says why.
 #[track_caller]
-fn refused(output: Output) -> Output {
+pub(crate) fn refused(output: Output) -> Output {
     let output = output.fails();
     let lines: Vec<&str> = output.stderr.lines().filter(|line| !line.contains("warning: ")).collect();
     assert_eq!(lines.len(), 1, "more than one line: {output}");
