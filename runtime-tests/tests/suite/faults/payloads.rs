@@ -35,6 +35,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("f35_record_with_a_damaged_byte", damaged_record),
         case("f35_records_that_are_none", broken_records),
         case("f37_host_without_proc_dev_or_sys", bare_host),
+        case("f39_runtime_in_a_container", nested),
+        case("f39_runtime_in_a_container_with_a_user_namespace", nested_in_user_namespace),
         case("f40_exec_into_every_state", exec_into_states),
         case("f40_many_execs_at_a_time", many_execs),
         case("f40_exec_into_an_ending_container", exec_into_ending),
@@ -400,6 +402,81 @@ fn bare_host(t: &Test) -> Verdict {
         t.call(&["delete", "--force", &id]).ok();
         assert_nothing_left(t, &script);
     }
+    Ok(())
+}
+
+/// A container with the runtime in it, and all rights but over the host's namespaces; what it runs, and what it prints.
+fn with_runtime_inside(t: &Test) -> Bundle {
+    let inner = t.sh("echo inside");
+    inner.write();
+    let b = t.bundle();
+    b.writable().capabilities(&ALL_CAPABILITIES).unset("/linux/maskedPaths").unset("/linux/readonlyPaths");
+    b.set("/linux/resources/devices", json!([{"allow": true, "access": "rwm"}]));
+    b.without_mount("/sys/fs/cgroup").mount(
+        "/sys/fs/cgroup",
+        "cgroup",
+        "cgroup",
+        &["rw", "nosuid", "noexec", "nodev"],
+    );
+    // A runtime that is not linked statically finds its libraries.
+    for directory in ["/lib", "/lib64", "/usr"].into_iter().filter(|it| Path::new(it).exists()) {
+        b.mount(directory, "bind", directory, &["rbind", "ro"]);
+    }
+    fs::write(b.inside("runtime"), "").unwrap();
+    b.mount("/runtime", "bind", t.runtime.path.to_str().unwrap(), &["bind", "ro"]);
+    b.mount("/inner", "bind", inner.path.to_str().unwrap(), &["bind"]);
+    b.mount("/run", "tmpfs", "tmpfs", &["mode=755"]);
+    b
+}
+
+const ALL_CAPABILITIES: [&str; 12] = [
+    "CAP_SYS_ADMIN",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_SETUID",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_KILL",
+    "CAP_NET_ADMIN",
+    "CAP_MKNOD",
+    "CAP_AUDIT_WRITE",
+    "CAP_NET_BIND_SERVICE",
+];
+
+/// Runs, or is refused by the host with a sentence; the words of the refusal.
+fn run_inside(t: &Test, b: &Bundle) -> Option<String> {
+    b.sh("/runtime --root /run/inner run --bundle /inner one; echo $?; ls -A /run/inner");
+    let output = t.run(b).output().ok();
+    let lines = output.lines();
+    if lines.first() == Some(&"inside") {
+        assert_eq!(lines, ["inside", "0"], "{output}");
+        return None;
+    }
+    // Nothing is left of it inside either.
+    assert_eq!(lines, ["1"], "{output}");
+    assert!(output.stderr.contains("sandboxd: run one: "), "{output}");
+    Some(output.stderr)
+}
+
+fn nested(t: &Test) -> Verdict {
+    let b = with_runtime_inside(t);
+    if let Some(refusal) = run_inside(t, &b) {
+        panic!("a runtime in a container runs none: {refusal}");
+    }
+    assert_nothing_left(t, "a container in a container");
+    Ok(())
+}
+
+/// Its cgroups may be closed to it there: it works, or says what is.
+fn nested_in_user_namespace(t: &Test) -> Verdict {
+    let b = with_runtime_inside(t);
+    let map = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+    b.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    if let Some(refusal) = run_inside(t, &b) {
+        assert!(refusal.contains("denied") || refusal.contains("not permitted"), "{refusal}");
+    }
+    assert_nothing_left(t, "a container in a container with a user namespace");
     Ok(())
 }
 
