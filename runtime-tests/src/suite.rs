@@ -125,6 +125,9 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
     if cases.iter().any(|case| case.name.contains(filter) && of_criu(case)) {
         crate::criu::prepare();
     }
+    if cases.iter().any(|case| case.name.contains(filter) && case.name.contains("_session::")) {
+        crate::user::prepare_session();
+    }
     let scratch = std::env::temp_dir().join(format!("runtime-tests-{}", std::process::id()));
     std::fs::create_dir_all(&scratch).expect("make the scratch directory");
     let (skips, repeated) = (Skips::default(), Repeated::default());

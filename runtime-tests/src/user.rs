@@ -1,12 +1,15 @@
 //! An ordinary user of the machine, with ranges of subordinate ids, that exists in a mount namespace of its own only:
 //! copies of `/etc/passwd` and its like lie over the machine's there. Its network is empty but for `lo`, its
 //! `/dev/net/tun` open to it, and on v2 it has a cgroup that is delegated to it.
+//!
+//! Or a user that the machine has, `SESSION_USER`, for whom a systemd of its own runs: what only that one can give.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::json;
 
@@ -32,10 +35,63 @@ const FILES: [(&str, &str); 4] = [
     ("subgid", "tester:500000:65536\n"),
 ];
 
+/// Names a user of the machine for whom a systemd may be started, as that of a login; containers run under it.
+const SESSION_USER: &str = "SESSION_USER";
+
+/// A user of the machine with a systemd of its own.
+#[derive(Clone, Debug)]
+struct SessionUser {
+    name: String,
+    id: u32,
+    first_subordinate: u32,
+}
+
+static SESSION: OnceLock<Result<SessionUser, String>> = OnceLock::new();
+
+/// Starts the systemd of `SESSION_USER`, which lingers then, as without a login. To be called before the lane is entered:
+/// what logind mounts does not show in it.
+pub fn prepare_session() {
+    let _ = SESSION.get_or_init(start_session);
+}
+
+fn start_session() -> Result<SessionUser, String> {
+    let name = std::env::var(SESSION_USER).map_err(|_| format!("{SESSION_USER} names no user"))?;
+    let numbers = |file: &str| -> Result<Vec<u32>, String> {
+        let text = fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+        let fields = |line: &str| {
+            line.strip_prefix(&*name)?
+                .strip_prefix(':')
+                .map(|rest| rest.split(':').map(str::to_owned).collect())
+        };
+        let fields: Vec<String> =
+            text.lines().find_map(fields).ok_or_else(|| format!("{name} is not in {file}"))?;
+        Ok(fields.iter().filter_map(|field| field.parse().ok()).collect())
+    };
+    let ids = numbers("/etc/passwd")?;
+    let [id, group] = ids[..] else { return Err(format!("{name} has no ids")) };
+    if id != group {
+        return Err(format!("{name} has no group of its own"));
+    }
+    let [first_subordinate, _] = numbers("/etc/subuid")?[..] else {
+        return Err(format!("{name} has no subordinate ids"));
+    };
+    let unit = format!("user@{id}.service");
+    for call in [["loginctl", "enable-linger", &name], ["systemctl", "start", &unit]] {
+        Call::new(call).ok();
+    }
+    Ok(SessionUser { name, id, first_subordinate })
+}
+
 /// The user, and the namespaces in which it is one.
 #[derive(Debug)]
 pub struct User<'t> {
     test: &'t Test,
+    /// Its id.
+    pub id: u32,
+    /// The first of its 65536 subordinate ids, of both kinds.
+    pub first_subordinate: u32,
+    /// Its systemd, where it has one.
+    session: Option<SessionUser>,
     /// Home directory.
     pub home: PathBuf,
     /// A copy of the runtime that the user can reach.
@@ -61,39 +117,82 @@ impl<'t> User<'t> {
             return Err(Skip::new(format!("the machine has no /etc/{name}")));
         }
         let dir = test.dir.join("u");
-        let home = dir.join("home");
         fs::create_dir_all(dir.join("etc")).expect("make a directory");
         for (name, line) in FILES {
             let text = fs::read_to_string(Path::new("/etc").join(name)).expect("read a file of /etc") + line;
             fs::write(dir.join("etc").join(name), text).expect("write a file");
         }
-        for (directory, mode) in [(&home, 0o755), (&dir.join("run"), 0o700)] {
-            fs::create_dir(directory).expect("make a directory");
+        let script = "for name in passwd group subuid subgid; do mount --bind etc/$name /etc/$name; done
+            mkdir -p /run/user/4242 && mount --bind run /run/user/4242";
+        let mut user = Self::enter(test, runtime, script, ID);
+        user.cgroup = (test.lane == Lane::V2).then(|| delegate(test));
+        Ok(user)
+    }
+
+    /// The user that `SESSION_USER` names, with a runtime directory of the test's own, in which the ways to its systemd
+    /// are.
+    ///
+    /// # Errors
+    /// The skip: there is no such user, or something is not installed.
+    ///
+    /// # Panics
+    /// When the machine refuses.
+    pub fn with_session(test: &'t Test, runtime: &Path) -> Result<Self, Skip> {
+        for program in ["unshare", "nsenter", "setpriv", "newuidmap", "newgidmap", "ip", "systemctl"] {
+            test.needs_program(program)?;
+        }
+        let session = match SESSION.get() {
+            Some(Ok(session)) => session.clone(),
+            Some(Err(reason)) => {
+                return Err(Skip::new(format!("no user with a systemd of its own: {reason}")));
+            }
+            None => return Err(Skip::new("no user with a systemd of its own was asked for")),
+        };
+        // Another's podman would share the process that holds its namespaces.
+        let script = format!(
+            "R=/run/user/{}; mkdir run/real && mount --rbind $R run/real && mount --rbind run $R || exit
+            ln -s real/bus real/systemd run",
+            session.id
+        );
+        let mut user = Self::enter(test, runtime, &script, session.id);
+        user.first_subordinate = session.first_subordinate;
+        user.session = Some(session);
+        Ok(user)
+    }
+
+    /// Makes the namespaces, in which a script makes the user one.
+    fn enter(test: &'t Test, runtime: &Path, script: &str, id: u32) -> Self {
+        let dir = test.dir.join("u");
+        let home = dir.join("home");
+        for (directory, mode) in [(&dir, 0o755), (&home, 0o755), (&dir.join("run"), 0o700)] {
+            fs::create_dir_all(directory).expect("make a directory");
             fs::set_permissions(directory, fs::Permissions::from_mode(mode)).expect("chmod");
-            chown(directory, Some(ID), Some(ID)).expect("chown");
+        }
+        for directory in [&home, &dir.join("run")] {
+            chown(directory, Some(id), Some(id)).expect("chown");
         }
         let copy = dir.join(runtime.file_name().expect("a program"));
         fs::copy(runtime, &copy).expect("copy the runtime");
         let ready = dir.join("ready");
         let mut fifo = Fifo::create(&ready);
-        let script =
-            "cd \"$0\" && for name in passwd group subuid subgid; do mount --bind etc/$name /etc/$name; done
+        let script = format!(
+            "cd \"$0\" || exit\n{script}
             mknod -m 666 tun c 10 200 && [ -e /dev/net/tun ] && mount --bind tun /dev/net/tun
-            mkdir -p /run/user/4242 && mount --bind run /run/user/4242
-            ip link set lo up; echo ready >ready; exec sleep 1000";
+            ip link set lo up; echo ready >ready; exec sleep 1000"
+        );
         let holder = Command::new("unshare")
-            .args(["--net", "--mount", "--propagation", "private", "sh", "-c", script])
+            .args(["--net", "--mount", "--propagation", "private", "sh", "-c", &script])
             .arg(&dir)
             .env(TOKEN_VARIABLE, &test.token)
             .stdin(Stdio::null())
             .spawn()
             .expect("start unshare");
         assert_eq!(fifo.line(), "ready");
-        let cgroup = (test.lane == Lane::V2).then(|| delegate(test));
-        Ok(Self { test, home, runtime: copy, cgroup, holder })
+        let (session, cgroup) = (None, None);
+        Self { test, id, first_subordinate: FIRST_SUBORDINATE, session, home, runtime: copy, cgroup, holder }
     }
 
-    /// What the user has as `$XDG_RUNTIME_DIR`; there it is `/run/user/4242`, which leaves room in a socket's address.
+    /// What the user has as `$XDG_RUNTIME_DIR`; there it is `/run/user/ID`, which leaves room in a socket's address.
     #[must_use]
     pub fn runtime_directory(&self) -> PathBuf {
         self.home.with_file_name("run")
@@ -104,25 +203,34 @@ impl<'t> User<'t> {
     pub fn call<S: AsRef<OsStr>>(&self, argv: &[S]) -> Call {
         let cgroup = self.cgroup.as_ref().map_or_else(PathBuf::new, |cgroup| cgroup.join("session"));
         let script = "[ -z \"$CGROUP\" ] || echo 0 >\"$CGROUP/cgroup.procs\"
-            exec nsenter --target \"$HOLDER\" --mount --net setpriv --reuid 4242 --regid 4242 --clear-groups \
-            sh -c 'unset CGROUP HOLDER; cd \"$HOME\" && exec \"$@\"' sh \"$@\"";
+            exec nsenter --target \"$HOLDER\" --mount --net setpriv --reuid \"$ID\" --regid \"$ID\" --clear-groups \
+            sh -c '[ -n \"$DBUS_SESSION_BUS_ADDRESS\" ] || unset DBUS_SESSION_BUS_ADDRESS
+            unset CGROUP HOLDER ID; cd \"$HOME\" && exec \"$@\"' sh \"$@\"";
+        let runtime_directory = format!("/run/user/{}", self.id);
+        let (name, bus) = match &self.session {
+            Some(session) => (&*session.name, format!("unix:path={runtime_directory}/bus")),
+            None => ("tester", String::new()),
+        };
         Call::new(argv)
             .through_sh(script)
             .env("HOLDER", self.holder.id().to_string())
+            .env("ID", self.id.to_string())
             .env("CGROUP", cgroup)
             .env("HOME", &self.home)
-            .env("USER", "tester")
-            .env("XDG_RUNTIME_DIR", "/run/user/4242")
+            .env("USER", name)
+            .env("DBUS_SESSION_BUS_ADDRESS", bus)
+            .env("XDG_RUNTIME_DIR", runtime_directory)
             .env("XDG_DATA_HOME", self.home.join("data"))
             .env("XDG_CONFIG_HOME", self.home.join("config"))
             .env("TMPDIR", &self.home)
             .env(TOKEN_VARIABLE, &self.test.token)
     }
 
-    /// A call of the runtime, without any global flag.
+    /// A call of the runtime, without any global flag but that for a systemd of the user's.
     #[must_use]
     pub fn runtime<S: AsRef<OsStr>>(&self, args: &[S]) -> Call {
-        self.call(&[&self.runtime]).args(args)
+        let manager: &[&str] = if self.session.is_some() { &["--systemd-cgroup"] } else { &[] };
+        self.call(&[&self.runtime]).args(manager).args(args)
     }
 
     /// A bundle that belongs to the user, with the config that `spec --rootless` writes, without a terminal.
@@ -133,10 +241,10 @@ impl<'t> User<'t> {
     pub fn bundle(&self) -> Bundle {
         let bundle = self.test.bundle();
         for directory in [bundle.path.clone(), bundle.rootfs()] {
-            chown(&directory, Some(ID), Some(ID)).expect("chown");
+            chown(&directory, Some(self.id), Some(self.id)).expect("chown");
         }
         for entry in fs::read_dir(bundle.rootfs()).expect("read a directory").flatten() {
-            chown(entry.path(), Some(ID), Some(ID)).expect("chown");
+            chown(entry.path(), Some(self.id), Some(self.id)).expect("chown");
         }
         bundle.without_namespace("network").namespace("user", None);
         bundle.without_mount("/sys").mount(
@@ -154,9 +262,9 @@ impl<'t> User<'t> {
 
     /// Maps the user to root, and from 1 on `size − 1` of its subordinate ids.
     pub fn map(&self, bundle: &Bundle, size: u32) {
-        let mut map = vec![json!({"containerID": 0, "hostID": ID, "size": 1})];
+        let mut map = vec![json!({"containerID": 0, "hostID": self.id, "size": 1})];
         if size > 1 {
-            map.push(json!({"containerID": 1, "hostID": FIRST_SUBORDINATE, "size": size - 1}));
+            map.push(json!({"containerID": 1, "hostID": self.first_subordinate, "size": size - 1}));
         }
         bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
     }

@@ -291,6 +291,7 @@ fn exec_plan_text(config: &[u8], session_keyring: SessionKeyring, cgroups: u16) 
         listen_fds: 1,
         own_streams: 0,
         cgroups,
+        awaits_cgroup: false,
     };
     plan_exec(&config, &host(unified()), &request).unwrap().to_string()
 }

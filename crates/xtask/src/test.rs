@@ -52,21 +52,35 @@ const PROGRAMS: [(&str, &str); 14] = [
 const REPEATED_AT_MOST: usize = 3;
 
 /// What is run in the virtual machine: the cases of which one of these is the beginning of the name.
-const VM_CASES: [&str; 16] = [
+const VM_CASES: [&str; 30] = [
     "apparmor::",
     "cgroup::cpu",
     "cgroup::limits_",
     "cgroup::memory_",
     "cgroup::pids_",
     "cgroup::unified_",
+    "podman::attach_to",
+    "podman::checkpoint_and_restore",
     "podman::create_start_stop",
+    "podman::exec_status",
+    "podman::healthcheck",
     "podman::run_bridge_network",
+    "podman::run_in_a_user_namespace",
     "podman::run_memory_limit",
+    "podman::run_published_port",
+    "podman::run_volume",
     "podman_systemd::create_start_stop",
+    "podman_systemd::pause_and_unpause",
     "podman_systemd::pod_containers",
     "podman_systemd::run_memory_limit",
     "podman_systemd::runc_run_memory_limit",
     "podman_systemd::update_memory",
+    "rootless_podman_session::limits",
+    "rootless_podman_session::pause",
+    "rootless_podman_session::pod",
+    "rootless_podman_session::run_keep_id",
+    "rootless_podman_session::run_published",
+    "rootless_session::",
     "systemd::",
     "update::memory",
 ];
@@ -225,7 +239,7 @@ fn run_in_vm(runtime: &Path, cgroup: Lane, cases: &[&str], rest: &[OsString]) ->
     words.extend(["--test-threads", "2"].map(OsString::from));
     words.extend(rest.iter().cloned());
     let line = format!(
-        "SLOWNESS=3 CASES={} RUNTIME=/job/bin/sandboxd CGROUP={cgroup} {}",
+        "SLOWNESS=3 SESSION_USER=tester CASES={} RUNTIME=/job/bin/sandboxd CGROUP={cgroup} {}",
         cases.join(","),
         vm::shell_line(&words)?
     );

@@ -27,6 +27,7 @@ mod net_devices;
 mod pause;
 mod process;
 mod rootless;
+mod rootless_session;
 mod seccomp;
 mod seccomp_notify;
 mod security;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         apparmor::cases(),
         clients::cases(),
         rootless::cases(),
+        rootless_session::cases(),
         events::cases(),
         systemd::cases(),
         faults::cases(),

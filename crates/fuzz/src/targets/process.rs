@@ -40,6 +40,7 @@ pub(super) fn run(bytes: &[u8]) {
         listen_fds: 0,
         own_streams: 0,
         cgroups: 1,
+        awaits_cgroup: false,
     };
     match plan_exec(&config, &host, &request) {
         Ok(plan) => {

@@ -4,11 +4,14 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
+use std::time::Instant;
 
 use super::error::CgroupError;
 use super::file::{self, is_gone};
 use super::handle::Cgroup;
+use super::permission::may_write;
 use super::record::{CgroupRecord, Hierarchy, RecordedDirectory};
+use super::systemd::{self, Session};
 
 /// How the v2 cgroup is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum Entrance {
     /// By the process itself, that writes: something comes before, or the cgroup is frozen, and who clones into that one
     /// stands still too.
     Write,
+    /// By systemd, which moves the process while that waits.
+    Systemd,
 }
 
 /// A cgroup below the container's.
@@ -69,6 +74,33 @@ impl SubCgroup {
     }
 }
 
+impl CgroupRecord {
+    /// Whether only the user's systemd brings a process of this runtime's into the scope: to enter is to move out of the
+    /// nearest cgroup that has both in it, and a user logged in is in a scope of the system's systemd (cgroups(7),
+    /// "Delegation containment").
+    ///
+    /// # Errors
+    /// The runtime's own cgroup can't be read.
+    pub fn is_out_of_reach(&self) -> Result<bool, CgroupError> {
+        let of_user = |unit: &super::record::UnitRecord| matches!(unit.session, Session::User(_));
+        let directory = self.directories.iter().find(|directory| directory.hierarchy == Hierarchy::V2);
+        let (Some(directory), true) = (directory, self.unit.as_ref().is_some_and(of_user)) else {
+            return Ok(false);
+        };
+        let path = Path::new("/proc/self/cgroup");
+        let text = file::read_list_path(path).map_err(|source| CgroupError::Call {
+            call: "read",
+            path: path.into(),
+            source,
+        })?;
+        let own = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+        let own = directory.mount_point.join(own);
+        let common = directory.path.ancestors().find(|above| own.starts_with(above));
+        let common = common.filter(|common| common.starts_with(&directory.mount_point));
+        Ok(common.is_none_or(|common| may_write(&common.join("cgroup.procs")).is_err()))
+    }
+}
+
 impl Cgroup {
     /// The cgroups of a record, or those below it, and the descriptors for a process to enter by.
     ///
@@ -81,6 +113,9 @@ impl Cgroup {
     ) -> Result<Self, CgroupError> {
         below.iter().try_for_each(|below| below.apply(&mut record))?;
         let mut cgroup = Self::open(record)?;
+        if entrance == Entrance::Systemd {
+            return Ok(cgroup);
+        }
         for directory in &cgroup.record.directories {
             let path = &directory.path;
             let error = |source| CgroupError::Call { call: "open", path: path.clone(), source };
@@ -95,6 +130,20 @@ impl Cgroup {
             }
         }
         Ok(cgroup)
+    }
+
+    /// Has systemd move a process, which waits, into the scope or a cgroup below it.
+    ///
+    /// # Errors
+    /// [`CgroupError::Systemd`]; [`CgroupError::SubCgroup`].
+    pub fn admit_by_systemd(&self, pid: i32, below: &[SubCgroup]) -> Result<(), CgroupError> {
+        let Some(unit) = &self.record.unit else { return Ok(()) };
+        let mut path = PathBuf::from("/");
+        for below in below {
+            path.push(below.below()?);
+        }
+        let below = if path == Path::new("/") { String::new() } else { path.to_string_lossy().into_owned() };
+        systemd::attach(unit, &below, pid, Instant::now() + systemd::DEADLINE)
     }
 
     /// Takes the v2 cgroup that init is in now in place of the recorded one, which can't take processes: init moved

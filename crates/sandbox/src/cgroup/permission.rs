@@ -80,6 +80,6 @@ fn written(plan: &DirectoryPlan, hierarchies: &Hierarchies) -> Result<Vec<PathBu
     Ok(paths)
 }
 
-fn may_write(path: &Path) -> io::Result<()> {
+pub(super) fn may_write(path: &Path) -> io::Result<()> {
     Ok(retry_on_intr(|| rustix::fs::accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS))?)
 }

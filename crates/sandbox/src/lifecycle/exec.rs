@@ -89,13 +89,16 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
     let mut warnings = Vec::new();
     let process = process_of(request, config.process.take(), &mut warnings)?;
     let terminal = process.terminal.is_some();
-    let entrance = if now == Status::Paused || process.exec_cpu_affinity.initial.is_some() {
+    let cgroup = record.cgroup.filter(|cgroup| !cgroup.directories.is_empty());
+    let out_of_reach = cgroup.as_ref().map_or(Ok(false), crate::cgroup::CgroupRecord::is_out_of_reach)?;
+    let entrance = if out_of_reach {
+        Entrance::Systemd
+    } else if now == Status::Paused || process.exec_cpu_affinity.initial.is_some() {
         Entrance::Write
     } else {
         Entrance::Clone
     };
     config.process = Some(process);
-    let cgroup = record.cgroup.filter(|cgroup| !cgroup.directories.is_empty());
     let mut cgroup =
         cgroup.map(|cgroup| Cgroup::open_to_enter(cgroup, &request.cgroups, entrance)).transpose()?;
     if cgroup.is_none() && !request.cgroups.is_empty() {
@@ -126,6 +129,7 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
             listen_fds: request.listen_fds,
             own_streams: request.streams.own(),
             cgroups: cgroup.as_ref().map_or(0, |cgroup| cgroup.procs_fds().len() as u16),
+            awaits_cgroup: out_of_reach,
         },
     )?;
     if matches!(request.process, ExecProcess::Document(_)) {
@@ -263,6 +267,7 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
         init_pid,
         container: &container,
         config: &config,
+        cgroup: cgroup.as_ref(),
         conversation: &conversation,
         // The process stands still with the container, for as long as that does.
         patient: paused,
@@ -330,6 +335,7 @@ struct Executing<'a> {
     init_pid: i32,
     container: &'a Container,
     config: &'a Config,
+    cgroup: Option<&'a Cgroup>,
     conversation: &'a Conversation,
     patient: bool,
     process: Option<Unfinished>,
@@ -338,6 +344,9 @@ struct Executing<'a> {
 impl Executing<'_> {
     /// Lets it go, and waits until it is the program.
     fn follow(&mut self) -> Result<()> {
+        if self.steps.iter().any(|planned| matches!(planned.step, Step::AwaitCgroup {})) {
+            self.admit()?;
+        }
         if self.steps.iter().any(|planned| matches!(planned.step, Step::Fork { .. })) {
             self.follow_fork()?;
         }
@@ -350,6 +359,17 @@ impl Executing<'_> {
 
     fn remove_pid_file(&self) {
         let _ = self.request.pid_file.as_ref().map(std::fs::remove_file);
+    }
+
+    /// It waits to be moved into its cgroup.
+    fn admit(&self) -> Result<()> {
+        match (self.receive()?, self.cgroup, &self.process) {
+            (Message::Waiting(_), Some(cgroup), Some(process)) => {
+                cgroup.admit_by_systemd(process.pid, &self.request.cgroups)?;
+                self.go()
+            }
+            (message, ..) => Err(self.failure(message)),
+        }
     }
 
     /// The first process makes the one that the container's others see.

@@ -37,6 +37,8 @@ pub struct ExecPlanRequest<'a> {
     pub own_streams: u32,
     /// How many cgroups are entered by writing.
     pub cgroups: u16,
+    /// Whether the runtime has the process moved into its cgroup.
+    pub awaits_cgroup: bool,
 }
 
 /// What will be asked of the kernel for the process.
@@ -72,6 +74,9 @@ pub fn plan_exec(
     };
     steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
     plan_streams(&mut steps, request.own_streams);
+    if request.awaits_cgroup {
+        steps.push("/linux/cgroupsPath", Step::AwaitCgroup {});
+    }
     plan_affinity(
         &mut steps,
         "/process/execCPUAffinity/initial",

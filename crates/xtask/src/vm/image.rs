@@ -63,7 +63,8 @@ const PACKAGES: [&str; 27] = [
 const BOOT_MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "ext4", "overlay"];
 
 /// Modules that containers and their networks need.
-const MODULES: [&str; 43] = [
+const MODULES: [&str; 45] = [
+    "af_packet_diag",
     "br_netfilter",
     "bridge",
     "dummy",
@@ -91,6 +92,7 @@ const MODULES: [&str; 43] = [
     "nft_nat",
     "nft_reject",
     "overlay",
+    "raw_diag",
     "squashfs",
     "tcp_diag",
     "tun",

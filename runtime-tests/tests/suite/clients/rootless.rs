@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
-use runtime_tests::user::{FIRST_SUBORDINATE, ID};
+use runtime_tests::cgroup::read;
 use runtime_tests::wait::Fifo;
 use runtime_tests::{Call, Case, Lane, Runtime, Skip, Test, User, Verdict};
 
@@ -20,24 +20,48 @@ const CHECKS: &[(&str, Check)] = &[
     ("buildah_builds", build),
 ];
 
+/// What needs a systemd of the user's own.
+const SESSION_CHECKS: &[(&str, Check)] = &[
+    ("limits_are_the_kernels_and_systemds", limits),
+    ("pause_healthcheck_and_stop", pause),
+    ("pod_containers_share_namespaces", pod),
+];
+
 pub(super) fn cases() -> Vec<Case> {
-    super::over_both("rootless_podman", CHECKS, with_engine)
+    let alone = super::over_both("rootless_podman", CHECKS, with_engine);
+    let all = [CHECKS, SESSION_CHECKS].into_iter();
+    let session = all.flat_map(|checks| super::over_both("rootless_podman_session", checks, with_session));
+    alone.into_iter().chain(session).collect()
+}
+
+/// With the user's own systemd as podman's cgroup manager.
+fn with_session(t: &Test, runtime: &Runtime, check: Check) -> Verdict {
+    needs_programs(t)?;
+    let user = User::with_session(t, &runtime.path)?;
+    check(&Engine::start(t, runtime, user, "systemd"))
+}
+
+fn needs_programs(t: &Test) -> Verdict {
+    for program in ["podman", "conmon", "tar"] {
+        t.needs_program(program)?;
+    }
+    // What podman 5 takes by default, or an older one.
+    t.needs_program("pasta").or_else(|_| t.needs_program("slirp4netns"))
 }
 
 fn with_engine(t: &Test, runtime: &Runtime, check: Check) -> Verdict {
     if t.lane == Lane::V1 {
         return Err(Skip::new("as on hybrid: nothing is delegated"));
     }
-    for program in ["podman", "buildah", "conmon", "slirp4netns", "tar"] {
-        t.needs_program(program)?;
-    }
+    needs_programs(t)?;
     if !std::path::Path::new("/dev/net/tun").exists() {
         return Err(Skip::new("the machine has no /dev/net/tun"));
     }
     if runtime.name == "crun" && t.lane == Lane::Hybrid {
         return Err(Skip::new("crun refuses hybrid cgroups"));
     }
-    check(&Engine::start(t, runtime)?)
+    let user = User::create(t, &runtime.path)?;
+    check(&Engine::start(t, runtime, user, "cgroupfs"))
 }
 
 /// An ordinary user's podman, with one image.
@@ -49,14 +73,13 @@ struct Engine<'t> {
 }
 
 impl<'t> Engine<'t> {
-    fn start(test: &'t Test, runtime: &Runtime) -> Result<Self, Skip> {
-        let user = User::create(test, &runtime.path)?;
+    fn start(test: &'t Test, runtime: &Runtime, user: User<'t>, manager: &str) -> Self {
         let dir = test.dir.join("p");
         fs::create_dir_all(&dir).unwrap();
-        let limits = if test.lane == Lane::V2 { "pids_limit = 0\n" } else { "" };
+        let limits = if test.lane == Lane::V2 && manager == "cgroupfs" { "pids_limit = 0\n" } else { "" };
         let conf = format!(
             "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n{limits}\
-             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\nruntime = \"{0}\"\n\
+             [engine]\ncgroup_manager = \"{manager}\"\nevents_logger = \"none\"\nlock_type = \"file\"\nruntime = \"{0}\"\n\
              runtime_supports_json = [\"{0}\"]\n[engine.runtimes]\n\"{0}\" = [\"{1}\"]\n",
             runtime.name,
             user.runtime.display()
@@ -73,7 +96,7 @@ impl<'t> Engine<'t> {
         let engine = Self { user, test, dir };
         let change = "CMD [\"/bin/sh\"]";
         engine.podman(&["import", "--change", change, archive.to_str().unwrap(), "localhost/bb"]).ok();
-        Ok(engine)
+        engine
     }
 
     fn call(&self, words: &[&str]) -> Call {
@@ -96,6 +119,7 @@ impl<'t> Engine<'t> {
 
 impl Drop for Engine<'_> {
     fn drop(&mut self) {
+        let _ = self.podman(&["pod", "rm", "--force", "--all", "--time", "0"]).output();
         let _ = self.podman(&["rm", "--force", "--all", "--time", "0"]).output();
         // Ends the process that holds podman's namespaces.
         let _ = self.podman(&["system", "migrate"]).output();
@@ -109,9 +133,9 @@ fn words(call: Call) -> Vec<String> {
 fn run(e: &Engine<'_>) -> Verdict {
     let script = "id -u; cat /proc/self/uid_map; touch /file 2>/dev/null || echo sealed; exit 3";
     let output = e.run(&["--rm", "--read-only", "--network=none"], script).output().exits(3);
-    let first = FIRST_SUBORDINATE.to_string();
+    let (id, first) = (e.user.id.to_string(), e.user.first_subordinate.to_string());
     let found: Vec<_> = output.stdout.split_whitespace().collect();
-    assert_eq!(found, ["0", "0", "4242", "1", "1", &first, "65536", "sealed"]);
+    assert_eq!(found, ["0", "0", &id, "1", "1", &first, "65536", "sealed"]);
     let script = "id -u; grep Groups /proc/self/status";
     let found = words(e.run(&["--rm", "--network=none", "--user=1000:1000", "--group-add=55"], script));
     assert_eq!((&*found[0], found.iter().any(|word| word == "55")), ("1000", true), "{found:?}");
@@ -124,8 +148,9 @@ fn keep_id(e: &Engine<'_>) -> Verdict {
     e.user.call(&["mkdir", volume.to_str().unwrap()]).ok();
     let mount = format!("{}:/mnt", volume.display());
     let flags = ["--rm", "--network=none", "--userns=keep-id", "-v", &mount];
-    assert_eq!(words(e.run(&flags, "id -u; echo kept >/mnt/file; stat -c %u /mnt/file")), ["4242", "4242"]);
-    assert_eq!(fs::metadata(volume.join("file")).unwrap().uid(), ID);
+    let id = e.user.id.to_string();
+    assert_eq!(words(e.run(&flags, "id -u; echo kept >/mnt/file; stat -c %u /mnt/file")), [&*id, &id]);
+    assert_eq!(fs::metadata(volume.join("file")).unwrap().uid(), e.user.id);
     let mount = format!("{}:/mnt:ro", volume.display());
     let flags = ["--rm", "--network=none", "-v", &mount];
     assert_eq!(
@@ -178,6 +203,7 @@ fn exec(e: &Engine<'_>) -> Verdict {
 }
 
 fn build(e: &Engine<'_>) -> Verdict {
+    e.test.needs_program("buildah")?;
     let context = e.user.home.join("context");
     e.user.call(&["mkdir", context.to_str().unwrap()]).ok();
     let recipe = "FROM localhost/bb\nRUN id -u >/built && test -c /dev/null\nCMD [\"cat\", \"/built\"]\n";
@@ -187,5 +213,72 @@ fn build(e: &Engine<'_>) -> Verdict {
         .args([&context])
         .ok();
     assert_eq!(e.podman(&["run", "--rm", "--network=none", "localhost/built"]).ok().text(), "0");
+    Ok(())
+}
+
+/// The container's cgroup, as the kernel has it.
+fn cgroup_of(e: &Engine<'_>, id: &str) -> PathBuf {
+    let pid = e.podman(&["inspect", "--format", "{{.State.Pid}}", id]).ok().text().parse().unwrap();
+    e.test.cgroups().directory_of(pid, "memory").expect("its cgroup")
+}
+
+fn limits(e: &Engine<'_>) -> Verdict {
+    let flags = ["-d", "--network=none", "--memory=64m", "--pids-limit=42", "--cpus=0.5"];
+    let id = e.run(&flags, "exec sleep 1000").ok().text().to_owned();
+    let directory = cgroup_of(e, &id);
+    let path = directory.to_str().unwrap();
+    assert!(path.contains(&format!("/user@{}.service/", e.user.id)), "{path}");
+    let limits = || ["memory.max", "pids.max", "cpu.max"].map(|file| read(&directory, file));
+    assert_eq!(limits(), ["67108864", "42", "50000 100000"]);
+    let unit = format!("libpod-{id}.scope");
+    let memory = || {
+        let show = ["systemctl", "--user", "show", "--value", "--property=MemoryMax", &unit];
+        e.user.call(&show).ok().text().to_owned()
+    };
+    assert_eq!(memory(), "67108864");
+    e.podman(&["update", "--memory=32m", "--pids-limit=43", "--cpus=0.25", &id]).ok();
+    assert_eq!(limits(), ["33554432", "43", "25000 100000"]);
+    assert_eq!(memory(), "33554432");
+    assert_eq!(words(e.podman(&["exec", &id, "cat", "/sys/fs/cgroup/pids.max"])), ["43"]);
+    e.podman(&["rm", "--force", "--time", "0", &id]).ok();
+    assert!(!directory.exists(), "{path}");
+    Ok(())
+}
+
+fn pause(e: &Engine<'_>) -> Verdict {
+    let flags = ["-d", "--network=none", "--health-cmd=test -e /healthy", "--health-interval=disable"];
+    let id = e.run(&flags, "trap 'exit 9' TERM; while :; do sleep 0.1; done").ok().text().to_owned();
+    let frozen = || read(&cgroup_of(e, &id), "cgroup.freeze");
+    e.podman(&["pause", &id]).ok();
+    assert_eq!(frozen(), "1");
+    e.podman(&["unpause", &id]).ok();
+    assert_eq!(frozen(), "0");
+    let _ = e.podman(&["healthcheck", "run", &id]).output().exits(1);
+    e.podman(&["exec", &id, "touch", "/healthy"]).ok();
+    e.podman(&["healthcheck", "run", &id]).ok();
+    e.podman(&["stop", "--time", "60", &id]).ok();
+    assert_eq!(e.podman(&["inspect", "--format", "{{.State.ExitCode}}", &id]).ok().text(), "9");
+    Ok(())
+}
+
+fn pod(e: &Engine<'_>) -> Verdict {
+    let infra = ["--infra-image", "localhost/bb", "--infra-command", "sleep 1000"];
+    e.podman(&["pod", "create", "--name=pod", "--network=none", "--memory=128m"]).args(infra).ok();
+    let pids = ["first", "second"].map(|name| {
+        e.podman(&["run", "-d", "--pod=pod", "--name", name, "localhost/bb", "sleep", "1000"]).ok();
+        e.podman(&["inspect", "--format", "{{.State.Pid}}", name]).ok().text().to_owned()
+    });
+    for kind in ["net", "ipc", "uts"] {
+        let [first, second] =
+            pids.each_ref().map(|pid| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap());
+        assert_eq!(first, second, "{kind}");
+    }
+    let slice = cgroup_of(e, "first").parent().unwrap().to_owned();
+    assert_eq!(
+        (slice.as_path(), &*read(&slice, "memory.max")),
+        (cgroup_of(e, "second").parent().unwrap(), "134217728")
+    );
+    e.podman(&["pod", "rm", "--force", "--time=0", "pod"]).ok();
+    assert_eq!(e.podman(&["ps", "--all", "--quiet"]).ok().text(), "");
     Ok(())
 }

@@ -42,6 +42,20 @@ pub(in super::super) fn set_properties(
     connection::run("SetUnitProperties", record, deadline, connection::set(record, properties))
 }
 
+/// Moves a process of the caller's, or of root's, into the scope, or into a cgroup below it (`/PATH`).
+///
+/// # Errors
+/// [`CgroupError::Systemd`]
+#[cfg(feature = "systemd")]
+pub(in super::super) fn attach(
+    record: &UnitRecord,
+    below: &str,
+    pid: i32,
+    deadline: Instant,
+) -> Result<(), CgroupError> {
+    connection::run("AttachProcessesToUnit", record, deadline, connection::attach(record, below, pid))
+}
+
 /// Stops the scope, with whoever is still in it, if it is the one that was recorded; whether it was. One that is gone
 /// is no error.
 ///
@@ -87,6 +101,15 @@ mod absent {
         if properties.is_empty() { Ok(()) } else { error("SetUnitProperties", record) }
     }
 
+    pub(in super::super::super) fn attach(
+        record: &UnitRecord,
+        _: &str,
+        _: i32,
+        _: Instant,
+    ) -> Result<(), CgroupError> {
+        error("AttachProcessesToUnit", record)
+    }
+
     pub(in super::super::super) fn stop(record: &UnitRecord, _: Instant) -> Result<bool, CgroupError> {
         error("StopUnit", record)
     }
@@ -97,4 +120,4 @@ mod absent {
 }
 
 #[cfg(not(feature = "systemd"))]
-pub(in super::super) use absent::{is_foreign, set_properties, start, stop};
+pub(in super::super) use absent::{attach, is_foreign, set_properties, start, stop};

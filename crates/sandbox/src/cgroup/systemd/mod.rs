@@ -29,7 +29,7 @@ use spec::Text;
 use spec::config::Resources;
 
 pub(crate) use annotation::PREFIX as SYSTEMD_ANNOTATIONS;
-pub(super) use bus::{is_foreign, set_properties, start, stop};
+pub(super) use bus::{attach, is_foreign, set_properties, start, stop};
 pub use property::{Property, Value};
 pub(super) use property::{V1_BANDWIDTH, of_devices, of_writes};
 

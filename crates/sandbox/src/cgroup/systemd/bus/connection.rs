@@ -256,6 +256,12 @@ pub(super) async fn set(record: &UnitRecord, properties: &[Property]) -> Said<()
     systemd.manager("SetUnitProperties", &(&*record.name, RUNTIME, properties)).await.map(drop)
 }
 
+pub(super) async fn attach(record: &UnitRecord, below: &str, pid: i32) -> Said<()> {
+    let systemd = Systemd::connect(record.session).await?;
+    let pids = [pid.cast_unsigned()];
+    systemd.manager("AttachProcessesToUnit", &(&*record.name, below, &pids[..])).await.map(drop)
+}
+
 pub(super) async fn stop(record: &UnitRecord) -> Said<bool> {
     let systemd = Systemd::connect(record.session).await?;
     match systemd.own_unit(record).await? {
