@@ -259,6 +259,7 @@ impl Init {
                 self.set_mount_propagation(target, propagation.0)
             }
             Step::Reconfigure { target, options } => self.reconfigure(target, options),
+            Step::SetLabel { target, label } => self.set_label(target, label),
             Step::EnterDirectory { path } => self.enter_directory(path),
             Step::MakeNode { name, mode, major, minor, uid, gid } => {
                 self.make_node(&Node { name, mode, major, minor }, uid, gid)

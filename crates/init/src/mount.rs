@@ -235,6 +235,16 @@ impl Init {
         Ok(())
     }
 
+    /// Gives a directory an SELinux label.
+    pub fn set_label(&mut self, target: &CStr, label: &CStr) -> sys::Result<()> {
+        let found = resolve::open(self.root, target)?;
+        let directory = sys::openat(found, c".", flag::O_DIRECTORY, 0)?;
+        sys::set_attribute(directory, c"security.selinux", label)?;
+        self.discard(directory);
+        self.discard(found);
+        Ok(())
+    }
+
     /// Makes a directory in the root.
     pub fn make_directory(&mut self, path: &CStr) -> sys::Result<()> {
         let directory = resolve::open_or_make(self.root, path, Make::Directory)?;

@@ -124,6 +124,7 @@ calls! {
     LandlockAddRule = 67 "landlock_add_rule",
     LandlockRestrictSelf = 68 "landlock_restrict_self",
     Userfaultfd = 69 "userfaultfd",
+    Fsetxattr = 70 "fsetxattr",
 }
 
 /// One record.

@@ -280,6 +280,8 @@ steps! {
     63 "take-tree" TakeTree { slot: u32, tree: Descriptor, }
     /// Clones the mount at a path of the root, detached, into a slot.
     88 "open-inside" OpenInside { slot: u32, source: Str, recursive: bool, }
+    /// The SELinux label of a directory of the root.
+    90 "set-label" SetLabel { target: Str, label: Str, }
     /// The runtime gets the mount that a slot holds, and maps its ids meanwhile.
     89 "offer-tree" OfferTree { slot: u32, tree: u32, }
     /// Streams 0 and 1 (and 2, as 1).

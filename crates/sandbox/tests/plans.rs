@@ -22,6 +22,7 @@ fn host(cgroups: Hierarchies) -> HostFacts {
         cgroups: Some(cgroups),
         bounding: CapabilitySet::from_bits(u64::MAX),
         ignored_signals: 1 << 12,
+        selinux: true,
         landlock_abi: 7,
         resctrl: Some("/sys/fs/resctrl".into()),
         ..HostFacts::default()
@@ -196,6 +197,16 @@ fn features_planned() {
             "intel-rdt",
             json!({"linux": {"namespaces": [{"type": "mount"}], "intelRdt": {"l3CacheSchema": "L3:0=f",
                 "memBwSchema": "MB:0=20", "schemata": ["L2:0=3"], "enableMonitoring": true}}}),
+        ),
+        (
+            "selinux-labels",
+            json!({"process": {"cwd": "/", "args": ["/bin/true"], "selinuxLabel": "u:r:p_t:s0"},
+                "mounts": [{"destination": "/proc", "type": "proc"},
+                    {"destination": "/tmp", "type": "tmpfs", "options": ["size=1m"]},
+                    {"destination": "/own", "type": "tmpfs", "options": ["context=\"u:object_r:o_t:s0\""]},
+                    {"destination": "/dev/mqueue", "type": "mqueue"},
+                    {"destination": "/srv", "type": "bind", "source": "/srv", "options": ["bind"]}],
+                "linux": {"mountLabel": "u:object_r:f_t:s0"}}),
         ),
         (
             "landlock",

@@ -81,6 +81,7 @@ pub mod number {
     pub const SENDMSG: usize = 211;
     pub const SOCKETPAIR: usize = 199;
     pub const KEYCTL: usize = 219;
+    pub const FSETXATTR: usize = 7;
     pub const EXECVE: usize = 221;
     pub const MMAP: usize = 222;
     pub const SET_MEMPOLICY: usize = 237;

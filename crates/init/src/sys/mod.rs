@@ -745,6 +745,12 @@ pub fn join_session_keyring(name: &CStr) -> Result<()> {
     call!(Call::Keyctl, number::KEYCTL, 1, path(name)).map(drop)
 }
 
+/// `fsetxattr(file, name, value, 0)`
+pub fn set_attribute(file: i32, name: &CStr, value: &CStr) -> Result<()> {
+    let length = value.count_bytes();
+    call!(Call::Fsetxattr, number::FSETXATTR, arg(file), path(name), path(value), length, 0).map(drop)
+}
+
 /// `prlimit64(0, resource, {soft, hard}, NULL)`
 pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = [soft, hard];

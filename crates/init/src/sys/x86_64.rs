@@ -74,6 +74,7 @@ pub mod number {
     pub const SET_MEMPOLICY: usize = 238;
     pub const EXIT_GROUP: usize = 231;
     pub const KEYCTL: usize = 250;
+    pub const FSETXATTR: usize = 190;
     pub const IOPRIO_SET: usize = 251;
     pub const OPENAT: usize = 257;
     pub const MKDIRAT: usize = 258;

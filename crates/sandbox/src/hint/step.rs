@@ -2,6 +2,7 @@
 //!
 //! Pure.
 
+use init::wire::Strs;
 use init::{Call, Step};
 use rustix::io::Errno;
 
@@ -15,6 +16,15 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
         Step::OpenRoot { .. } | Step::OpenRootDirectory { .. } => of_root(errno),
         Step::Bind { .. } | Step::OpenSource { .. } | Step::Attach { .. } => of_bind(call?, errno),
         Step::MakeMount { fstype, .. } => of_mount(&fstype.to_string(), call?, errno),
+        Step::Mount { options, .. }
+            if (call, errno) == (Some(Call::Fsconfig), Errno::INVAL) && has_label(options) =>
+        {
+            Some(
+                "SELinux takes the option context once, and only with a label of the host's policy: see \
+                 /linux/mountLabel and /mounts/…/options"
+                    .into(),
+            )
+        }
         Step::Detach { .. } if errno == Errno::INVAL => Some(
             "what the container had at its creation may be locked in a user namespace, see mount_namespaces(7)".into(),
         ),
@@ -97,6 +107,11 @@ fn of_bind(call: Call, errno: Errno) -> Option<Hint> {
         }
         (call, errno) => of_destination(call, errno),
     }
+}
+
+/// Whether the options, pairs, have a label for SELinux.
+fn has_label(options: &Strs) -> bool {
+    options.0.chunks(2).any(|pair| pair.first().is_some_and(|key| key.to_string() == "context"))
 }
 
 fn of_mount(fstype: &str, call: Call, errno: Errno) -> Option<Hint> {

@@ -36,6 +36,7 @@ pub fn describe(step: &Step) -> String {
         Step::SetAttributes { target, .. } => format!("set the mount attributes of {target}"),
         Step::SetMountPropagation { target, .. } => format!("set the propagation of {target}"),
         Step::Reconfigure { target, .. } => format!("remount {target}"),
+        Step::SetLabel { target, label } => format!("give {target} the label {label}"),
         Step::EnterDirectory { path } | Step::MakeDirectory { path } => format!("make the directory {path}"),
         Step::MakeNode { name, .. } | Step::BindNode { name, .. } => format!("make the device {name}"),
         Step::MakeLink { name, target } => format!("link {name} to {target}"),
@@ -123,6 +124,7 @@ pub fn syscall_text(step: &Step, call: Call) -> String {
             | Step::OpenInside { source: target, .. }
             | Step::SetAttributes { target, .. }
             | Step::SetMountPropagation { target, .. }
+            | Step::SetLabel { target, .. }
             | Step::Reconfigure { target, .. },
             Call::Openat2,
         ) => format!("openat2(root, \"{target}\", IN_ROOT)"),

@@ -51,8 +51,20 @@ pub(super) fn plan_mounts(
                     mount.attributes.set &= !attribute::RDONLY;
                 }
                 let mount = &mount;
-                let step = filesystem(steps, &pointer, mount, fstype, source.as_deref().unwrap_or(""));
+                let source = source.as_deref().unwrap_or("");
+                let mut step = filesystem(steps, &pointer, mount, fstype, source);
+                if let (Step::Mount { options, .. }, Some(label)) =
+                    (&mut step, label_of(config, host, namespaces, mount, fstype))
+                {
+                    options.0.extend([Str::from("context"), Str::from(label)]);
+                }
                 steps.push(pointer, step);
+                if let (Some(label), true, "mqueue") = (&config.linux.mount_label, host.selinux, &**fstype) {
+                    // The kernel has mounted it before, for itself: it takes a label, and no option.
+                    let step =
+                        Step::SetLabel { target: (&**mount.destination).into(), label: (&**label).into() };
+                    steps.push("/linux/mountLabel", step);
+                }
                 if !mount.recursive_attributes.is_empty() {
                     plan_recursive_attributes(steps, index, mount);
                 }
@@ -87,6 +99,31 @@ pub(super) fn plan_mounts(
         }
     }
     Ok(())
+}
+
+/// File systems whose files the policy labels, whatever is asked.
+const LABELLED_BY_POLICY: [&str; 5] = ["proc", "sysfs", "mqueue", "cgroup", "cgroup2"];
+
+/// File systems that take a label for all of their files in a user namespace too (`selinux_set_mnt_opts`).
+const LABELLED_IN_USER_NAMESPACE: [&str; 4] = ["tmpfs", "ramfs", "devpts", "overlay"];
+
+/// `/linux/mountLabel`, where a new file system takes it as an option and its own options have none.
+fn label_of<'c>(
+    config: &'c Config,
+    host: &HostFacts,
+    namespaces: &NamespacePlan,
+    mount: &Mount,
+    fstype: &str,
+) -> Option<&'c str> {
+    let label = config.linux.mount_label.as_ref().filter(|_| host.selinux)?;
+    let inside = confined::in_user_namespace(host, namespaces);
+    let takes = if inside {
+        LABELLED_IN_USER_NAMESPACE.contains(&fstype)
+    } else {
+        !LABELLED_BY_POLICY.contains(&fstype)
+    };
+    let has_one = mount.data.iter().any(|option| &*option.key == "context");
+    (takes && !has_one).then_some(&**label)
 }
 
 /// Whether a new read-only file system gets its mount points or devices from us: it can't be read-only yet.

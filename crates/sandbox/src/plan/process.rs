@@ -140,8 +140,11 @@ fn plan_labels(steps: &mut Steps, process: &Process, host: &HostFacts) {
     }
     if let Some(label) = &process.selinux_label {
         if host.selinux {
-            let step = Step::WriteProc { path: "self/attr/exec".into(), value: (&**label).into() };
-            steps.push("/process/selinuxLabel", step);
+            // The second is for the session keyring; execve takes both back.
+            for path in ["self/attr/exec", "self/attr/keycreate"] {
+                let step = Step::WriteProc { path: path.into(), value: (&**label).into() };
+                steps.push("/process/selinuxLabel", step);
+            }
         } else {
             steps.warn("/process/selinuxLabel", "ignored: the host's kernel has no SELinux");
         }
