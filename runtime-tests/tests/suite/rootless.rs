@@ -400,7 +400,7 @@ fn host_namespaces_bind_their_file_systems(t: &Test) -> Verdict {
     bundle.without_mount("/sys").mount("/sys", "sysfs", "sysfs", &["ro"]);
     bundle.set("/process/oomScoreAdj", 300);
     let output =
-        user.run(&bundle, "test -d /proc/1 && test -d /sys/kernel && cat /proc/self/oom_score_adj").ok();
+        user.run(&bundle, "test -d /proc/self && test -d /sys/kernel && cat /proc/self/oom_score_adj").ok();
     assert_eq!(output.text(), "300");
     let _ = output.says("/proc of the host is bound").says("/sys of the host is bound");
     Ok(())

@@ -162,7 +162,7 @@ fn keep_id(e: &Engine<'_>) -> Verdict {
 
 fn host_namespaces(e: &Engine<'_>) -> Verdict {
     let flags = ["--rm", "--network=host", "--pid=host", "--uts=host"];
-    assert_eq!(words(e.run(&flags, "test -d /proc/1 && test -d /sys/kernel && echo there")), ["there"]);
+    assert_eq!(words(e.run(&flags, "test -d /proc/self && test -d /sys/kernel && echo there")), ["there"]);
     Ok(())
 }
 
