@@ -4,6 +4,7 @@
 mod callers;
 mod crash;
 mod errno;
+mod inputs;
 mod payloads;
 mod places;
 
@@ -23,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut all = callers::cases();
     all.extend(crash::cases());
     all.extend(errno::cases());
+    all.extend(inputs::cases());
     all.extend(places::cases());
     all.extend(payloads::cases());
     all.extend([
