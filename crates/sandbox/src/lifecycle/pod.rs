@@ -228,7 +228,7 @@ pub(super) fn create(state: &StateRoot, request: &PodRequest) -> Result<Outcome<
         None => None,
     };
 
-    let entry = pods.create(&request.id)?;
+    let entry = pods.create_for(&request.id, RECORD)?;
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut record = Record {
         schema: SCHEMA,

@@ -99,6 +99,14 @@ impl StateRoot {
     /// # Errors
     /// [`Error::Exists`]
     pub fn create(&self, id: &ContainerId) -> Result<Entry> {
+        self.create_for(id, INTENT)
+    }
+
+    /// As [`StateRoot::create`], for what records itself first in the file `first`.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]
+    pub(crate) fn create_for(&self, id: &ContainerId, first: &str) -> Result<Entry> {
         for _ in 0..ATTEMPTS {
             let made = match mkdirat(&self.directory, &**id, Mode::RWXU) {
                 Ok(()) => true,
@@ -114,8 +122,8 @@ impl StateRoot {
             });
             // Of two that are faster than each other at the lock, the second finds what the first has recorded.
             let looked_at = locked.and_then(|entry| match made {
-                true => Ok((entry.has(INTENT)?, entry)),
-                false => Ok((!matches!(entry.read(), Ok(None)), entry)),
+                true => Ok((entry.has(first)?, entry)),
+                false => Ok((!entry.is_abandoned()?, entry)),
             });
             match looked_at {
                 Ok((false, entry)) if made => return Ok(entry),
@@ -299,6 +307,19 @@ impl Entry {
             Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(Error::file("stat", name, errno.into())),
         }
+    }
+
+    /// Whether it holds nothing but what a creation can have written before its record was whole.
+    fn is_abandoned(&self) -> Result<bool> {
+        let error = |errno: Errno| Error::file("read the directory", &*self.id, errno.into());
+        for file in Dir::read_from(&self.directory).map_err(error)? {
+            let file = file.map_err(error)?;
+            let name = file.file_name().to_bytes();
+            if ![".", "..", INTENT, NEW_RECORD].iter().any(|it| it.as_bytes() == name) {
+                return Ok(false);
+            }
+        }
+        Ok(matches!(self.read(), Ok(None)))
     }
 
     /// Removes all that the directory holds.
