@@ -309,13 +309,13 @@ impl Entry {
         }
     }
 
-    /// Whether it holds nothing but what a creation can have written before its record was whole.
+    /// Whether it holds nothing but what a container's creation may have written, and no record among it that is whole.
     fn is_abandoned(&self) -> Result<bool> {
         let error = |errno: Errno| Error::file("read the directory", &*self.id, errno.into());
         for file in Dir::read_from(&self.directory).map_err(error)? {
             let file = file.map_err(error)?;
             let name = file.file_name().to_bytes();
-            if ![".", "..", INTENT, NEW_RECORD].iter().any(|it| it.as_bytes() == name) {
+            if ![".", "..", INTENT, NEW_RECORD, GATE, NOTIFY].iter().any(|it| it.as_bytes() == name) {
                 return Ok(false);
             }
         }
