@@ -148,10 +148,11 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         PANICKED_AT.with_borrow_mut(|at| *at = place);
     }));
-    let number = |index: usize| format!("rt{}n{index}", std::process::id());
+    // Of one width: none is the beginning of another's, for they are looked for as parts of names and paths.
+    let token = |index: usize| format!("rt{}n{index:05}", std::process::id());
     let trials = cases.into_iter().enumerate().map(|(index, case)| {
         let world = Arc::clone(&world);
-        Trial::ignorable_test(case.name.clone(), move || run_case(&world, &case, number(index)))
+        Trial::ignorable_test(case.name.clone(), move || run_case(&world, &case, token(index)))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     let _ = rustix::mount::unmount(&scratch, rustix::mount::UnmountFlags::DETACH);
