@@ -35,6 +35,7 @@ mod start;
 mod terminal;
 
 use interpreter::Init;
+use report::NO_PLAN;
 
 /// `argv[1..4]` in decimal.
 fn arguments(mut texts: impl Iterator<Item = &'static core::ffi::CStr>) -> Option<[usize; 3]> {
@@ -50,9 +51,9 @@ fn arguments(mut texts: impl Iterator<Item = &'static core::ffi::CStr>) -> Optio
 
 /// Called by the entry point with the program's arguments.
 fn main(texts: impl Iterator<Item = &'static core::ffi::CStr>) -> ! {
-    let Some([file, offset, length]) = arguments(texts) else { sys::exit(125) };
+    let Some([file, offset, length]) = arguments(texts) else { sys::exit(NO_PLAN) };
     match start::map_plan(file as i32, offset, length) {
         Ok(plan) => Init::new().run(plan),
-        Err(_) => sys::exit(125),
+        Err(_) => sys::exit(NO_PLAN),
     }
 }

@@ -26,8 +26,7 @@ impl Init {
             match check_executable(self.program.as_c_str()) {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.errno == flag::EACCES => reason = failure,
-                // EPERM, EIO, ENOMEM, ENFILE, EMFILE, ENOSYS: whether it is there is not known.
-                Err(failure) if matches!(failure.errno, 1 | 5 | 12 | 23 | 24 | 38) => return Err(failure),
+                Err(failure) if leaves_unknown(failure.errno) => return Err(failure),
                 Err(_) => {}
             }
         }
@@ -49,6 +48,12 @@ impl Init {
     pub fn execute_opened(&self, program: i32, args: StrsRef<'_>, env: StrsRef<'_>) -> sys::Result<()> {
         with_pointers(args, env, None, |args, env| sys::execveat(program, args, env))
     }
+}
+
+/// Whether it is not known then if the file is there, so that none further on may be taken for it.
+const fn leaves_unknown(errno: u32) -> bool {
+    use flag::{EIO, EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM};
+    matches!(errno, EPERM | EIO | ENOMEM | ENFILE | EMFILE | ENOSYS)
 }
 
 /// Whether it can be executed: a file, with the right to. Opens nothing: the process's limits are in place, and one

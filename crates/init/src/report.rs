@@ -9,6 +9,9 @@ pub const REPORT_BYTES: usize = 16;
 /// The first byte of the page that init waits for after [`Kind::Filtering`], when its listener was handed over.
 pub const HANDED_OVER: u8 = 1;
 
+/// Init's exit status where it can't read its plan, and so can't say anything either.
+pub const NO_PLAN: i32 = 125;
+
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

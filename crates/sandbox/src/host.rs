@@ -127,8 +127,7 @@ fn probe_host_namespaces(config: &Config) -> Vec<NamespaceKind> {
         let joined = namespace.and_then(|it| rustix::fs::stat(&**it.path.as_deref()?).ok());
         joined.is_some_and(|joined| {
             ["self", "1"].iter().any(|process| {
-                let file = if *kind == NamespaceKind::Network { "net" } else { kind.name() };
-                let of_host = rustix::fs::stat(format!("/proc/{process}/ns/{file}"));
+                let of_host = rustix::fs::stat(format!("/proc/{process}/ns/{}", kind.file_name()));
                 of_host.is_ok_and(|it| (it.st_dev, it.st_ino) == (joined.st_dev, joined.st_ino))
             })
         })

@@ -134,16 +134,12 @@ fn namespaces() -> Vec<Finding> {
     NamespaceKind::ALL
         .into_iter()
         .map(|kind| {
-            let (file, limit) = match kind.name() {
-                "network" => ("net", "net"),
-                "mount" => ("mnt", "mnt"),
-                name => (name, name),
-            };
+            let file = kind.file_name();
             if !Path::new("/proc/self/ns").join(file).exists() {
                 return missing(kind.name(), "the kernel was built without it");
             }
-            match read(&format!("/proc/sys/user/max_{limit}_namespaces")).as_deref() {
-                Some("0") => missing(kind.name(), format!("the sysctl user.max_{limit}_namespaces is 0")),
+            match read(&format!("/proc/sys/user/max_{file}_namespaces")).as_deref() {
+                Some("0") => missing(kind.name(), format!("the sysctl user.max_{file}_namespaces is 0")),
                 Some(most) => found(kind.name(), format!("at most {most} for each user")),
                 None => found(kind.name(), ""),
             }

@@ -87,14 +87,7 @@ impl CgroupRecord {
         let (Some(directory), true) = (directory, self.unit.as_ref().is_some_and(of_user)) else {
             return Ok(false);
         };
-        let path = Path::new("/proc/self/cgroup");
-        let text = file::read_list_path(path).map_err(|source| CgroupError::Call {
-            call: "read",
-            path: path.into(),
-            source,
-        })?;
-        let own = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-        let own = directory.mount_point.join(own);
+        let own = v2_directory_of("self", &directory.mount_point)?;
         let common = directory.path.ancestors().find(|above| own.starts_with(above));
         let common = common.filter(|common| common.starts_with(&directory.mount_point));
         Ok(common.is_none_or(|common| may_write(&common.join("cgroup.procs")).is_err()))
@@ -138,11 +131,8 @@ impl Cgroup {
     /// [`CgroupError::Systemd`]; [`CgroupError::SubCgroup`].
     pub fn admit_by_systemd(&self, pid: i32, below: &[SubCgroup]) -> Result<(), CgroupError> {
         let Some(unit) = &self.record.unit else { return Ok(()) };
-        let mut path = PathBuf::from("/");
-        for below in below {
-            path.push(below.below()?);
-        }
-        let below = if path == Path::new("/") { String::new() } else { path.to_string_lossy().into_owned() };
+        let path = below.iter().map(SubCgroup::below).collect::<Result<PathBuf, _>>()?;
+        let below = if path == Path::new("") { String::new() } else { format!("/{}", path.display()) };
         systemd::attach(unit, &below, pid, Instant::now() + systemd::DEADLINE)
     }
 
@@ -155,14 +145,19 @@ impl Cgroup {
         let Some(directory) = self.record.directories.iter().find(|it| it.hierarchy == Hierarchy::V2) else {
             return Ok(());
         };
-        let path = PathBuf::from(format!("/proc/{init}/cgroup"));
-        let text =
-            file::read_list_path(&path).map_err(|source| CgroupError::Call { call: "read", path, source })?;
-        let now = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-        let path = directory.mount_point.join(now);
+        let path = v2_directory_of(&init.to_string(), &directory.mount_point)?;
         self.v2 = Some(open_inside(&directory.mount_point, &path)?);
         Ok(())
     }
+}
+
+/// The v2 cgroup that `/proc/PROCESS/cgroup` has a process in (cgroups(7)), below where v2 is mounted.
+fn v2_directory_of(process: &str, mount_point: &Path) -> Result<PathBuf, CgroupError> {
+    let path = PathBuf::from(format!("/proc/{process}/cgroup"));
+    let text =
+        file::read_list_path(&path).map_err(|source| CgroupError::Call { call: "read", path, source })?;
+    let below = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    Ok(mount_point.join(below))
 }
 
 /// A cgroup of a hierarchy; init's name for it may lead out where the runtime sees a part of it alone.

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::io;
 
 use rustix::io::Errno;
+use spec::config::NamespaceKind;
 
 use crate::cgroup::{CgroupError, PlanError};
 use crate::error::Error;
@@ -205,11 +206,8 @@ fn of_namespace(kind: &str, reason: &str) -> Option<Hint> {
 
 /// The name of a namespace in `/proc/PID/ns`.
 fn file_name(kind: &str) -> &str {
-    match kind {
-        "network" => "net",
-        "mount" => "mnt",
-        kind => kind,
-    }
+    let known = NamespaceKind::ALL.into_iter().find(|it| it.name() == kind);
+    known.map_or(kind, |it| it.file_name())
 }
 
 fn of_hook(point: &str, reason: &str) -> Option<Hint> {

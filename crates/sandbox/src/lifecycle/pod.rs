@@ -83,11 +83,7 @@ impl PodNamespace {
 
     /// In `/proc/PID/ns`, and in the pod's directory.
     const fn file(self) -> &'static str {
-        match self {
-            Self::Network => "net",
-            Self::Ipc => "ipc",
-            Self::Uts => "uts",
-        }
+        self.kind().file_name()
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use init::report::NO_PLAN;
 use rustix::process::{Signal, pidfd_send_signal};
 use spec::config::{HookPoint, Hooks};
 
@@ -19,9 +20,6 @@ use crate::hooks::HookRun;
 use crate::launch::{wait, wait_killed};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Record, StateRoot};
-
-/// Init's exit status where it can't read its plan, and so can't say anything either.
-const NO_PLAN: i32 = 125;
 
 /// A process on its way to what it shall be, our child.
 #[derive(Debug)]

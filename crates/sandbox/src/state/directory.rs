@@ -115,32 +115,29 @@ impl StateRoot {
                     return Err(Error::file("make the directory", self.path.join(&**id), errno.into()));
                 }
             };
-            let locked = self.open_entry(id).and_then(|entry| {
+            let claimed = self.open_entry(id).and_then(|entry| {
                 // Whoever holds the lock of one that is there is at work on it.
                 entry.lock_within(self, if made { LOCK_DEADLINE } else { Duration::ZERO })?;
+                // Of two that are faster than each other at the lock, the second finds what the first has recorded.
+                let taken = if made { entry.has(first)? } else { !entry.is_abandoned()? };
+                if taken {
+                    return Err(Error::Exists);
+                }
+                if !made {
+                    entry.remove_files().map_err(|errno| self.remove_error(&entry, errno))?;
+                }
                 Ok(entry)
             });
-            // Of two that are faster than each other at the lock, the second finds what the first has recorded.
-            let looked_at = locked.and_then(|entry| match made {
-                true => Ok((entry.has(first)?, entry)),
-                false => Ok((!entry.is_abandoned()?, entry)),
-            });
-            match looked_at {
-                Ok((false, entry)) if made => return Ok(entry),
-                Ok((false, entry)) => {
-                    entry.remove_files().map_err(|errno| self.remove_error(&entry, errno))?;
-                    return Ok(entry);
-                }
-                Ok((true, _)) | Err(Error::Busy | Error::State { .. }) => return Err(Error::Exists),
+            match claimed {
                 // It was removed meanwhile.
                 Err(Error::NotFound) => {}
-                Err(error) => {
-                    if made {
-                        // It is empty: nobody has anything of it.
-                        let _ = unlinkat(&self.directory, &**id, AtFlags::REMOVEDIR);
-                    }
+                Err(Error::Exists | Error::Busy | Error::State { .. }) => return Err(Error::Exists),
+                Err(error) if made => {
+                    // It is empty: nobody has anything of it.
+                    let _ = unlinkat(&self.directory, &**id, AtFlags::REMOVEDIR);
                     return Err(error);
                 }
+                claimed => return claimed,
             }
         }
         Err(Error::Busy)
@@ -225,9 +222,7 @@ impl StateRoot {
             Err(errno) => Err(error(errno)),
         }
     }
-}
 
-impl StateRoot {
     fn remove_error(&self, entry: &Entry, errno: Errno) -> Error {
         Error::file("remove", self.path.join(&*entry.id), errno.into())
     }

@@ -60,6 +60,15 @@ impl NamespaceKind {
             Self::Mount => "mount",
         }
     }
+
+    /// Its name in `/proc/PID/ns` (namespaces(7)).
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            Self::Network => "net",
+            Self::Mount => "mnt",
+            other => other.name(),
+        }
+    }
 }
 
 impl Namespaces {
