@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::command::{Call, anonymous_file};
-use crate::step::{WNOTHREAD, Whose, spawn, text_of};
+use crate::step::{Whose, next_stop, spawn, text_of};
 use crate::sys::{at_entry, read_user_word, write_user_word};
 use crate::wait::stretched;
 
@@ -123,16 +123,9 @@ fn follow(command: &mut Command, at: usize, whose: Whose) -> (Option<SystemCall>
     let end = Instant::now() + stretched(DEADLINE);
     ptrace::syscall(first, None).expect("PTRACE_SYSCALL");
     loop {
-        let flags = WaitPidFlag::__WALL | WaitPidFlag::from_bits_retain(WNOTHREAD) | WaitPidFlag::WNOHANG;
-        let status = waitpid(None, Some(flags)).expect("wait for tracees");
-        let Some(pid) = status.pid() else {
-            if Instant::now() >= end {
-                let _ = kill(first, Signal::SIGKILL);
-                let _ = waitpid(first, Some(WaitPidFlag::__WALL));
-                return (failed, seen, None);
-            }
-            std::thread::yield_now();
-            continue;
+        let Some((pid, status)) = next_stop(first, end) else {
+            let _ = waitpid(first, Some(WaitPidFlag::__WALL));
+            return (failed, seen, None);
         };
         let mut signal = None;
         match status {

@@ -90,15 +90,8 @@ fn follow(command: &mut Command, at: usize, whose: Whose, change: impl FnOnce())
     let end = Instant::now() + stretched(DEADLINE);
     ptrace::syscall(first, None).expect("PTRACE_SYSCALL");
     loop {
-        let flags = WaitPidFlag::__WALL | WaitPidFlag::from_bits_retain(WNOTHREAD) | WaitPidFlag::WNOHANG;
-        let status = waitpid(None, Some(flags)).expect("wait for tracees");
-        let Some(pid) = status.pid() else {
-            if Instant::now() >= end {
-                let _ = kill(first, Signal::SIGKILL);
-                panic!("the stepped command is not done in {:?}", stretched(DEADLINE));
-            }
-            std::thread::yield_now();
-            continue;
+        let Some((pid, status)) = next_stop(first, end) else {
+            panic!("the stepped command is not done in {:?}", stretched(DEADLINE));
         };
         let mut signal = None;
         match status {
@@ -129,8 +122,24 @@ fn follow(command: &mut Command, at: usize, whose: Whose, change: impl FnOnce())
     }
 }
 
+/// The next stop or end of a tracee of the calling thread. `None` when there was none until `end`: the first is killed then.
+pub(crate) fn next_stop(first: Pid, end: Instant) -> Option<(Pid, WaitStatus)> {
+    let flags = WaitPidFlag::__WALL | WaitPidFlag::from_bits_retain(WNOTHREAD) | WaitPidFlag::WNOHANG;
+    loop {
+        let status = waitpid(None, Some(flags)).expect("wait for tracees");
+        if let Some(pid) = status.pid() {
+            return Some((pid, status));
+        }
+        if Instant::now() >= end {
+            let _ = kill(first, Signal::SIGKILL);
+            return None;
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// `__WNOTHREAD`: children and tracees of the calling thread alone.
-pub(crate) const WNOTHREAD: i32 = 0x2000_0000;
+const WNOTHREAD: i32 = 0x2000_0000;
 
 fn is_path_call(pid: Pid) -> bool {
     !cfg!(target_arch = "x86_64")

@@ -108,7 +108,7 @@ static ENDED_INITS: Mutex<BTreeMap<(i32, String), Instant>> = Mutex::new(BTreeMa
 
 /// Reaps exited children in pid namespaces, as any parent of orphans does: what a runtime or a hook has left there, since
 /// a pid namespace ends only when they are reaped. Inits are the tests' to reap; those that nobody has asked for in
-/// [`UNASKED`] are reaped here: on cgroup v1 thousands would stay, and each look at `/proc` takes longer for each of them.
+/// 90 seconds are reaped here: on cgroup v1 thousands would stay, and each look at `/proc` takes longer for each of them.
 pub fn reap_orphans() {
     let mut inits = BTreeMap::new();
     let mut known = ENDED_INITS.lock().unwrap_or_else(PoisonError::into_inner);
