@@ -543,12 +543,12 @@ fn null_device(t: &Test) -> Verdict {
             make(t, &dev.join("null"));
             b.mount("/mounted", "bind", owned.to_str().unwrap(), &["bind"]);
             b.set("/process/user", json!({"uid": 1000, "gid": 1000}));
-            b.args(&["sh", "-c", "echo to the caller; echo too >&2"]);
+            b.args(&["sh", "-c", "stat -L -c %t:%T /proc/self/fd/0; echo too >&2"]);
             // Its standard input is the null device; output goes to the caller's files.
             let (call, id) = t.bundle_call("run", &b, &[]);
             let output = call.deadline(Duration::from_secs(20)).output();
             if output.status.success() {
-                assert_eq!((output.text(), output.stderr.trim()), ("to the caller", "too"), "{name}");
+                assert_eq!((output.text(), output.stderr.trim()), ("1:3", "too"), "{name}");
             } else {
                 let _ = refused(output);
                 t.assert_missing(&id);

@@ -90,15 +90,27 @@ fn assert_inside(t: &Test, c: &Container<'_>) {
 
 fn mounts_below_volume(t: &Test) -> Verdict {
     on_one_lane(t)?;
+    // Where the mounts would find their places, outside.
+    let like = t.dir.join("like");
+    for name in ["b", "c"] {
+        fs::create_dir_all(like.join(name)).unwrap();
+    }
     let world = World::of_machine(t);
-    for target in outside(t) {
+    for target in outside(t).into_iter().chain([like]) {
         let (volume, a, link) = volume(t, &target);
         let b = t.bundle();
         b.stays().mount("/v", "bind", volume.to_str().unwrap(), &["rbind"]);
         b.mount("/v/a/b", "tmpfs", "tmpfs", &[]).mount("/v/a/c", "bind", volume.to_str().unwrap(), &["bind"]);
         let swap = || exchange(&a, &link);
+        // A mount that was made elsewhere is not among the container's.
+        let both_inside = |c: &Container<'_>| {
+            assert_inside(t, c);
+            let mounts = mounts_of(c.pid());
+            let ends = |end: &str| mounts.iter().filter(|mount| mount.point.ends_with(end)).count();
+            assert_eq!((ends("/b"), ends("/c")), (1, 1), "mounts of the container: {mounts:?}");
+        };
         step_creation(t, &b, swap, swap, |c| {
-            let _ = c.map(|c| assert_inside(t, c));
+            let _ = c.map(both_inside);
             world.assert_same_but_containers(t, "a link below a volume");
         });
         // And as it would be in life.
@@ -107,7 +119,7 @@ fn mounts_below_volume(t: &Test) -> Verdict {
             let (call, id) = t.bundle_call("create", &b, &[]);
             if call.output().status.success() {
                 let c = Container::open(t, &id);
-                assert_inside(t, &c);
+                both_inside(&c);
                 c.delete_force().ok();
             }
         }
