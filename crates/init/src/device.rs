@@ -110,9 +110,9 @@ impl Init {
             for stream in (0..3).filter(|stream| streams & (1 << stream) != 0) {
                 sys::duplicate(null, stream)?;
             }
-            sys::close(null);
+            self.discard(null);
         }
-        sys::close(found);
+        self.discard(found);
         Ok(())
     }
 }

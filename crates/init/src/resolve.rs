@@ -76,7 +76,7 @@ fn make_last(root: i32, path: &CStr, make: Make) -> sys::Result<Option<i32>> {
         Err(Failure { errno: flag::EEXIST, .. }) => Ok(None),
         Err(failure) => Err(failure),
     };
-    sys::close(parent);
+    crate::interpreter::discard(parent);
     result
 }
 
