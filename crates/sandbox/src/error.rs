@@ -367,6 +367,7 @@ fn context_of(violations: &spec::Violations) -> &'static str {
     let first = &violations.first().pointer;
     match first.strip_prefix("/linux/memoryPolicy/") {
         Some("mode") => "invalid memory policy mode: ",
+        Some("nodes") => "invalid memory policy node: ",
         Some(rest) if rest.starts_with("flags") => "invalid memory policy flag: ",
         _ => "",
     }
@@ -392,10 +393,12 @@ fn sentence(planned: &PlannedStep, call: Option<Call>, errno: i32) -> String {
 /// The words that callers look for to tell a command that is missing from one that can't be executed.
 fn program_sentence(name: &str, errno: i32) -> String {
     const ENOENT: i32 = 2;
+    const ENOEXEC: i32 = 8;
     const EISDIR: i32 = 21;
     let reason = match errno {
         ENOENT if !name.contains('/') => format!("exec: {name:?}: executable file not found in $PATH"),
         ENOENT => format!("exec: {name:?}: stat {name}: no such file or directory"),
+        ENOEXEC => format!("exec {name}: {}", errno_text(errno)),
         // execve's own errno for a directory is EACCES, and engines look for its words.
         EISDIR => format!("exec: {name:?}: is a directory: permission denied"),
         errno => format!("exec: {name:?}: {}", errno_text(errno)),

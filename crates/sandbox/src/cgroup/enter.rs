@@ -111,7 +111,7 @@ impl Cgroup {
         }
         for directory in &cgroup.record.directories {
             let path = &directory.path;
-            let error = |source| CgroupError::Call { call: "open", path: path.clone(), source };
+            let error = |source| CgroupError::Enter { path: path.clone(), source };
             if directory.hierarchy == Hierarchy::V2 && entrance == Entrance::Clone {
                 cgroup.v2 = match file::open_directory(path) {
                     // Init may have gone elsewhere and removed it: see `follow_init`.

@@ -139,6 +139,14 @@ pub enum CgroupError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A cgroup that a process is to enter can't be opened.
+    #[error("adding pid of the process to cgroups: open {}: {}", path.display(), Lower(source))]
+    Enter {
+        /// Its directory.
+        path: PathBuf,
+        /// The errno.
+        source: io::Error,
+    },
     /// The container's cgroup is there already, and frozen: a process that enters it would never run.
     #[error("container's cgroup unexpectedly frozen: {}", path.display())]
     Frozen {
@@ -195,6 +203,7 @@ impl CgroupError {
             Self::Call { source, .. }
             | Self::Write { source, .. }
             | Self::DeviceFilter { source, .. }
+            | Self::Enter { source, .. }
             | Self::NotDelegated { source, .. } => source.raw_os_error(),
             Self::Controller { source, .. } => source.as_ref().and_then(io::Error::raw_os_error),
             Self::NotRestored { cause, .. } => cause.errno(),
@@ -206,6 +215,7 @@ impl CgroupError {
     pub fn syscall(&self) -> Option<&'static str> {
         match self {
             Self::Call { call, .. } => Some(call),
+            Self::Enter { .. } => Some("open"),
             Self::Write { .. } => Some("write"),
             Self::DeviceFilter { .. } => Some("bpf"),
             _ => None,

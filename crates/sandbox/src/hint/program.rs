@@ -70,8 +70,9 @@ fn explain_at(error: &mut StepError, name: &str, root: &Path, path: &str, ids: (
     let Program { hint, exists } = look(&root, path, error.errno, ids);
     error.hint = hint;
     if exists && error.errno == Errno::NOENT.raw_os_error() {
-        // It is not the file that is missing.
-        error.message = error.message.replace(&format!("stat {name}: "), "");
+        // It is not the file that is missing. The words are runc's, for what execve says of a file that is there.
+        error.message =
+            error.message.replace(&format!("exec: {name:?}: stat {name}: "), &format!("exec {name}: "));
     }
 }
 

@@ -9,6 +9,9 @@ use rustix::io::Errno;
 use super::Hint;
 use crate::plan::PlannedStep;
 
+/// `SCHED_DEADLINE` of sched(7).
+const SCHED_DEADLINE: u32 = 6;
+
 /// What to do about it, where that is known.
 pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> Option<Hint> {
     let errno = Errno::from_raw_os_error(errno);
@@ -61,6 +64,11 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
         Step::PivotRoot { .. } if errno == Errno::INVAL => {
             Some("where the host's root is a ramdisk (initramfs), give --no-pivot".into())
         }
+        Step::SetScheduler { policy: SCHED_DEADLINE, .. } if errno == Errno::PERM => Some(
+            "the process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE needs all processors \
+             (/linux/resources/cpu/cpus, the runtime's own affinity), and CAP_SYS_NICE in the host's user namespace"
+                .into(),
+        ),
         Step::SetScheduler { .. } | Step::SetIoPriority { .. } if errno == Errno::PERM => {
             Some("this priority needs CAP_SYS_NICE in the host's user namespace".into())
         }

@@ -77,6 +77,11 @@ pub(super) fn launch(
     drop(pod);
     drop(phase);
     tracing::debug!(steps = prepared.plan.steps.len(), "planned, and recorded the intent");
+    for planned in &prepared.plan.steps {
+        if let Step::InstallFilter { flags, .. } = planned.step {
+            tracing::debug!("seccomp filter flags: {flags}");
+        }
+    }
     if request.notify_directory.is_some() {
         entry.make_notify_directory()?;
     }

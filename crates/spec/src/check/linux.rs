@@ -287,7 +287,10 @@ fn check_memory_policy(field: Field<'_, '_>, report: &mut Report) -> Option<Memo
     let (mode, flags) = (mode?, flags? as u32);
     match mode {
         MemoryPolicyMode::Default | MemoryPolicyMode::Local if named => {
-            nodes_field.violate(report, format!("must be empty with {}", mode.name()));
+            let count = nodes.as_ref().map_or(0, Vec::len);
+            let rule =
+                format!("must be empty with {} (the mode requires 0 nodes but got {count})", mode.name());
+            nodes_field.violate(report, rule);
         }
         MemoryPolicyMode::Default | MemoryPolicyMode::Local | MemoryPolicyMode::Preferred => {}
         _ if !named => {

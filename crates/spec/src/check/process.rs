@@ -3,8 +3,8 @@
 use super::list;
 use super::scheduler::{check_io_priority, check_scheduler};
 use crate::config::{
-    Capabilities, Capability, CapabilitySet, ConsoleSize, ExecCpuAffinity, Process, Rlimit, RlimitResource,
-    Terminal, User,
+    Capabilities, Capability, CapabilitySet, ConsoleSize, ExecCpuAffinity, Id, Process, Rlimit,
+    RlimitResource, Terminal, User,
 };
 use crate::field::{Field, Object};
 use crate::report::{Report, quote};
@@ -103,7 +103,12 @@ fn check_user(field: Field<'_, '_>, report: &mut Report) -> Option<User> {
     }
     let user = field.object(report, USER, &["uid", "gid", "umask", "additionalGids", "username"])?;
     let uid = user.field("uid").required(report).id(report);
-    let gid = user.field("gid").required(report).id(report);
+    let gid_field = user.field("gid");
+    if !gid_field.is_present() {
+        // Required; every runtime takes it as 0, and configs written by hand rely on it.
+        report.warn(gid_field.at, "is required, and absent: taken as 0");
+    }
+    let gid = if gid_field.is_present() { gid_field.id(report) } else { Some(Id::ROOT) };
     let umask = user.field("umask").within(report, 0, 0o777).map_or(UMASK, |umask| umask as u32);
     let additional_gids =
         user.field("additionalGids").items(report).filter_map(|item| item.id(report)).collect();
@@ -124,7 +129,11 @@ fn check_capabilities(field: Field<'_, '_>, report: &mut Report) -> Capabilities
     let inheritable = trim(sets.field("inheritable"), inheritable, bounding, "bounding", report);
     let effective = trim(sets.field("effective"), effective, permitted, "permitted", report);
     let both = permitted.intersection(inheritable);
-    let ambient = trim(sets.field("ambient"), ambient, both, "permitted and inheritable", report);
+    if let Some(names) = exceeding(ambient, both) {
+        let message = format!("can't raise ambient capability {names}: not in permitted and inheritable");
+        report.warn(sets.field("ambient").at, message);
+    }
+    let ambient = ambient.intersection(both);
     Capabilities { effective, bounding, inheritable, permitted, ambient }
 }
 
@@ -147,13 +156,17 @@ fn trim(
     limit_name: &str,
     report: &mut Report,
 ) -> CapabilitySet {
-    let kept = set.intersection(limit);
-    if kept != set {
-        let dropped = CapabilitySet::from_bits(set.bits() & !limit.bits());
-        let names: Vec<&str> = dropped.iter().map(Capability::name).collect();
-        report.warn(field.at, format!("{} dropped: not in {limit_name}", names.join(", ")));
+    if let Some(names) = exceeding(set, limit) {
+        report.warn(field.at, format!("{names} dropped: not in {limit_name}"));
     }
-    kept
+    set.intersection(limit)
+}
+
+/// The names of what is in a set beyond its limit.
+fn exceeding(set: CapabilitySet, limit: CapabilitySet) -> Option<String> {
+    let beyond = CapabilitySet::from_bits(set.bits() & !limit.bits());
+    let names: Vec<&str> = beyond.iter().map(Capability::name).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn check_rlimits(field: Field<'_, '_>, report: &mut Report) -> Vec<Rlimit> {

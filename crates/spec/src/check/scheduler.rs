@@ -58,6 +58,11 @@ pub(super) fn check_scheduler(field: Field<'_, '_>, report: &mut Report) -> Opti
 pub(super) fn check_io_priority(field: Field<'_, '_>, report: &mut Report) -> Option<IoPriority> {
     let priority = field.object(report, LINUX, &["class", "priority"])?;
     let class = priority.field("class").required(report).name::<IoPriorityClass>(report);
-    let level = priority.field("priority").required(report).within(report, 0, 7);
+    let level_field = priority.field("priority");
+    // The kernel has one level of it.
+    if class == Some(IoPriorityClass::Idle) && !level_field.is_present() {
+        return Some(IoPriority { class: IoPriorityClass::Idle, priority: 0 });
+    }
+    let level = level_field.required(report).within(report, 0, 7);
     Some(IoPriority { class: class?, priority: level? as u8 })
 }

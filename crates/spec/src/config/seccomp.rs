@@ -115,7 +115,7 @@ pub struct Seccomp {
     pub default_action: Action,
     /// `architectures`, each once; the native one where the list is empty (and always besides the list).
     pub architectures: Vec<Architecture>,
-    /// `flags`
+    /// `flags`; where absent, `spec_allow` alone.
     pub flags: FilterFlags,
     /// Where the notify descriptor goes; set where a rule says `Notify`.
     pub listener: Option<Listener>,

@@ -13,7 +13,7 @@ pub(super) fn write_seccomp(seccomp: &Seccomp) -> Object {
         .with("defaultAction", seccomp.default_action.name())
         .with_some("defaultErrnoRet", number(seccomp.default_action))
         .with_filled("architectures", architectures)
-        .with_filled("flags", flags(seccomp.flags))
+        .with("flags", flags(seccomp.flags))
         .with_some("listenerPath", listener.map(|listener| &*listener.path))
         .with_some("listenerMetadata", metadata)
         .with_filled("syscalls", list(&seccomp.syscalls, write_rule))
