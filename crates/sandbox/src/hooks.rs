@@ -25,15 +25,33 @@ use crate::error::{Error, Result};
 use crate::launch::{Conversation, Inheritance, Launch, Message, step_error, wait, wait_killed};
 use crate::outcome::Warning;
 use crate::plan::{PlannedStep, clone_flag};
+use crate::streams::{Stdio, Streams};
 
 /// Of what a hook prints, this much is kept for the error.
 const MOST_OUTPUT_BYTES: usize = 4096;
 
+/// `SIGSYS`: the filter denied a call.
+const SIGSYS: i32 = 31;
+
 /// How long a hook's process may take to become the hook.
 const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Makes a process in a container, and gives its pid and pidfd: the caller waits for it.
+pub type LaunchInside<'a> = dyn Fn(&Hook, Streams) -> Result<(i32, OwnedFd)> + 'a;
+
+/// Where a hook runs, and so whose file it is and what it may do.
+#[derive(Clone, Copy)]
+pub enum HookPlace<'a> {
+    /// In the runtime's namespaces, with the runtime's rights.
+    Runtime,
+    /// In the container's namespaces (`CLONE_NEW*`), which this init holds, before its root is entered: a file of the host, with
+    /// the runtime's rights.
+    Namespaces(BorrowedFd<'a>, u64),
+    /// In the container: a file of its root, with no more rights than its process will have.
+    Container(&'a LaunchInside<'a>),
+}
+
 /// Where and with what the hooks of a point run.
-#[derive(Debug)]
 pub struct HookRun<'a> {
     /// The point.
     pub point: HookPoint,
@@ -44,8 +62,8 @@ pub struct HookRun<'a> {
     pub directory: &'a Path,
     /// The state document that each reads.
     pub state: &'a [u8],
-    /// The container's init and the namespaces to join, for hooks that run inside.
-    pub inside: Option<(BorrowedFd<'a>, u64)>,
+    /// Where they run.
+    pub place: HookPlace<'a>,
     /// Bit n−1: signal n is ignored by the runtime, and must not be by the hook.
     pub ignored_signals: u64,
 }
@@ -92,29 +110,45 @@ impl HookRun<'_> {
             pipe_with(PipeFlags::CLOEXEC).map_err(|errno| describe(&errno.into()))?;
         let deadline = hook.timeout_s.map(|seconds| Instant::now() + Duration::from_secs(seconds));
 
-        let steps = self.plan(hook);
-        let launched = {
-            let mut inheritance = Inheritance::default();
-            inheritance.add(Descriptor::Input, input.as_fd());
-            inheritance.add(Descriptor::Output, output_write.as_fd());
-            if let Some((process, _)) = self.inside {
-                inheritance.add(Descriptor::Process, process);
+        let mut process = match self.place {
+            HookPlace::Container(launch) => launch_inside(launch, hook, input, output_write)?,
+            HookPlace::Namespaces(init, namespaces) => {
+                self.launch(hook, input, output_write, Some((init, namespaces)))?
             }
-            let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
-            launch.spawn(&steps).map_err(|error| error.to_string())?
+            HookPlace::Runtime => self.launch(hook, input, output_write, None)?,
         };
-        drop((input, output_write));
-        let mut process = Process { pid: launched.pid, pidfd: launched.pidfd, reaped: false };
-        await_execution(&steps, &launched.conversation, &mut process)?;
         follow(&mut process, output_read, deadline)
     }
 
-    fn plan(&self, hook: &Hook) -> Vec<PlannedStep> {
+    /// Launches a file of the host.
+    fn launch(
+        &self,
+        hook: &Hook,
+        input: OwnedFd,
+        output: OwnedFd,
+        inside: Option<(BorrowedFd<'_>, u64)>,
+    ) -> Result<Process, String> {
+        let steps = self.plan(hook, inside.map(|(_, namespaces)| namespaces));
+        let mut inheritance = Inheritance::default();
+        inheritance.add(Descriptor::Input, input.as_fd());
+        inheritance.add(Descriptor::Output, output.as_fd());
+        if let Some((init, _)) = inside {
+            inheritance.add(Descriptor::Process, init);
+        }
+        let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
+        let launched = launch.spawn(&steps).map_err(|error| error.to_string())?;
+        drop((input, output));
+        let mut process = Process { pid: launched.pid, pidfd: launched.pidfd, reaped: false };
+        await_execution(&steps, &launched.conversation, &mut process)?;
+        Ok(process)
+    }
+
+    fn plan(&self, hook: &Hook, joined: Option<u64>) -> Vec<PlannedStep> {
         let mut steps = vec![
             Step::ResetSignals { ignored: self.ignored_signals },
             Step::SetStreams { input: Descriptor::Input, output: Descriptor::Output },
         ];
-        if let Some((_, namespaces)) = self.inside {
+        if let Some(namespaces) = joined {
             let joined = NamespaceFlags(namespaces);
             steps.push(Step::JoinProcess { process: Descriptor::Process, namespaces: joined });
             if namespaces & flag::CLONE_NEWPID != 0 {
@@ -124,7 +158,7 @@ impl HookRun<'_> {
         steps.push(Step::NewSession {});
         steps.push(Step::SetUmask { mask: 0o022 });
         // It may be gone when the container is deleted, and closed to the root of a user namespace.
-        if self.point != HookPoint::StartContainer && self.directory.is_dir() {
+        if self.directory.is_dir() {
             steps.push(Step::TryDirectory { path: (&*self.directory.to_string_lossy()).into() });
         }
         let texts = |list: &[spec::Text]| Strs(list.iter().map(|text| Str::from(&**text)).collect());
@@ -132,6 +166,24 @@ impl HookRun<'_> {
         steps.push(Step::Execute { args: texts(&hook.args), env: texts(&hook.env) });
         steps.into_iter().map(|step| PlannedStep { pointer: "".into(), step }).collect()
     }
+}
+
+/// Launches a file of the container's.
+fn launch_inside(
+    launch: &LaunchInside<'_>,
+    hook: &Hook,
+    input: OwnedFd,
+    output: OwnedFd,
+) -> Result<Process, String> {
+    let errors = output.try_clone().map_err(|error| crate::error::reason(&error))?;
+    let [stdin, stdout, stderr] = [input, output, errors].map(Stdio::Descriptor);
+    let launched = launch(hook, Streams { stdin, stdout, stderr });
+    let (pid, pidfd) = launched.map_err(|error| without_prefix(&error.to_string()))?;
+    Ok(Process { pid, pidfd, reaped: false })
+}
+
+fn without_prefix(text: &str) -> String {
+    text.strip_prefix("unable to start container process: ").unwrap_or(text).to_owned()
 }
 
 /// A hook's process, which is killed and waited for in the end.
@@ -179,10 +231,7 @@ fn await_execution(
         match conversation.receive(Some(Instant::now() + LAUNCH_DEADLINE)) {
             Ok(Message::Closed) => return Ok(()),
             Ok(Message::Failed(report)) => {
-                let error = step_error(steps, report);
-                let text = error.to_string();
-                let text = text.strip_prefix("unable to start container process: ").unwrap_or(&text);
-                return Err(text.to_owned());
+                return Err(without_prefix(&step_error(steps, report).to_string()));
             }
             Ok(Message::Forked { pid, pidfd }) => {
                 // The first process made the hook's and has ended.
@@ -273,6 +322,8 @@ fn judge(ended: Option<ExitStatus>, output: &[u8]) -> Result<(), String> {
     let how = match ended.map(|status| (status.code(), status.signal())) {
         Some((Some(0), _)) => return Ok(()),
         Some((Some(code), _)) => format!("exit status {code}"),
+        // runc's words.
+        Some((None, Some(SIGSYS))) => format!("signal: bad system call (killed by signal {SIGSYS})"),
         Some((None, Some(signal))) => format!("killed by signal {signal}"),
         Some((None, None)) | None => "how it ended can't be told: its caller reaps any child".to_owned(),
     };

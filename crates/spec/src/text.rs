@@ -50,6 +50,11 @@ impl AbsolutePath {
         path.starts_with('/').then_some(Self(path))
     }
 
+    /// `/`.
+    pub fn root() -> Self {
+        Self(Text("/".into()))
+    }
+
     /// The path as text.
     pub fn as_text(&self) -> &Text {
         &self.0

@@ -26,6 +26,8 @@ pub(crate) fn cases() -> Vec<Case> {
         namespaces_are_the_points,
         create_container_runs_before_the_root_is_switched,
         start_container_runs_in_the_containers_root,
+        start_container_has_no_more_rights_than_the_process,
+        start_container_runs_under_the_filter,
         create_runtime_sees_the_mounts_but_not_the_process,
         timeout_kills_the_hook,
         timeout_not_reached_is_no_failure,
@@ -306,6 +308,44 @@ fn start_container_runs_in_the_containers_root(t: &Test) -> Verdict {
     assert!(!b.inside("/seen").exists(), "startContainer ran at create");
     c.start();
     assert!(b.inside("/seen").exists());
+    Ok(())
+}
+
+/// What it executes is a file of the image's: with the runtime's rights it would have the host.
+fn start_container_has_no_more_rights_than_the_process(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let look = |file: &str| {
+        format!(
+            "{{ grep -E '^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp):' /proc/self/status; cat /proc/self/cgroup; \
+             ulimit -n; }} >{file}"
+        )
+    };
+    b.writable().sh(&look("/process"));
+    b.set("/process/noNewPrivileges", json!(true));
+    b.set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 78}]));
+    b.set("/process/user", json!({"uid": 0, "gid": 3, "additionalGids": [5]}));
+    b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"}));
+    b.hook("startContainer", script(&look("/hook")));
+    let (call, _) = t.bundle_call("run", &b, &[]);
+    call.ok();
+    let seen = fs::read_to_string(b.inside("/hook")).unwrap();
+    assert!(seen.contains("Seccomp:\t2"), "{seen}");
+    assert_eq!(seen, fs::read_to_string(b.inside("/process")).unwrap());
+    Ok(())
+}
+
+fn start_container_runs_under_the_filter(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.writable().stays();
+    b.set("/process/rlimits", json!([{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]));
+    let syscalls = json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL_PROCESS"}]);
+    b.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": syscalls}));
+    b.hook("startContainer", json!({"path": "/bin/mkdir", "args": ["mkdir", "/made"]}));
+    let (call, _) = t.bundle_call("run", &b, &[]);
+    let failed = call.fails();
+    assert!(failed.stderr.contains("error running"), "{failed}");
+    assert!(failed.stderr.contains("bad system call"), "{failed}");
+    assert!(!b.inside("/made").exists());
     Ok(())
 }
 

@@ -16,10 +16,11 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, sendmsg, socket_with,
 };
 use rustix::process::geteuid;
-use spec::config::{HookPoint, NamespaceKind};
+use spec::config::{Hook, HookPoint, NamespaceKind};
 
 use super::agent::{self, Handed, Handover};
 use super::container::{Container, Status};
+use super::exec::{Target, launch_hook};
 use super::id_maps::write_id_maps;
 use super::prepare::Prepared;
 use super::process::Process;
@@ -27,7 +28,7 @@ use super::undo::{Poststop, Undo, Unfinished};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result, StepError};
 use crate::hint;
-use crate::hooks::{HookRun, namespace_flags};
+use crate::hooks::{HookPlace, HookRun, namespace_flags};
 use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message};
 use crate::plan::{Join, Purpose, clone_flag};
 use crate::resctrl::Resctrl;
@@ -466,6 +467,12 @@ impl Making<'_> {
         let status = if created { Status::Created } else { Status::Creating };
         let container = Container::with_status(self.entry.id(), self.record, status, true);
         let state = state_document(&container, inside && has_own_pids(self.prepared));
+        let launch = |hook: &Hook, streams| {
+            let init = process.pidfd.try_clone().map_err(|error| Error::host("dup", error))?;
+            let mut container = container.clone();
+            container.pid = process.pid;
+            launch_hook(Target::of(container, self.record, init), &self.prepared.config, hook, streams)
+        };
         let run = HookRun {
             point,
             hooks: &self.prepared.config.hooks,
@@ -475,7 +482,13 @@ impl Making<'_> {
                 &self.record.bundle
             },
             state: &state,
-            inside: inside.then(|| (process.pidfd.as_fd(), namespace_flags(&self.prepared.config))),
+            place: match point {
+                HookPoint::StartContainer => HookPlace::Container(&launch),
+                HookPoint::CreateContainer => {
+                    HookPlace::Namespaces(process.pidfd.as_fd(), namespace_flags(&self.prepared.config))
+                }
+                _ => HookPlace::Runtime,
+            },
             ignored_signals: self.prepared.host.ignored_signals,
         };
         run.run()
@@ -526,7 +539,7 @@ pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate
     let state = state_document(container, false);
     let ignored_signals = prepared.host.ignored_signals;
     let (point, directory) = (HookPoint::Poststart, &*container.bundle);
-    HookRun { point, hooks, directory, state: &state, inside: None, ignored_signals }.run_all()
+    HookRun { point, hooks, directory, state: &state, place: HookPlace::Runtime, ignored_signals }.run_all()
 }
 
 /// The number and nothing else, in a file that appears whole.

@@ -14,7 +14,7 @@ use super::create::state_document;
 use super::start::ignored_signals;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
 use crate::error::{Error, Result};
-use crate::hooks::HookRun;
+use crate::hooks::{HookPlace, HookRun};
 use crate::host::read_small_file;
 use crate::launch::wait_readable;
 use crate::outcome::Warning;
@@ -162,7 +162,7 @@ fn poststop(entry: &Entry, record: &Record) -> Result<Vec<Warning>> {
         hooks: &config.hooks,
         directory: &record.bundle,
         state: &state_document(&container, false),
-        inside: None,
+        place: HookPlace::Runtime,
         ignored_signals: ignored_signals()?,
     };
     Ok(run.run_all())

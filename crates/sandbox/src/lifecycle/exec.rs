@@ -10,23 +10,23 @@ use std::time::Instant;
 use init::wire::Descriptor;
 use init::{Report, Step};
 use rustix::io::Errno;
-use spec::config::{Capabilities, CapabilitySet, Process as ProcessConfig, Terminal};
-use spec::{Config, ParsedProcess};
+use spec::config::{Capabilities, CapabilitySet, ExecCpuAffinity, Hook, Process as ProcessConfig, Terminal};
+use spec::{AbsolutePath, Config, ParsedProcess};
 
 use super::agent::{self, Handed, Handover};
 use super::container::{Container, Status, status};
 use super::create::{INIT_DEADLINE, check_streams, send_pidfd, state_value, write_pid_file};
 use super::process::Process;
 use super::undo::Unfinished;
-use crate::cgroup::{Cgroup, Entrance};
+use crate::cgroup::{Cgroup, CgroupRecord, Entrance};
 use crate::error::{Error, Result, StepError};
 use crate::hint::program;
 use crate::host::HostFacts;
 use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message, wait_killed};
 use crate::outcome::Warning;
 use crate::plan::{ExecPlan, ExecPlanRequest, PlannedStep, plan_exec};
-use crate::state::{StateRoot, has_ended};
-use crate::streams::OpenStreams;
+use crate::state::{Record, StateRoot, has_ended};
+use crate::streams::{OpenStreams, Streams};
 use crate::{ExecProcess, ExecRequest, IfPaused, Outcome, ProcessChanges, SessionKeyring};
 
 const STOPPED: &str = "cannot exec in a stopped container";
@@ -88,57 +88,98 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
     let mut config = spec::parse_config(entry.read_config()?.as_bytes())?.config;
     let mut warnings = Vec::new();
     let process = process_of(request, config.process.take(), &mut warnings)?;
-    let terminal = process.terminal.is_some();
-    let cgroup = record.cgroup.filter(|cgroup| !cgroup.directories.is_empty());
-    let out_of_reach = cgroup.as_ref().map_or(Ok(false), crate::cgroup::CgroupRecord::is_out_of_reach)?;
-    let entrance = if out_of_reach {
-        Entrance::Systemd
-    } else if now == Status::Paused || process.exec_cpu_affinity.initial.is_some() {
-        Entrance::Write
-    } else {
-        Entrance::Clone
-    };
     config.process = Some(process);
-    let mut cgroup =
-        cgroup.map(|cgroup| Cgroup::open_to_enter(cgroup, &request.cgroups, entrance)).transpose()?;
-    if cgroup.is_none() && !request.cgroups.is_empty() {
-        return Err(Error::Request("--cgroup: the container has no cgroup of its own"));
+    let mut prepared = Target {
+        container,
+        cgroup: record.cgroup,
+        inherits_keyring: record.inherits_keyring,
+        init_pid: identity.pid,
+        init,
+        paused: now == Status::Paused,
     }
-    if let Some(cgroup) = &mut cgroup
-        && entrance == Entrance::Clone
-        && cgroup.v2_fd().is_none()
-    {
-        cgroup.follow_init(identity.pid)?;
-    }
-    agent::probe(&config, &container.bundle)?;
-    let mut host = HostFacts::probe(&config, None)?;
-    host.null_streams = request.streams.null(host.null_streams);
-    let mut plan = plan_exec(
-        &config,
-        &host,
-        &ExecPlanRequest {
-            id: &request.id,
-            init: identity.pid,
-            session_keyring: if record.inherits_keyring {
-                SessionKeyring::Inherit
-            } else {
-                SessionKeyring::New
-            },
-            newlines: request.newlines,
-            preserve_fds: request.preserve_fds,
-            listen_fds: request.listen_fds,
-            own_streams: request.streams.own(),
-            cgroups: cgroup.as_ref().map_or(0, |cgroup| cgroup.procs_fds().len() as u16),
-            awaits_cgroup: out_of_reach,
-        },
-    )?;
+    .prepare(config, request)?;
     if matches!(request.process, ExecProcess::Document(_)) {
-        point_into_document(&mut plan);
+        point_into_document(&mut prepared.plan);
     }
-    warnings.append(&mut plan.warnings);
-    plan.warnings = warnings;
-    let paused = now == Status::Paused;
-    Ok(PreparedExec { init, init_pid: identity.pid, cgroup, paused, terminal, container, config, plan })
+    warnings.append(&mut prepared.plan.warnings);
+    prepared.plan.warnings = warnings;
+    Ok(prepared)
+}
+
+/// What a process joins.
+pub(super) struct Target {
+    /// The container, as it is now.
+    pub container: Container,
+    /// Its cgroup.
+    pub cgroup: Option<CgroupRecord>,
+    /// Whether its processes have the session keyring of whoever made it.
+    pub inherits_keyring: bool,
+    /// Its init …
+    pub init_pid: i32,
+    /// … held.
+    pub init: OwnedFd,
+    /// Whether it stands still.
+    pub paused: bool,
+}
+
+impl Target {
+    /// Of a container that runs no command yet.
+    pub(super) fn of(container: Container, record: &Record, init: OwnedFd) -> Self {
+        Self {
+            init_pid: container.pid,
+            container,
+            cgroup: record.cgroup.clone(),
+            inherits_keyring: record.inherits_keyring,
+            init,
+            paused: false,
+        }
+    }
+
+    /// Opens what the process enters, and plans it: the config is the container's, with this process in it.
+    fn prepare(self, config: Config, request: &ExecRequest) -> Result<PreparedExec> {
+        let Self { container, cgroup, inherits_keyring, init_pid, init, paused } = self;
+        let terminal = config.process.as_ref().is_some_and(|process| process.terminal.is_some());
+        let initial = config.process.as_ref().and_then(|process| process.exec_cpu_affinity.initial.as_ref());
+        let cgroup = cgroup.filter(|cgroup| !cgroup.directories.is_empty());
+        let out_of_reach = cgroup.as_ref().map_or(Ok(false), CgroupRecord::is_out_of_reach)?;
+        let entrance = if out_of_reach {
+            Entrance::Systemd
+        } else if paused || initial.is_some() {
+            Entrance::Write
+        } else {
+            Entrance::Clone
+        };
+        let mut cgroup =
+            cgroup.map(|cgroup| Cgroup::open_to_enter(cgroup, &request.cgroups, entrance)).transpose()?;
+        if cgroup.is_none() && !request.cgroups.is_empty() {
+            return Err(Error::Request("--cgroup: the container has no cgroup of its own"));
+        }
+        if let Some(cgroup) = &mut cgroup
+            && entrance == Entrance::Clone
+            && cgroup.v2_fd().is_none()
+        {
+            cgroup.follow_init(init_pid)?;
+        }
+        agent::probe(&config, &container.bundle)?;
+        let mut host = HostFacts::probe(&config, None)?;
+        host.null_streams = request.streams.null(host.null_streams);
+        let plan = plan_exec(
+            &config,
+            &host,
+            &ExecPlanRequest {
+                id: &request.id,
+                init: init_pid,
+                session_keyring: if inherits_keyring { SessionKeyring::Inherit } else { SessionKeyring::New },
+                newlines: request.newlines,
+                preserve_fds: request.preserve_fds,
+                listen_fds: request.listen_fds,
+                own_streams: request.streams.own(),
+                cgroups: cgroup.as_ref().map_or(0, |cgroup| cgroup.procs_fds().len() as u16),
+                awaits_cgroup: out_of_reach,
+            },
+        )?;
+        Ok(PreparedExec { init, init_pid, cgroup, paused, terminal, container, config, plan })
+    }
 }
 
 /// The pointers of a process that has a document of its own are into that.
@@ -230,6 +271,33 @@ fn changed(mut process: ProcessConfig, changes: &ProcessChanges) -> ProcessConfi
         ambient: union(ambient).intersection(inheritable),
     };
     process
+}
+
+/// Launches a hook as a process of the container: in its cgroup and namespaces, with the rights, the limits and the filter of
+/// its own process. What is executed is a file of the container's, which its image may have made.
+pub(super) fn launch_hook(
+    target: Target,
+    config: &Config,
+    hook: &Hook,
+    streams: Streams,
+) -> Result<(i32, OwnedFd)> {
+    let mut config = config.clone();
+    let own = config.process.take().ok_or(Error::NotFound)?;
+    config.process = Some(ProcessConfig {
+        args: hook.args.clone(),
+        env: hook.env.clone(),
+        cwd: AbsolutePath::root(),
+        terminal: None,
+        exec_cpu_affinity: ExecCpuAffinity::default(),
+        ..own
+    });
+    let mut request =
+        ExecRequest::new(target.container.id.clone(), ExecProcess::Changed(ProcessChanges::default()));
+    request.streams = streams;
+    let mut prepared = target.prepare(config, &request)?;
+    prepared.plan.execute_hook(&hook.path);
+    let process = exec(&request, prepared)?.value;
+    Ok((process.pid, process.pidfd))
 }
 
 pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Process>> {

@@ -25,7 +25,7 @@ use crate::criu::{
     common_options, external_key, failure, inherited_pipes, make_mount_points, restored_mounts,
 };
 use crate::error::{Error, Result};
-use crate::hooks::HookRun;
+use crate::hooks::{HookPlace, HookRun};
 use crate::state::{Entry, Phase, Record, StateRoot};
 use crate::streams::Pipes;
 use crate::{CreateRequest, Outcome};
@@ -255,7 +255,7 @@ impl Restoring<'_> {
                 hooks: &self.prepared.config.hooks,
                 directory: &self.record.bundle,
                 state: &state_document(&container, false),
-                inside: None,
+                place: HookPlace::Runtime,
                 ignored_signals: self.prepared.host.ignored_signals,
             };
             run.run()?;

@@ -10,14 +10,15 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Signal, pidfd_send_signal};
 use spec::Config;
-use spec::config::HookPoint;
+use spec::config::{Hook, HookPoint};
 
 use super::agent::{Handed, Handover};
 use super::container::{Container, Status, status};
 use super::create::{state_document, state_value};
+use super::exec::{Target, launch_hook};
 use crate::error::{Error, Result, StepError};
 use crate::hint;
-use crate::hooks::{HookRun, namespace_flags};
+use crate::hooks::{HookPlace, HookRun};
 use crate::host::HostFacts;
 use crate::launch::{Conversation, Filtering, Message, wait_readable};
 use crate::plan::{PlanRequest, PlannedStep, Purpose, plan};
@@ -160,12 +161,17 @@ impl Starting<'_> {
     fn start_container_hooks(&self) -> Result<()> {
         let own_pids =
             self.config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none());
+        let launch = |hook: &Hook, streams| {
+            let init = self.pidfd.try_clone().map_err(|error| Error::host("dup", error))?;
+            let container = Container::with_status(self.entry.id(), self.record, Status::Created, true);
+            launch_hook(Target::of(container, self.record, init), self.config, hook, streams)
+        };
         let run = HookRun {
             point: HookPoint::StartContainer,
             hooks: &self.config.hooks,
             directory: &self.record.bundle,
             state: &self.hook_state(Status::Created, own_pids),
-            inside: Some((self.pidfd.as_fd(), namespace_flags(self.config))),
+            place: HookPlace::Container(&launch),
             ignored_signals: ignored_signals()?,
         };
         run.run()
@@ -180,7 +186,7 @@ impl Starting<'_> {
             hooks: &self.config.hooks,
             directory: &self.record.bundle,
             state: &self.hook_state(Status::Running, false),
-            inside: None,
+            place: HookPlace::Runtime,
             ignored_signals: ignored_signals()?,
         };
         Ok(run.run_all())

@@ -16,7 +16,7 @@ use super::create::state_document;
 use super::prepare::Prepared;
 use crate::ContainerId;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
-use crate::hooks::HookRun;
+use crate::hooks::{HookPlace, HookRun};
 use crate::launch::{wait, wait_killed};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Record, StateRoot};
@@ -78,7 +78,7 @@ impl Poststop {
             hooks: &self.hooks,
             directory: &self.bundle,
             state: &self.state,
-            inside: None,
+            place: HookPlace::Runtime,
             ignored_signals: self.ignored_signals,
         };
         for warning in run.run_all() {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use init::Step;
 use init::sys::flag;
-use init::wire::{Descriptor, Descriptors, NamespaceFlags, Words};
+use init::wire::{Descriptor, Descriptors, NamespaceFlags, Str, Words};
 use spec::Config;
 use spec::config::NamespaceKind;
 
@@ -50,6 +50,17 @@ pub struct ExecPlan {
     pub steps: Vec<PlannedStep>,
     /// What the caller should know.
     pub warnings: Vec<Warning>,
+}
+
+impl ExecPlan {
+    /// Makes it a hook's: the program is at a path of its own, whatever its first argument says, and the environment is
+    /// exactly the one that the hook names.
+    pub(crate) fn execute_hook(&mut self, path: &str) {
+        self.steps.retain(|planned| !matches!(planned.step, Step::FindHome { .. }));
+        let wait = self.steps.iter().rposition(|planned| matches!(planned.step, Step::AwaitGo {}));
+        let step = Step::FindProgram { name: path.into(), path: Str::default() };
+        self.steps.insert(wait.unwrap_or_default(), PlannedStep { pointer: "".into(), step });
+    }
 }
 
 impl fmt::Display for ExecPlan {
