@@ -111,6 +111,11 @@ fn misuse_is_one_line_on_stderr() {
             1,
             "create x: flag provided but not defined: --bundel; did you mean --bundle?",
         ),
+        (
+            &["exec", "-e", "A", "a", "env"],
+            255,
+            "exec a: --env \"A\": invalid environment variable: must be NAME=VALUE",
+        ),
         (&["--bogus", "list"], 1, "flag provided but not defined: --bogus"),
         (&["stat", "a"], 1, "No help topic for 'stat': no such command; did you mean state?"),
         (&["create"], 1, "create: requires exactly 1 argument(s)"),

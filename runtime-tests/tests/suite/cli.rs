@@ -46,6 +46,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.push(ours("features_say_what_is_done", features_say_what_is_done));
     all.push(ours("features_versions_and_words_are_taken", features_versions_and_words_are_taken));
     all.push(ours("info_gives_a_reason_for_what_is_missing", info_gives_a_reason));
+    all.push(ours("path_that_is_empty_is_none", empty_path));
     all.push(ours("what_is_not_done_is_refused", what_is_not_done_is_refused));
     all.push(ours("features_names_are_accepted_in_a_config", features_names_are_accepted));
     all
@@ -323,6 +324,19 @@ fn what_is_not_done_is_refused(t: &Test) -> Verdict {
             let _ = t.create_fails(&b).says(pointer);
         }
     }
+    Ok(())
+}
+
+/// A script's `--console-socket "$SOCKET"` with nothing in the variable; an empty --root would be another one than meant.
+fn empty_path(t: &Test) -> Verdict {
+    for flag in ["console-socket", "pid-file", "pidfd-socket", "config", "log", "criu"] {
+        create(t, &["create", &format!("--{flag}="), "--bundle", "{bundle}", "{id}"]);
+    }
+    let c = t.start(t.bundle().stays());
+    for flag in ["console-socket", "pid-file", "pidfd-socket", "process", "cwd", "user", "apparmor"] {
+        t.call(&["exec", &format!("--{flag}"), "", &c.id, "true"]).ok();
+    }
+    t.bare_call(&["--root=", "list"]).fails().says("--root");
     Ok(())
 }
 

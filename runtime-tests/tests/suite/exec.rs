@@ -175,6 +175,10 @@ fn environment_is_the_containers_and_more(t: &Test) -> Verdict {
     for entry in ["TERM=xterm", "A=b", "OWN=2", "E="] {
         assert!(output.lines().contains(&entry), "{entry}: {output}");
     }
+    let c = running(t, &t.bundle());
+    for entry in ["A", "=b", ""] {
+        exec(t, &c, &["--env", entry], &["true"]).fails().exits(255);
+    }
     Ok(())
 }
 
@@ -353,6 +357,12 @@ fn no_new_privileges_is_set(t: &Test) -> Verdict {
     let field = "grep NoNewPrivs /proc/self/status";
     assert_eq!(sh(t, &c, &[], field).ok().text(), "NoNewPrivs:\t0");
     assert_eq!(sh(t, &c, &["--no-new-privs"], field).ok().text(), "NoNewPrivs:\t1");
+    // Off is not the same as nothing said.
+    let b = t.bundle();
+    b.set("/process/noNewPrivileges", true);
+    let c = running(t, &b);
+    assert_eq!(sh(t, &c, &[], field).ok().text(), "NoNewPrivs:\t1");
+    assert_eq!(sh(t, &c, &["--no-new-privs=false"], field).ok().text(), "NoNewPrivs:\t0");
     Ok(())
 }
 

@@ -59,9 +59,9 @@ pub(crate) struct Exec {
     #[arg(long, value_name = "PROFILE")]
     pub(crate) apparmor: Option<String>,
 
-    /// Set no_new_privs
-    #[arg(long)]
-    pub(crate) no_new_privs: bool,
+    /// Set no_new_privs, or don't although the container has it: --no-new-privs=false
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
+    pub(crate) no_new_privs: Option<bool>,
 
     /// Capability to add; may be repeated
     #[arg(long, short, value_name = "NAME")]

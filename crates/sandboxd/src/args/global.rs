@@ -95,8 +95,10 @@ pub(crate) enum CgroupManager {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Rootless {
     /// They are.
+    #[value(aliases = ["1", "t", "T", "TRUE", "True"])]
     True,
     /// They are not.
+    #[value(aliases = ["0", "f", "F", "FALSE", "False"])]
     False,
     /// They are where the caller is not root.
     #[default]

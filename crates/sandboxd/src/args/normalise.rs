@@ -4,8 +4,10 @@
 //! global flags after the command, several short flags in one word (`-it`).
 //! The canonical form: `--name` or `--name=value`, each flag at most where it was meant, then `--`, then operands.
 
+use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 use super::Misuse;
 
@@ -27,6 +29,10 @@ pub(crate) struct Flag<'a> {
     pub(crate) short: Option<char>,
     /// Whether a value belongs to it.
     pub(crate) takes_value: bool,
+    /// On or off, and to say that it is off is not the same as to say nothing.
+    pub(crate) keeps_off: bool,
+    /// An empty value is as good as none: a script's `--pid-file "$FILE"`.
+    pub(crate) may_be_empty: bool,
 }
 
 /// The flags of one command.
@@ -37,10 +43,14 @@ impl<'a> Flags<'a> {
     /// The flags that a clap command defines.
     pub(crate) fn of(command: &'a clap::Command) -> Self {
         let flag = |argument: &'a clap::Arg| {
+            let takes_value = argument.get_action().takes_values();
+            let may_stand_alone = argument.get_num_args().is_some_and(|count| count.min_values() == 0);
             Some(Flag {
                 long: argument.get_long()?,
                 short: argument.get_short(),
-                takes_value: argument.get_action().takes_values(),
+                takes_value: takes_value && !may_stand_alone,
+                keeps_off: takes_value && may_stand_alone,
+                may_be_empty: is_path(argument) && argument.get_long() != Some("root"),
             })
         };
         Self(command.get_arguments().filter_map(flag).collect())
@@ -131,7 +141,13 @@ pub(crate) fn normalise(
             if flag.takes_value {
                 let value = value.or_else(|| words.next().map(OsString::as_os_str));
                 let Some(value) = value else { return Err(Misuse::MissingValue { flag: as_typed() }) };
-                list.push(with_value(flag.long, value));
+                if flag.may_be_empty && value.is_empty() {
+                    // The last one wins.
+                    let prefix = with_value(flag.long, OsStr::new(""));
+                    list.retain(|word| !word.as_bytes().starts_with(prefix.as_bytes()));
+                } else {
+                    list.push(with_value(flag.long, value));
+                }
             } else {
                 let long = OsString::from(format!("--{}", flag.long));
                 let on = match value {
@@ -140,14 +156,21 @@ pub(crate) fn normalise(
                         .ok_or_else(|| Misuse::NotABoolean { flag: as_typed(), value: value.to_owned() })?,
                 };
                 // The last one wins, as in Go.
-                list.retain(|word| *word != long);
+                let off = with_value(flag.long, OsStr::new("false"));
+                list.retain(|word| *word != long && *word != off);
                 if on {
                     list.push(long);
+                } else if flag.keeps_off {
+                    list.push(off);
                 }
             }
         }
     }
     Ok(())
+}
+
+fn is_path(argument: &clap::Arg) -> bool {
+    argument.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }
 
 fn with_value(long: &str, value: &OsStr) -> OsString {
@@ -173,7 +196,7 @@ mod tests {
     use super::*;
 
     fn flag(long: &'static str, short: Option<char>, takes_value: bool) -> Flag<'static> {
-        Flag { long, short, takes_value }
+        Flag { long, short, takes_value, keeps_off: false, may_be_empty: long.ends_with("file") }
     }
 
     fn own() -> Flags<'static> {
@@ -183,6 +206,7 @@ mod tests {
             flag("tty", Some('t'), false),
             flag("no-subreaper", None, false),
             flag("pid-file", None, true),
+            Flag { keeps_off: true, ..flag("no-new-privs", None, false) },
         ])
     }
 
@@ -230,6 +254,13 @@ mod tests {
             ("-d=F web-1", "", "", "web-1"),
             ("-d --detach=false web-1", "", "", "web-1"),
             ("-d=false -d web-1", "--detach", "", "web-1"),
+            ("--no-new-privs web-1", "--no-new-privs", "", "web-1"),
+            ("--no-new-privs=false web-1", "--no-new-privs=false", "", "web-1"),
+            ("--no-new-privs --no-new-privs=0 web-1", "--no-new-privs=false", "", "web-1"),
+            ("--no-new-privs=0 --no-new-privs web-1", "--no-new-privs", "", "web-1"),
+            ("--pid-file= web-1", "", "", "web-1"),
+            ("--pid-file a --pid-file= web-1", "", "", "web-1"),
+            ("--pid-file= --pid-file a web-1", "--pid-file=a", "", "web-1"),
             ("-dt web-1", "--detach --tty", "", "web-1"),
             ("-db /x web-1", "--detach --bundle=/x", "", "web-1"),
             ("-d -d web-1", "--detach", "", "web-1"),

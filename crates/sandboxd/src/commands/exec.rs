@@ -127,12 +127,12 @@ fn changes(session: &Session<'_>, arguments: &Exec) -> Result<ProcessChanges> {
                     .ok_or_else(|| invalid("cwd", cwd, "must be an absolute path"))
             })
             .transpose()?,
-        env: arguments.env.iter().map(|entry| text("env", entry)).collect::<Result<_>>()?,
+        env: arguments.env.iter().map(|entry| parse_env(entry)).collect::<Result<_>>()?,
         uid,
         gid,
         additional_gids: gids.map(|gid| parse_id("additional-gids", gid, gid)).collect::<Result<_>>()?,
         capabilities: capabilities(session, &arguments.cap),
-        no_new_privileges: arguments.no_new_privs.then_some(true),
+        no_new_privileges: arguments.no_new_privs,
         selinux_label: optional("process-label", arguments.process_label.as_deref())?,
         apparmor_profile: optional("apparmor", arguments.apparmor.as_deref())?,
     })
@@ -150,6 +150,14 @@ fn optional(flag: &'static str, value: Option<&str>) -> Result<Option<Text>> {
     value.filter(|value| !value.is_empty()).map(|value| text(flag, value)).transpose()
 }
 
+/// `NAME=VALUE`, the value possibly empty.
+fn parse_env(entry: &str) -> Result<Text> {
+    match entry.split_once('=') {
+        Some((name, _)) if !name.is_empty() => text("env", entry),
+        _ => Err(invalid("env", entry, "invalid environment variable: must be NAME=VALUE")),
+    }
+}
+
 /// `uid` or `uid:gid`. Numbers only: names are the image's, and an image must not decide who is root.
 fn parse_user(user: &str) -> Result<(Option<Id>, Option<Id>)> {
     let (uid, gid) = match user.split_once(':') {
@@ -163,7 +171,7 @@ fn parse_user(user: &str) -> Result<(Option<Id>, Option<Id>)> {
 fn parse_id(flag: &'static str, value: &str, number: &str) -> Result<Id> {
     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let id = if digits { number.parse::<u32>().ok().and_then(Id::new) } else { None };
-    id.ok_or_else(|| invalid(flag, value, "ids are numbers from 0 to 4294967294"))
+    id.ok_or_else(|| invalid(flag, value, "ids are numbers from 0 to 4294967294, names are not looked up"))
 }
 
 /// What is not known is not given, with a warning, as in a configuration.
