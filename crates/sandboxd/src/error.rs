@@ -137,14 +137,21 @@ impl Error {
     pub(crate) fn hint(&self) -> Option<Cow<'static, str>> {
         Some(match self {
             Self::Sandbox(error) => return error.hint(),
+            Self::Misuse(misuse) => return misuse.hint().map(Cow::Owned),
             Self::Id(_) => {
                 "an id is 1 to 1024 of the characters A-Z a-z 0-9 _ + . - and does not begin with -".into()
             }
             Self::TerminalWithoutSocket => {
-                "give the socket, call `run` in the foreground, or set /process/terminal to false".into()
+                "give the socket, stay in the foreground (`run` or `exec`, without --detach), or ask for no terminal: by \
+                 --tty for `exec`, in /process/terminal for the others"
+                    .into()
             }
             Self::SocketWithoutTerminal => {
                 "set /process/terminal to true and detach, or leave --console-socket out".into()
+            }
+            Self::InvalidValue { flag: "interval", .. } => "give a number with its unit: 500ms, 5s, 1m30s".into(),
+            Self::InvalidValue { flag, .. } if flag.starts_with("memory") || flag.starts_with("kernel") => {
+                "give bytes, with or without a unit (k, m, g): 64m; -1 is no limit".into()
             }
             Self::UnknownSignal(_) => "`kill -l` of a shell lists the names; numbers do as well".into(),
             Self::Io { what, source } if what.starts_with("connect to ") => match source.kind() {

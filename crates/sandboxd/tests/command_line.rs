@@ -112,16 +112,42 @@ fn misuse_is_one_line_on_stderr() {
             "create x: flag provided but not defined: --bundel; did you mean --bundle?",
         ),
         (
+            &["kill", "-9", "a"],
+            1,
+            "kill a: flag provided but not defined: -9; hint: a signal follows the id: `kill ID 9`",
+        ),
+        (&["rum", "a"], 1, "No help topic for 'rum': no such command; did you mean run?"),
+        (
             &["exec", "-e", "A", "a", "env"],
             255,
             "exec a: --env \"A\": invalid environment variable: must be NAME=VALUE",
         ),
-        (&["--bogus", "list"], 1, "flag provided but not defined: --bogus"),
+        (
+            &["--bogus", "list"],
+            1,
+            "flag provided but not defined: --bogus; hint: `--help` after a command lists its flags",
+        ),
         (&["stat", "a"], 1, "No help topic for 'stat': no such command; did you mean state?"),
-        (&["create"], 1, "create: requires exactly 1 argument(s)"),
-        (&["state", "a", "b"], 1, "state a: requires exactly 1 argument(s)"),
-        (&["kill"], 1, "kill: requires a minimum of 1 argument(s)"),
-        (&["kill", "a", "9", "b"], 1, "kill a: requires a maximum of 2 argument(s)"),
+        (
+            &["create"],
+            1,
+            "create: requires exactly 1 argument(s); hint: call it as `sandboxd create [OPTIONS] ID`",
+        ),
+        (
+            &["state", "a", "b"],
+            1,
+            "state a: requires exactly 1 argument(s); hint: call it as `sandboxd state ID`",
+        ),
+        (
+            &["kill"],
+            1,
+            "kill: requires a minimum of 1 argument(s); hint: call it as `sandboxd kill [OPTIONS] ID [SIGNAL]`",
+        ),
+        (
+            &["kill", "a", "9", "b"],
+            1,
+            "kill a: requires a maximum of 2 argument(s); hint: call it as `sandboxd kill [OPTIONS] ID [SIGNAL]`",
+        ),
         (&["run", "--detach=maybe", "a"], 1, "run: invalid boolean value \"maybe\" for --detach"),
         (
             &["list", "-f", "yaml"],
@@ -145,7 +171,11 @@ fn misuse_is_one_line_on_stderr() {
         ),
         (&["create", "../a"], 1, &format!("create ../a: invalid container ID format: \"../a\"{ID_HINT}")),
         (&["state", "a\nb"], 1, &format!("state a\\nb: invalid container ID format: \"a\\nb\"{ID_HINT}")),
-        (&["exec"], 255, "exec: requires a minimum of 1 argument(s)"),
+        (
+            &["exec"],
+            255,
+            "exec: requires a minimum of 1 argument(s); hint: call it as `sandboxd exec [OPTIONS] ID [COMMAND]...`",
+        ),
     ];
     for (arguments, code, message) in table {
         assert_eq!(run(arguments), (*code, String::new(), format!("sandboxd: {message}\n")), "{arguments:?}");

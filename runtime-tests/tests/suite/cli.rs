@@ -46,6 +46,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.push(ours("features_say_what_is_done", features_say_what_is_done));
     all.push(ours("features_versions_and_words_are_taken", features_versions_and_words_are_taken));
     all.push(ours("info_gives_a_reason_for_what_is_missing", info_gives_a_reason));
+    all.push(ours("warning_on_stderr_names_the_field", warning_names_the_field));
     all.push(ours("path_that_is_empty_is_none", empty_path));
     all.push(ours("what_is_not_done_is_refused", what_is_not_done_is_refused));
     all.push(ours("features_names_are_accepted_in_a_config", features_names_are_accepted));
@@ -324,6 +325,18 @@ fn what_is_not_done_is_refused(t: &Test) -> Verdict {
             let _ = t.create_fails(&b).says(pointer);
         }
     }
+    Ok(())
+}
+
+fn warning_names_the_field(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().mount("relative", "tmpfs", "tmpfs", &[]);
+    let (call, id) = t.bundle_call("create", &b, &[]);
+    let output = call.ok();
+    let place =
+        format!(" (from /mounts/{}/destination)\n", b.config()["mounts"].as_array().unwrap().len() - 1);
+    assert!(output.stderr.starts_with(&format!("sandboxd: warning: create {id}: ")), "{output}");
+    assert!(output.stderr.ends_with(&place), "{output}");
     Ok(())
 }
 

@@ -64,6 +64,17 @@ impl CgroupPath {
         }
     }
 
+    /// Whether it has the form of systemd's manager, `slice:prefix:name`.
+    pub(super) fn is_for_systemd(&self) -> bool {
+        match self {
+            Self::Relative(components) => match components.as_slice() {
+                [only] => only.split(':').count() == 3,
+                _ => false,
+            },
+            Self::Absolute(_) => false,
+        }
+    }
+
     /// Components below the mount point.
     pub(super) fn below(&self, own: Option<&str>, beside_own: bool) -> Result<Vec<String>, PlanError> {
         let components = match self {

@@ -209,6 +209,15 @@ impl<'a> Planner<'a> {
             let devices = v1_devices.is_none().then(|| DeviceFilter::Program(rules.clone()));
             directories.push(self.v2_directory(hierarchy, path, devices)?);
         }
+        if path.is_for_systemd() {
+            self.warnings.push(Warning {
+                pointer: Some("/linux/cgroupsPath".to_owned()),
+                message:
+                    "the cgroup gets this very name: slice:prefix:name is for the systemd cgroup manager \
+                          (--systemd-cgroup)"
+                        .to_owned(),
+            });
+        }
         if directories.is_empty() {
             self.warnings.push(Warning {
                 pointer: Some("/linux/resources/devices".to_owned()),

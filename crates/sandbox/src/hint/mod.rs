@@ -103,6 +103,12 @@ fn of_status(text: &str) -> Option<Hint> {
         "a container is started once; `exec` runs another process in it"
     } else if text == "cannot start a container that has stopped" {
         "delete it and create it anew: a container is started once"
+    } else if text == "container not paused" {
+        "there is nothing to resume: `state` shows its status"
+    } else if text == "container not running" {
+        "it has ended, or does not run yet: `state` shows its status"
+    } else if text == "cannot exec in a stopped container" {
+        "delete it and create it anew: nothing can be executed in a container that has ended"
     } else if text.contains("paused") {
         "`resume` lets it go on"
     } else {
@@ -113,12 +119,19 @@ fn of_status(text: &str) -> Option<Hint> {
 
 fn of_cgroup_plan(error: &PlanError) -> Option<Hint> {
     Some(match error {
+        PlanError::Path { rule, .. } if rule.contains("slice:prefix:name") => {
+            "name it as in system.slice:sandboxd:web-1, or leave it out; without --systemd-cgroup it is a path".into()
+        }
         PlanError::Path { .. } => "name a path below a cgroup, such as /sandboxd/web-1, or leave it out".into(),
         PlanError::Controller { controller, .. } => format!(
             "remove the limit, or boot a kernel with the controller {controller} and enable it for this cgroup; \
              `info` shows what there is"
         )
         .into(),
+        PlanError::Value { rule, .. } if rule.starts_with("rejecting memory limit") => {
+            "raise the limit above the usage, or leave checkBeforeUpdate out: the kernel makes room then, or ends processes"
+                .into()
+        }
         PlanError::Value { pointer, .. } if pointer.starts_with("/linux/resources/unified") => {
             "use the fields of /linux/resources, which mean the same on both versions".into()
         }
@@ -135,6 +148,10 @@ fn of_cgroup(error: &CgroupError) -> Option<Hint> {
         CgroupError::Write { pointer, .. } => return of_cgroup_write(pointer, errno?),
         CgroupError::Controller { controller, .. } => {
             format!("write +{controller} to the cgroup.subtree_control of the cgroups above").into()
+        }
+        CgroupError::Enter { .. } if errno == Some(Errno::NOENT) => {
+            "nobody has made that cgroup: --cgroup of `exec` names an existing one below the container's"
+                .into()
         }
         CgroupError::Call { .. } if matches!(errno, Some(Errno::ACCESS | Errno::PERM | Errno::ROFS)) => {
             "the caller may not make cgroups there: call as root, have a cgroup delegated, or give \
@@ -163,6 +180,10 @@ fn of_cgroup_write(pointer: &str, errno: Errno) -> Option<Hint> {
 fn of_file(action: &str, path: &std::path::Path, source: &io::Error) -> Option<Hint> {
     let errno = source.raw_os_error().map(Errno::from_raw_os_error)?;
     Some(match (action, errno) {
+        ("read the process", Errno::NOENT) => {
+            "--process names a file with the process to execute, in the form of /process in config.json"
+                .into()
+        }
         ("read", Errno::NOENT) if path.parent().is_some_and(std::path::Path::is_dir) => {
             "`spec` writes one to begin with; --config names another file".into()
         }

@@ -2,7 +2,7 @@
 //!
 //! Pure.
 
-use init::wire::Strs;
+use init::wire::{Str, Strs};
 use init::{Call, Step};
 use rustix::io::Errno;
 
@@ -18,20 +18,23 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
     match &planned.step {
         Step::OpenRoot { .. } | Step::OpenRootDirectory { .. } => of_root(errno),
         Step::Bind { .. } | Step::OpenSource { .. } | Step::Attach { .. } => of_bind(call?, errno),
-        Step::MakeMount { fstype, .. } => of_mount(&fstype.to_string(), call?, errno),
+        Step::MakeMount { fstype, options, .. } => of_mount(fstype, options, &planned.pointer, call?, errno),
         Step::Mount { options, .. }
             if (call, errno) == (Some(Call::Fsconfig), Errno::INVAL) && has_label(options) =>
         {
+            let pointer = &planned.pointer;
             Some(
-                "SELinux takes the option context once, and only with a label of the host's policy: see \
-                 /linux/mountLabel and /mounts/…/options"
-                    .into(),
+                format!(
+                    "SELinux takes the option context once, and only with a label of the host's policy: see \
+                     /linux/mountLabel and {pointer}/options"
+                )
+                .into(),
             )
         }
         Step::Detach { .. } if errno == Errno::INVAL => Some(
             "what the container had at its creation may be locked in a user namespace, see mount_namespaces(7)".into(),
         ),
-        Step::Mount { fstype, .. } => of_mount(&fstype.to_string(), call?, errno),
+        Step::Mount { fstype, options, .. } => of_mount(fstype, options, &planned.pointer, call?, errno),
         Step::Reconfigure { .. } if errno == Errno::INVAL => {
             Some("the file system refuses one of the options, or can't change it any more".into())
         }
@@ -122,8 +125,14 @@ fn has_label(options: &Strs) -> bool {
     options.0.chunks(2).any(|pair| pair.first().is_some_and(|key| key.to_string() == "context"))
 }
 
-fn of_mount(fstype: &str, call: Call, errno: Errno) -> Option<Hint> {
-    match (call, errno, fstype) {
+/// The names of the options that a file system was given; of a value it is not known that everybody may read it.
+fn names(options: &Strs) -> Vec<String> {
+    options.0.chunks(2).filter_map(|pair| pair.first()).map(Str::to_string).collect()
+}
+
+fn of_mount(fstype: &Str, options: &Strs, pointer: &str, call: Call, errno: Errno) -> Option<Hint> {
+    let fstype = fstype.to_string();
+    match (call, errno, &*fstype) {
         (Call::Fsopen, Errno::NODEV, _) => Some(
             "the kernel has no such file system (see /proc/filesystems); a path of the host is mounted with type bind"
                 .into(),
@@ -143,7 +152,15 @@ fn of_mount(fstype: &str, call: Call, errno: Errno) -> Option<Hint> {
             Some("this file system can't be mounted in a user namespace, or by this caller".into())
         }
         (Call::Fsconfig, Errno::INVAL, _) => {
-            Some(format!("{fstype} has no such option, or refuses its value: see /mounts/…/options").into())
+            let options = names(options);
+            Some(match options.as_slice() {
+                [] => return None,
+                [option] => format!("{fstype} has no option {option}, or refuses its value: see {pointer}/options"),
+                several => format!(
+                    "{fstype} has no option, or refuses the value, of one of {}: see {pointer}/options",
+                    several.join(", ")
+                ),
+            }.into())
         }
         (call, errno, _) => of_destination(call, errno),
     }

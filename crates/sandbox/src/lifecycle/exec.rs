@@ -62,7 +62,7 @@ impl PreparedExec {
 /// # Errors
 /// It can't be read, is no regular file, or is larger than any.
 pub fn read_process(path: &Path) -> Result<Vec<u8>> {
-    super::prepare::read_document(path)
+    super::prepare::read_document("read the process", path)
 }
 
 pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<PreparedExec> {

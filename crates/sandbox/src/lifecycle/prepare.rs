@@ -195,8 +195,8 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// Reads the config once.
 fn read_config(bundle: &Path, source: &ConfigSource) -> Result<Vec<u8>> {
     match source {
-        ConfigSource::Bundle => read_document(&bundle.join("config.json")),
-        ConfigSource::File(path) => read_document(path),
+        ConfigSource::Bundle => read_document("read", &bundle.join("config.json")),
+        ConfigSource::File(path) => read_document("read", path),
         ConfigSource::Document(bytes) => Ok(bytes.clone()),
         // What is recorded is a document; and rules between fields are checked where it is read.
         ConfigSource::Config(config) => Ok(config.to_json().into_bytes()),
@@ -204,8 +204,9 @@ fn read_config(bundle: &Path, source: &ConfigSource) -> Result<Vec<u8>> {
 }
 
 /// Reads a document of a bounded size from a regular file, or from a pipe that is open already (`<(command)` of a shell).
-pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>> {
-    let error = |source| Error::file("read", path, source);
+/// `action` is what an error says of it.
+pub(crate) fn read_document(action: &'static str, path: &Path) -> Result<Vec<u8>> {
+    let error = |source| Error::file(action, path, source);
     let mut options = File::options();
     // A FIFO must not block.
     options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);

@@ -3,6 +3,7 @@
 //! Pure.
 
 use init::{Call, Step};
+use spec::config::RlimitResource;
 
 /// The step in words: `bind mount /data on /srv`.
 pub fn describe(step: &Step) -> String {
@@ -58,7 +59,9 @@ pub fn describe(step: &Step) -> String {
         }
         Step::NewKeyring { .. } => "make a session keyring".into(),
         Step::SetRlimit { resource, soft, hard } => {
-            format!("set resource limit {resource} to {soft} (soft), {hard} (hard)")
+            let name =
+                RlimitResource::from_number(*resource).map_or("of an unknown number", RlimitResource::name);
+            format!("set resource limit {name} to {} (soft), {} (hard)", limit(*soft), limit(*hard))
         }
         Step::DropBounding { .. } => "drop capabilities from the bounding set".into(),
         Step::SetGroups { .. } => "set the additional groups".into(),
@@ -98,6 +101,11 @@ pub fn describe(step: &Step) -> String {
         Step::CloseOthers { .. } => "close the descriptors".into(),
         Step::LoopbackUp {} => "bring up the loopback device".into(),
     }
+}
+
+/// A resource limit in words.
+fn limit(value: u64) -> String {
+    if value == u64::MAX { "unlimited".into() } else { value.to_string() }
 }
 
 /// The call as it was made, as far as the step tells: `open_tree(AT_FDCWD, "/data", CLONE)`.

@@ -29,6 +29,12 @@ pub(crate) enum Misuse {
         /// One that it may have been meant for.
         close: Option<String>,
     },
+    /// `kill -9 ID`, as the shell's kill takes it.
+    #[error("flag provided but not defined: -{signal}")]
+    SignalAsFlag {
+        /// As typed, without the dash.
+        signal: String,
+    },
     /// No such command: runc's words, which callers look for, then the reason.
     #[error("No help topic for '{name}': no such command{}", did_you_mean(.close))]
     UnknownCommand {
@@ -46,7 +52,7 @@ pub(crate) enum Misuse {
 }
 
 /// How many operands a command takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Operands {
     /// At least.
     pub(crate) min: usize,
@@ -54,16 +60,32 @@ pub(crate) struct Operands {
     pub(crate) max: usize,
     /// How many were given.
     pub(crate) given: usize,
+    /// How the command is called.
+    pub(crate) usage: String,
 }
 
 impl Operands {
-    fn text(self) -> String {
+    fn text(&self) -> String {
         if self.min == self.max {
             format!("exactly {}", self.min)
         } else if self.given < self.min {
             format!("a minimum of {}", self.min)
         } else {
             format!("a maximum of {}", self.max)
+        }
+    }
+}
+
+impl Misuse {
+    /// What to do about it, in a clause, where that is known.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Operands(operands) => Some(format!("call it as `{}`", operands.usage)),
+            Self::SignalAsFlag { signal } => Some(format!("a signal follows the id: `kill ID {signal}`")),
+            Self::UnknownFlag { close: None, .. } => {
+                Some("`--help` after a command lists its flags".to_owned())
+            }
+            _ => None,
         }
     }
 }

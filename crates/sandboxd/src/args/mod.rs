@@ -138,17 +138,41 @@ fn parse_verb(
         return Ok(Request::Help(help(command.bin_name(format!("{PROGRAM} {}", row.name)))));
     }
     result?;
+    if row.name == "kill"
+        && let Some(signal) = read.own.iter().find_map(signal_as_flag)
+    {
+        return Err(Misuse::SignalAsFlag { signal });
+    }
+    let usage = usage(&command, row.name);
     let flags = [OsString::from(row.name)].into_iter().chain(read.own.iter().cloned());
     let given = read.operands.len();
     if !row.operands.contains(&given) {
         // A flag that does not exist explains more than the number of operands.
         command.mut_args(|argument| argument.required(false)).try_get_matches_from(flags)?;
         let (min, max) = (*row.operands.start(), *row.operands.end());
-        return Err(Misuse::Operands(Operands { min, max, given }));
+        return Err(Misuse::Operands(Operands { min, max, given, usage }));
     }
     let words = flags.chain([OsString::from("--")]).chain(read.operands.iter().cloned());
     let matches = command.try_get_matches_from(words)?;
     Ok(Request::Verb(Box::new(row.read(&matches)?)))
+}
+
+/// What looks like a signal among flags: no flag is a number, or in capitals.
+fn signal_as_flag(word: &OsString) -> Option<String> {
+    let name = word.to_str()?.strip_prefix("--")?;
+    let signal = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    (signal && !name.is_empty()).then(|| name.to_owned())
+}
+
+/// `sandboxd create [OPTIONS] ID`
+fn usage(command: &clap::Command, name: &str) -> String {
+    let rendered = command.clone().bin_name(format!("{PROGRAM} {name}")).render_usage().to_string();
+    rendered
+        .trim_start_matches("Usage:")
+        .replace(['<', '>'], "")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The whole explanation of the command, and a line or two for each flag, under runc's headings.
@@ -186,8 +210,10 @@ fn unknown_command(word: &OsString) -> Misuse {
     let words = [OsString::from(PROGRAM), word.clone()];
     let close = whole_program().try_get_matches_from(words).err().and_then(|error| {
         match error.get(clap::error::ContextKind::SuggestedSubcommand)? {
-            // The closest comes last.
-            clap::error::ContextValue::Strings(names) => names.last().cloned(),
+            // The closest comes last; but by clap's measure `rum` is closer to `resume` than to `run`.
+            clap::error::ContextValue::Strings(names) => {
+                names.iter().rev().min_by_key(|name| name.len().abs_diff(word.len())).cloned()
+            }
             clap::error::ContextValue::String(name) => Some(name.clone()),
             _ => None,
         }

@@ -90,7 +90,8 @@ impl Log {
         }
         let message = format!("{about}: {}", OneLine(&warning.message));
         if self.file.is_none() && self.format == LogFormat::Text {
-            print_error(&format!("{PROGRAM}: warning: {message}\n"));
+            let origin = warning.pointer.as_ref().map(|pointer| format!(" (from {})", OneLine(pointer)));
+            print_error(&format!("{PROGRAM}: warning: {message}{}\n", origin.unwrap_or_default()));
         } else {
             let more: Vec<_> =
                 warning.pointer.iter().map(|pointer| ("pointer", pointer.as_str().into())).collect();

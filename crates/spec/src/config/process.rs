@@ -244,6 +244,11 @@ impl RlimitResource {
         RLIMIT_NAMES[usize::from(self.0)]
     }
 
+    /// By its number for `prlimit64(2)`.
+    pub fn from_number(number: u32) -> Option<Self> {
+        u8::try_from(number).ok().filter(|number| usize::from(*number) < RLIMIT_NAMES.len()).map(Self)
+    }
+
     /// Its number for `prlimit64(2)`.
     pub const fn number(self) -> u32 {
         self.0 as u32

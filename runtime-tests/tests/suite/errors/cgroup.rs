@@ -3,12 +3,31 @@
 use runtime_tests::{Lane, Skip, Test};
 use serde_json::json;
 
-use super::{Mistake, create_with};
+use super::{Mistake, call, call_verbosely, create_with};
 
 pub(super) const MISTAKES: &[Mistake] = &[
     ("cgroups_path_outside", |t| create_with(t, |b| b.set("/linux/cgroupsPath", "../../../.."))),
     ("cgroups_path_of_systemds_form", |t| {
-        create_with(t, |b| b.set("/linux/cgroupsPath", "system.slice:sandboxd:web"))
+        let bundle = t.bundle();
+        // It has to be another's than that of the test beside it.
+        bundle.set("/linux/cgroupsPath", format!("system.slice:sandboxd:{}", t.fresh_name()));
+        bundle.write();
+        let bundle = bundle.path.to_str().unwrap().to_owned();
+        Ok(call_verbosely(t, &["create", "--bundle", &bundle, &t.fresh_id()]))
+    }),
+    ("cgroups_path_not_of_systemds_form", |t| {
+        let bundle = t.bundle();
+        bundle.set("/linux/cgroupsPath", "/kubepods/web").write();
+        let bundle = bundle.path.to_str().unwrap().to_owned();
+        Ok(call(t, &["--systemd-cgroup", "create", "--bundle", &bundle, &t.fresh_id()]))
+    }),
+    ("cgroup_limit_below_use", |t| {
+        t.needs_controller("memory")?;
+        let bundle = t.bundle();
+        bundle.stays().set("/linux/resources/memory", json!({"limit": 52_428_800}));
+        let container = t.start(&bundle);
+        let resources = json!({"memory": {"limit": 4096, "checkBeforeUpdate": true}});
+        Ok(call(t, &["update", "--resources", "-", &container.id]).stdin(&resources.to_string()))
     }),
     ("cgroup_controller_missing", |t| {
         if t.cgroups().has("rdma") {

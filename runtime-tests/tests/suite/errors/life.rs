@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use runtime_tests::{Call, Skip, Test};
+use runtime_tests::{Call, Container, Skip, Test};
 
 use super::{Mistake, call, create_with};
 
@@ -23,6 +23,43 @@ pub(super) const MISTAKES: &[Mistake] = &[
     ("start_of_a_stopped_container", |t| after_end(t, &["start"])),
     ("delete_of_a_running_container", |t| after_start(t, &["delete"])),
     ("kill_of_a_stopped_container", |t| after_end(t, &["kill"])),
+    ("kill_with_the_signal_first", |t| Ok(call(t, &["kill", "-9", &t.fresh_name()]))),
+    ("resume_of_a_running_container", |t| after_start(t, &["resume"])),
+    ("pause_of_a_stopped_container", |t| after_end(t, &["pause"])),
+    ("pause_of_a_paused_container", |t| {
+        let container = running(t);
+        container.call(&["pause"]).ok();
+        Ok(call(t, &["pause", &container.id]))
+    }),
+    ("update_of_a_stopped_container", |t| after_end(t, &["update", "--memory", "64m"])),
+    ("update_value_invalid", |t| after_start(t, &["update", "--memory", "64x"])),
+    ("update_resources_missing", |t| after_start(t, &["update", "--resources", "/no/such/resources.json"])),
+    ("update_resources_of_another_type", |t| {
+        let container = running(t);
+        let resources = "{\"memory\": {\"limit\": \"64m\"}}";
+        Ok(call(t, &["update", "--resources", "-", &container.id]).stdin(resources))
+    }),
+    ("events_interval_without_a_unit", |t| after_start(t, &["events", "--interval", "5"])),
+    ("exec_in_a_stopped_container", |t| {
+        let container = running(t);
+        container.stop();
+        Ok(call(t, &["exec", &container.id, "true"]))
+    }),
+    ("exec_in_a_paused_container", |t| {
+        let container = running(t);
+        container.call(&["pause"]).ok();
+        Ok(call(t, &["exec", &container.id, "true"]))
+    }),
+    ("exec_without_a_command", |t| exec(t, &[], &[])),
+    ("exec_command_not_in_path", |t| exec(t, &[], &["no-such-command"])),
+    ("exec_option_of_the_command_first", |t| exec(t, &["--interactive"], &["sh"])),
+    ("exec_user_by_name", |t| exec(t, &["--user", "www-data"], &["true"])),
+    ("exec_environment_without_a_value", |t| exec(t, &["--env", "DEBUG"], &["true"])),
+    ("exec_working_directory_relative", |t| exec(t, &["--cwd", "srv"], &["true"])),
+    ("exec_working_directory_missing", |t| exec(t, &["--cwd", "/no/such/directory"], &["true"])),
+    ("exec_cgroup_missing", |t| exec(t, &["--cgroup", "no-such-cgroup"], &["true"])),
+    ("exec_process_file_missing", |t| exec(t, &["--process", "/no/such/process.json"], &[])),
+    ("exec_terminal_without_console_socket", |t| exec(t, &["--tty", "--detach"], &["true"])),
     ("signal_unknown", |t| Ok(call(t, &["kill", &t.fresh_name(), "SIGNOTHING"]))),
     ("state_damaged", |t| {
         let id = t.fresh_id();
@@ -51,17 +88,24 @@ pub(super) const MISTAKES: &[Mistake] = &[
     ("id_not_given", |t| Ok(call(t, &["create"]))),
 ];
 
-fn after_start(t: &Test, words: &[&str]) -> Result<Call, Skip> {
+fn running(t: &Test) -> Container<'_> {
     let bundle = t.bundle();
     bundle.stays();
-    let container = t.start(&bundle);
+    t.start(&bundle)
+}
+
+fn exec(t: &Test, flags: &[&str], command: &[&str]) -> Result<Call, Skip> {
+    let container = running(t);
+    Ok(call(t, &["exec"]).args(flags).args([&container.id]).args(command))
+}
+
+fn after_start(t: &Test, words: &[&str]) -> Result<Call, Skip> {
+    let container = running(t);
     Ok(call(t, words).args([&container.id]))
 }
 
 fn after_end(t: &Test, words: &[&str]) -> Result<Call, Skip> {
-    let bundle = t.bundle();
-    bundle.stays();
-    let container = t.start(&bundle);
+    let container = running(t);
     container.stop();
     Ok(call(t, words).args([&container.id]))
 }

@@ -159,21 +159,26 @@ fn check_hint(line: &Value) {
     }
 }
 
-/// The text without what differs from run to run: the scratch directory, the id, pids, where
-/// v1 has the cgroup.
+/// The text without what differs from run to run: the scratch directory, the id, pids, how much is in use, where v1 has the
+/// cgroup.
 fn normal(t: &Test, text: &str) -> String {
     let mut text = text.replace(t.dir.to_str().unwrap(), "$DIR").replace(&t.token, "ID");
     for controller in ["cpu", "cpuset"] {
         text = text.replace(&format!("/sys/fs/cgroup/{controller}/"), "/sys/fs/cgroup/");
     }
+    without_number(&without_number(&text, "pid ", "PID"), "usage ", "BYTES")
+}
+
+/// The text with `word` in place of each number after `mark`.
+fn without_number(text: &str, mark: &str, word: &str) -> String {
     let mut normal = String::new();
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find("pid ") {
-        let (before, after) = rest.split_at(at + 4);
+    let mut rest = text;
+    while let Some(at) = rest.find(mark) {
+        let (before, after) = rest.split_at(at + mark.len());
         normal.push_str(before);
         rest = after.trim_start_matches(|character: char| character.is_ascii_digit());
         if rest.len() < after.len() {
-            normal.push_str("PID");
+            normal.push_str(word);
         }
     }
     normal + rest
@@ -190,6 +195,7 @@ fn compare(t: &Test, name: &str, actual: &str) {
     let own = directory.join(format!("{name}.{view}.txt"));
     let file = if own.exists() { own.clone() } else { common };
     let expected = fs::read_to_string(&file).unwrap_or_default();
+    assert!(!actual.is_empty(), "nothing was said");
     if let Some(updates) = UPDATES.get() {
         let file = if expected.is_empty() || t.lane == Lane::Hybrid { file } else { own };
         if expected != actual {

@@ -6,7 +6,7 @@ use std::path::Path;
 use runtime_tests::{Bundle, Skip, Test};
 use serde_json::json;
 
-use super::{Mistake, create, create_with};
+use super::{Mistake, call_verbosely, create, create_with};
 
 pub(super) const MISTAKES: &[Mistake] = &[
     ("bind_source_missing", |t| create_with(t, |b| b.mount("/mnt", "bind", "/no/such/source", &["rbind"]))),
@@ -26,7 +26,12 @@ pub(super) const MISTAKES: &[Mistake] = &[
     ("mount_destination_below_a_file", |t| {
         create_with(t, |b| b.mount("/etc/passwd/x", "tmpfs", "tmpfs", &[]))
     }),
-    ("mount_destination_relative", |t| create_with(t, |b| b.mount("../../outside", "tmpfs", "tmpfs", &[]))),
+    ("mount_destination_relative", |t| {
+        let bundle = t.bundle();
+        bundle.mount("../../outside", "tmpfs", "tmpfs", &[]).write();
+        let bundle = bundle.path.to_str().unwrap().to_owned();
+        Ok(call_verbosely(t, &["create", "--bundle", &bundle, &t.fresh_id()]))
+    }),
     ("mount_proc_without_pid_namespace", |t| in_user_namespace(t, |b| b.without_namespace("pid"))),
     ("mount_sysfs_without_network_namespace", |t| in_user_namespace(t, |b| b.without_namespace("network"))),
     ("mounts_without_mount_namespace", |t| create_with(t, |b| b.without_namespace("mount"))),

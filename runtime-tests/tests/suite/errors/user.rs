@@ -25,6 +25,16 @@ pub(super) const MISTAKES: &[Mistake] = &[
             }
         })
     }),
+    ("user_without_subordinate_ids", |t| {
+        create(t, |user, b| {
+            for file in ["subuid", "subgid"] {
+                fs::write(user.home.with_file_name("etc").join(file), "").unwrap();
+            }
+            for map in ["/linux/uidMappings", "/linux/gidMappings"] {
+                b.push(map, json!({"containerID": 1, "hostID": FIRST_SUBORDINATE, "size": 1000}));
+            }
+        })
+    }),
     ("user_maps_anothers_id", |t| {
         create(t, |_, b| {
             b.set("/linux/uidMappings", json!([{"containerID": 0, "hostID": 0, "size": 1}]));
