@@ -19,6 +19,9 @@ const fn with(name: &'static str, value: &'static str) -> Flag {
 }
 
 const GLOBAL: &[Flag] = &[
+    with("root", "/dev/null/root"),
+    with("log", "/dev/null"),
+    with("trace", "/dev/null"),
     with("log-format", "text"),
     with("log-format", "json"),
     with("log-level", "debug"),
@@ -175,6 +178,19 @@ const COMMANDS: &[(&str, &[&str], &[Flag])] = &[
             with("network-lock", "skip"),
         ],
     ),
+    // The directory comes last, so that nothing is written anywhere.
+    ("spec", &["--bundle=/no/such"], &[with("bundle", "/no/such"), with("b", "/no/such"), on("rootless")]),
+    (
+        "plan",
+        &["id", "--bundle=/no/such"],
+        &[
+            with("bundle", "/no/such"),
+            with("b", "/no/such"),
+            with("config", "/no/such"),
+            with("f", "/no/such"),
+            with("format", "json"),
+        ],
+    ),
     ("mounts", &["add", "id", "/no/such"], &[]),
     ("mounts", &["remove", "id", "/no/such"], &[]),
 ];
@@ -258,6 +274,38 @@ fn global_flags_are_taken_before_and_after_the_command() {
             takes(&words(&[&form, &state, &id]));
             takes(&words(&[&state, &form, &id]));
             takes(&words(&[&state, &id, &form]));
+        }
+    }
+}
+
+/// Every flag that the help has is in the tables above, but for those that make a command succeed.
+#[test]
+fn flags_of_the_help_are_passed() {
+    let help = |command: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_sandboxd")).args([command, "--help"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let named = |flags: &[Flag], name: &str| flags.iter().any(|(flag, _)| *flag == name);
+    for (command, page) in
+        COMMANDS.iter().map(|(command, ..)| (*command, help(command))).chain([("", help("help"))])
+    {
+        for line in page
+            .lines()
+            .skip_while(|line| !line.ends_with("OPTIONS:"))
+            .skip(1)
+            .take_while(|line| !line.is_empty())
+        {
+            // The explanation comes after two spaces.
+            let column = line.trim_start().split("  ").next().unwrap_or_default();
+            for flag in column.split([' ', ',', '[']).filter(|word| word.starts_with('-')) {
+                let name = flag.trim_start_matches('-');
+                let in_table = if command.is_empty() {
+                    named(GLOBAL, name) || ["v", "version"].contains(&name)
+                } else {
+                    COMMANDS.iter().any(|(it, _, flags)| *it == command && named(flags, name))
+                };
+                assert!(in_table || ["h", "help"].contains(&name), "{command} {flag}");
+            }
         }
     }
 }

@@ -103,7 +103,7 @@ pub(crate) struct Restore {
     /// Don't adopt and reap orphaned processes of the container
     #[arg(long)]
     pub(crate) no_subreaper: bool,
-    /// Move the root mount and chroot instead of pivot_root
+    /// Accepted: CRIU switches the root
     #[arg(long)]
     pub(crate) no_pivot: bool,
     /// LSM profile to restore with

@@ -5,6 +5,8 @@
 pub(crate) mod about;
 pub(crate) mod checkpoint;
 pub(crate) mod creation;
+#[cfg(test)]
+mod documented;
 pub(crate) mod events;
 mod examples;
 pub(crate) mod exec;
