@@ -142,12 +142,14 @@ impl Error {
                 "an id is 1 to 1024 of the characters A-Z a-z 0-9 _ + . - and does not begin with -".into()
             }
             Self::TerminalWithoutSocket => {
-                "give the socket, stay in the foreground (`run` or `exec`, without --detach), or ask for no terminal: by \
-                 --tty for `exec`, in /process/terminal for the others"
+                "give the socket; or stay in the foreground (`run` or `exec`, without --detach); or do without a terminal \
+                 (--tty of `exec`, /process/terminal)"
                     .into()
             }
             Self::SocketWithoutTerminal => {
-                "set /process/terminal to true and detach, or leave --console-socket out".into()
+                "a terminal comes with /process/terminal, or --tty of `exec`, and is sent to the socket of a command that \
+                 detaches: ask for it, or leave --console-socket out"
+                    .into()
             }
             Self::InvalidValue { flag: "interval", .. } => "give a number with its unit: 500ms, 5s, 1m30s".into(),
             Self::InvalidValue { flag, .. } if flag.starts_with("memory") || flag.starts_with("kernel") => {
@@ -167,7 +169,7 @@ impl Error {
 }
 
 /// The reason alone, in lower case: `no such file or directory`.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();

@@ -33,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         restore_in_the_foreground_returns_the_status,
         restored_container_is_in_its_cgroup,
         masked_and_readonly_paths_stay,
+        flags_for_criu_are_taken,
         created_container_is_refused,
         stopped_container_is_refused,
         missing_container_is_refused,
@@ -161,6 +162,35 @@ fn restored_twice_from_the_same_images(t: &Test) -> Verdict {
         assert_eq!(counter.ask("again"), "again-2");
         restored.delete_force().ok();
         let _ = restored.wait();
+    }
+    Ok(())
+}
+
+/// CRIU is asked with every flag that this process makes no difference to: it knows them all.
+fn flags_for_criu_are_taken(t: &Test) -> Verdict {
+    let mut counter = Counter::new(t, COUNT)?;
+    let container = counter.start();
+    let work = t.dir.join("work");
+    let flags = [
+        "--tcp-established",
+        "--ext-unix-sk",
+        "--shell-job",
+        "--file-locks",
+        "--empty-ns",
+        "network",
+        "--work-path",
+        work.to_str().unwrap(),
+    ];
+    counter.checkpoint(&[&["--link-remap", "--tcp-skip-in-flight"], &flags[..]].concat(), &container);
+    assert!(work.join("dump.log").exists());
+    assert!(!counter.images().join("dump.log").exists());
+    let restored = counter.restore(&flags, &container.id);
+    assert_eq!(counter.ask("second"), "second-2");
+    assert!(work.join("restore.log").exists());
+    restored.delete_force().ok();
+    let _ = restored.wait();
+    for (flag, value) in [("--empty-ns", "pid"), ("--network-lock", "none")] {
+        counter.restore_call(&["--detach", flag, value], &t.fresh_id()).fails().says(value);
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod cli;
 mod clients;
 mod config;
 mod conformance;
+mod contract;
 mod devices;
 mod differential;
 mod errors;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         checkpoint::cases(),
         exec::cases(),
         cli::cases(),
+        contract::cases(),
         errors::cases(),
         apparmor::cases(),
         clients::cases(),

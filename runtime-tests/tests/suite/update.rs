@@ -31,6 +31,9 @@ pub(crate) fn cases() -> Vec<Case> {
         empty_resources_change_nothing,
     ];
     let ours: &[(&str, Run)] = &[
+        ("cpu_burst_and_idle_by_flag", burst_and_idle),
+        ("cpu_real_time_by_flag", real_time),
+        ("block_io_weight_by_flag", block_io_weight),
         ("refused_value_takes_back_the_others", refused),
         ("refused_device_rules_take_back_the_others", refused_devices),
         ("device_rules_are_replaced", devices),
@@ -171,6 +174,54 @@ fn cpuset(t: &Test) -> Verdict {
     let output = c.call(&["update", "--cpuset-cpus", "4000"]).fails();
     assert!(output.stderr.contains("cpuset.cpus"), "{output}");
     assert_eq!(value(t, &c, "cpuset", "cpuset.cpus", "cpuset.cpus"), "0");
+    Ok(())
+}
+
+fn burst_and_idle(t: &Test) -> Verdict {
+    t.needs_controller("cpu")?;
+    let c = running(t, &json!({"cpu": {"quota": 50_000, "period": 100_000}}));
+    c.call(&["update", "--cpu-burst", "20000"]).ok();
+    assert_eq!(value(t, &c, "cpu", "cpu.cfs_burst_us", "cpu.max.burst"), "20000");
+    for idle in ["1", "0"] {
+        c.call(&["update", "--cpu-idle", idle]).ok();
+        assert_eq!(value(t, &c, "cpu", "cpu.idle", "cpu.idle"), idle);
+    }
+    Ok(())
+}
+
+fn real_time(t: &Test) -> Verdict {
+    t.needs_controller("cpu")?;
+    let c = running(t, &json!({}));
+    let real_time = c.call(&["update", "--cpu-rt-period", "500000", "--cpu-rt-runtime", "2000"]);
+    if !directory(t, &c, "cpu").join("cpu.rt_runtime_us").exists() {
+        let _ = real_time.fails().says("/cpu/realtime");
+        return Ok(());
+    }
+    t.cgroups().groups_real_time()?;
+    real_time.ok();
+    let files = ["cpu.rt_period_us", "cpu.rt_runtime_us"];
+    assert_eq!(files.map(|file| value(t, &c, "cpu", file, file)), ["500000", "2000"]);
+    Ok(())
+}
+
+/// Whoever schedules the devices has files of its own for it, or none.
+fn block_io_weight(t: &Test) -> Verdict {
+    let controller = if t.cgroups().v1_root("blkio").is_some() { "blkio" } else { "io" };
+    t.needs_controller(controller)?;
+    let c = running(t, &json!({}));
+    let files = ["blkio.bfq.weight", "blkio.weight", "io.bfq.weight", "io.weight"];
+    let there = files.iter().find(|file| directory(t, &c, controller).join(file).exists());
+    let update = c.call(&["update", "--blkio-weight", "500"]);
+    let Some(file) = there else {
+        let _ = update.fails().says("/blockIO/weight");
+        return Ok(());
+    };
+    update.ok();
+    let text = read(&directory(t, &c, controller), file);
+    // v2's scale is another one, from 1 to 10000.
+    let numbers =
+        if *file == "io.weight" { ["default 4950", "default 4951"] } else { ["500", "default 500"] };
+    assert!(numbers.iter().any(|number| text.starts_with(number)), "{file}: {text}");
     Ok(())
 }
 

@@ -158,3 +158,50 @@ pub(crate) fn failure(error: CriuError, log: PathBuf) -> CriuError {
         error => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_option_is_criu_s_own() {
+        let config = Config::of_command("rootfs", ["true"]).unwrap();
+        let asked = |options: CriuOptions| common_options(&options, &config, "dump.log");
+        let nothing = asked(CriuOptions::default());
+        type Case = (&'static str, fn(&mut CriuOptions), fn(&Options) -> bool);
+        let cases: &[Case] = &[
+            ("--tcp-established", |it| it.tcp_established = true, |it| it.tcp_established == Some(true)),
+            ("--tcp-close", |it| it.tcp_close = true, |it| it.tcp_close == Some(true)),
+            (
+                "--tcp-skip-in-flight",
+                |it| it.tcp_skip_in_flight = true,
+                |it| it.tcp_skip_in_flight == Some(true),
+            ),
+            ("--link-remap", |it| it.link_remap = true, |it| it.link_remap == Some(true)),
+            ("--ext-unix-sk", |it| it.ext_unix_sk = true, |it| it.ext_unix_sk == Some(true)),
+            ("--shell-job", |it| it.shell_job = true, |it| it.shell_job == Some(true)),
+            ("--file-locks", |it| it.file_locks = true, |it| it.file_locks == Some(true)),
+            ("--auto-dedup", |it| it.auto_dedup = true, |it| it.auto_dedup == Some(true)),
+            ("--lazy-pages", |it| it.lazy_pages = true, |it| it.lazy_pages == Some(true)),
+            (
+                "--network-lock nftables",
+                |it| it.network_lock = Some(NetworkLock::Nftables),
+                |it| it.network_lock == Some(LockMethod::Nftables as i32),
+            ),
+            (
+                "--manage-cgroups-mode strict",
+                |it| it.manage_cgroups = ManageCgroups::Strict,
+                |it| it.cgroups_mode == Some(CgroupMode::Strict as i32),
+            ),
+        ];
+        for (name, set, is_set) in cases {
+            let mut options = CriuOptions::default();
+            set(&mut options);
+            assert!(!is_set(&nothing), "{name}");
+            let made = asked(options);
+            assert!(is_set(&made), "{name}");
+            // And no other.
+            assert_eq!(cases.iter().filter(|(.., is_set)| is_set(&made)).count(), 1, "{name}");
+        }
+    }
+}

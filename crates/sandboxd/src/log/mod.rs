@@ -25,7 +25,7 @@ use rustix::fs::OFlags;
 use crate::args::Global;
 use crate::args::PROGRAM;
 use crate::args::global::{LogFormat, LogLevel};
-use crate::error::{Failure, OneLine};
+use crate::error::{Failure, OneLine, reason};
 use line::Line;
 pub(crate) use trace::Trace;
 
@@ -112,7 +112,7 @@ impl Log {
         let Some(path) = &self.file else { return print_error(&text) };
         let result = open(path).and_then(|mut file| file.write_all(text.as_bytes()));
         if let Err(error) = result {
-            print_error(&format!("{PROGRAM}: log {}: {error}\n", path.display()));
+            print_error(&format!("{PROGRAM}: log {}: {}\n", path.display(), reason(&error)));
         }
     }
 }
