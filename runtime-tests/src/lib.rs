@@ -20,6 +20,7 @@ pub mod lane;
 pub mod procfs;
 pub mod program;
 pub mod race;
+pub mod record;
 pub mod residue;
 pub mod rootfs;
 pub mod runtime;

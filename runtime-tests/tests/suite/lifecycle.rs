@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use runtime_tests::record::resealed;
 use runtime_tests::wait::{DEADLINE, Process};
 use runtime_tests::{Case, Test, Verdict, cases};
 use serde_json::{Value, json};
@@ -913,8 +914,8 @@ fn delete_force_state_damaged_removes_all(t: &Test) -> Verdict {
             }
             let file = t.root().join(&c.id).join("state.json");
             let whole = fs::read_to_string(&file).unwrap();
-            let damaged = damage(&whole);
-            assert_ne!(damaged, whole, "{name}");
+            let damaged = resealed(damage(&whole).into_bytes());
+            assert_ne!(damaged, whole.as_bytes(), "{name}");
             fs::write(&file, damaged).unwrap();
             let _ = c.call(&["state"]).fails().says("read the state of the container");
             let _ = c.delete().fails();

@@ -150,10 +150,15 @@ fn poststop(entry: &Entry, record: &Record) -> Result<Vec<Warning>> {
     if !record.poststop {
         return Ok(Vec::new());
     }
+    let not_run = |message| Ok(vec![Warning { pointer: None, message }]);
     // It goes before the record, and after these hooks: without it they have run, unless a crash of the machine has taken it.
-    let Some(config) = entry.find_config()? else {
-        let message = "the recorded config is gone: poststop hooks are not run again".to_owned();
-        return Ok(vec![Warning { pointer: None, message }]);
+    let config = match entry.find_config() {
+        Ok(Some(config)) => config,
+        Ok(None) => {
+            return not_run("the recorded config is gone: poststop hooks are not run again".to_owned());
+        }
+        Err(error @ Error::State { .. }) => return not_run(format!("poststop hooks are not run: {error}")),
+        Err(error) => return Err(error),
     };
     let config = spec::parse_config(config.as_bytes())?.config;
     let container = Container::with_status(entry.id(), record, Status::Stopped, false);

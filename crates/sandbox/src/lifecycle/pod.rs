@@ -29,7 +29,7 @@ use crate::error::{Error, Result, StepError};
 use crate::launch::{Inheritance, Launch, Message};
 use crate::outcome::Warning;
 use crate::plan::{PlannedStep, clone_flag};
-use crate::state::{Entry, StateRoot, boot_id};
+use crate::state::{Entry, StateRoot, boot_id, decode, encode};
 use crate::{CgroupManager, ContainerId, Outcome};
 
 /// The layout's version; a record of a newer one is not touched.
@@ -166,7 +166,7 @@ fn pods(state: &StateRoot) -> Result<StateRoot> {
 fn read(entry: &Entry) -> Result<Option<Record>> {
     let damaged = |reason: String| Error::State { reason: format!("{RECORD}: {reason}") };
     let Some(bytes) = entry.read_file(RECORD)? else { return Ok(None) };
-    let record: Record = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let record: Record = decode(RECORD, &bytes)?;
     if record.schema != SCHEMA {
         return Err(damaged(format!("unknown schema {}", record.schema)));
     }
@@ -174,8 +174,7 @@ fn read(entry: &Entry) -> Result<Option<Record>> {
 }
 
 fn write(entry: &Entry, record: &Record) -> Result<()> {
-    let bytes = serde_json::to_vec(record).map_err(|error| Error::State { reason: error.to_string() })?;
-    entry.replace_file(RECORD, &bytes)
+    entry.replace_file(RECORD, &encode(record)?)
 }
 
 fn pod_of(pods: &StateRoot, id: &ContainerId, record: &Record) -> Pod {
@@ -351,20 +350,21 @@ pub(super) fn delete_pod(state: &StateRoot, id: &ContainerId, deletion: Deletion
         Err(Error::NotFound) if deletion == Deletion::Force => return Ok(Outcome::new(())),
         entry => entry?,
     };
-    let record = match read(&entry) {
-        Ok(Some(record)) => record,
-        // Nothing was done yet; or it can't be known what: what has a name is removed.
-        Ok(None) | Err(_) => Record {
-            schema: SCHEMA,
-            boot_id: String::new(),
-            created_ns: 0,
-            ready: false,
-            namespaces: PodNamespace::ALL.to_vec(),
-            cgroups_path: None,
-            cgroup: None,
-        },
-    };
     let mut warnings: Vec<Warning> = Vec::new();
+    let record = read(&entry).unwrap_or_else(|error| {
+        warnings.push(Warning { pointer: None, message: format!("removed, without its cgroup: {error}") });
+        None
+    });
+    // Nothing was done yet; or it can't be known what: what has a name is removed.
+    let record = record.unwrap_or_else(|| Record {
+        schema: SCHEMA,
+        boot_id: String::new(),
+        created_ns: 0,
+        ready: false,
+        namespaces: PodNamespace::ALL.to_vec(),
+        cgroups_path: None,
+        cgroup: None,
+    });
     let containers = containers(state, id)?;
     if deletion == Deletion::Stopped {
         for container in &containers {

@@ -18,6 +18,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::checksum::{self, Checked};
 use super::identity::boot_id;
 use super::record::{Phase, Record, SCHEMA};
 use crate::ContainerId;
@@ -357,8 +358,7 @@ impl Entry {
     /// [`Error::State`] where it is not readable.
     pub fn read(&self) -> Result<Option<Record>> {
         let mut record = match self.read_file(RECORD)? {
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| Error::State { reason: format!("{RECORD}: {error}") })?,
+            Some(bytes) => decode(RECORD, &bytes)?,
             None => match self.read_intent()? {
                 Some(intent) => intent.record,
                 None => return Ok(None),
@@ -377,10 +377,10 @@ impl Entry {
     /// Of another boot nothing is left: what has the same pid, or its cgroup's path, is something else.
     fn check(&self, record: &mut Record) -> Result<()> {
         if record.schema != SCHEMA {
-            return Err(Error::State { reason: format!("unknown schema {}", record.schema) });
+            return Err(Error::State { reason: format!("{RECORD}: unknown schema {}", record.schema) });
         }
         if record.id != **self.id() {
-            return Err(Error::State { reason: format!("it is of container {:?}", record.id) });
+            return Err(Error::State { reason: format!("{RECORD}: it is of container {:?}", record.id) });
         }
         if boot_id().map_err(|error| Error::host("read the boot id", error))? != record.boot_id {
             record.phase = Phase::Created;
@@ -406,10 +406,14 @@ impl Entry {
         Ok(self.read_intent()?.map(|intent| intent.config))
     }
 
-    /// The intent; `None` where it is missing or not whole: then nothing was done yet.
+    /// The intent; `None` where it is missing or was not written to its end: then nothing was done yet.
     fn read_intent(&self) -> Result<Option<Intent>> {
-        let bytes = self.read_file(INTENT)?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let Some(bytes) = self.read_file(INTENT)? else { return Ok(None) };
+        match decode(INTENT, &bytes) {
+            Ok(intent) => Ok(Some(intent)),
+            Err(_) if checksum::check(&bytes) == Checked::Absent => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
@@ -512,12 +516,86 @@ struct IntentRef<'a> {
     config: &'a str,
 }
 
-fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| Error::State { reason: format!("encode: {error}") })
+/// A record as it is written, with its checksum.
+pub(crate) fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    let bytes = serde_json::to_vec(value);
+    bytes.map(checksum::seal).map_err(|error| Error::State { reason: format!("encode: {error}") })
+}
+
+/// What the file of this name holds.
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
+    if checksum::check(bytes) == Checked::Differs {
+        let reason =
+            format!("{name}: it was damaged, or changed by hand: its checksum is not that of what it holds");
+        return Err(Error::State { reason });
+    }
+    serde_json::from_slice(bytes).map_err(|error| Error::State { reason: format!("{name}: {error}") })
 }
 
 impl AsFd for Entry {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.directory.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever byte of a file is another: what is read is the same, or it is said that it is damaged.
+    #[test]
+    fn byte_that_is_another_changes_nothing_unseen() {
+        let path = std::env::temp_dir().join(format!("state-{}", std::process::id()));
+        let root = StateRoot::open(&path).unwrap();
+        let entry = root.create(&ContainerId::new("c1").unwrap()).unwrap();
+        let record = Record {
+            schema: SCHEMA,
+            oci_version: "1.3.0".to_owned(),
+            id: "c1".to_owned(),
+            phase: Phase::Created,
+            boot_id: boot_id().unwrap(),
+            bundle: "/b".into(),
+            rootfs: "/b/r".into(),
+            created_ns: 1,
+            owner_uid: 0,
+            annotations: [("a".to_owned(), "b".to_owned())].into(),
+            init: Some(super::super::Identity { pid: 4711, pidfs_inode: 815, start_time: 0 }),
+            executable: None,
+            cgroup: None,
+            resources: None,
+            poststop: false,
+            own_pids: true,
+            inherits_keyring: false,
+            pod: None,
+            resctrl: None,
+            gate_step: Some(3),
+        };
+        let config = r#"{"ociVersion":"1.3.0","process":{"args":["a"]}}"#;
+        entry.write_intent(&record, config).unwrap();
+        entry.write(&record).unwrap();
+        for name in [RECORD, INTENT] {
+            let file = path.join("c1").join(name);
+            let whole = std::fs::read(&file).unwrap();
+            if name == INTENT {
+                std::fs::remove_file(path.join("c1").join(RECORD)).unwrap();
+            }
+            for at in 0..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << (at % 8);
+                std::fs::write(&file, damaged).unwrap();
+                match entry.read() {
+                    Ok(Some(read)) => {
+                        assert_eq!(read, record, "{name}: byte {at}");
+                        assert_eq!(entry.read_config().unwrap(), config, "{name}: byte {at}");
+                    }
+                    // Its end is not there: an intent that was not written to it.
+                    Ok(None) => assert!(name == INTENT && at >= whole.len() - 20, "{name}: byte {at}"),
+                    Err(error) => assert!(error.to_string().contains(name), "{name}: byte {at}: {error}"),
+                }
+            }
+            std::fs::write(&file, whole).unwrap();
+            assert_eq!(entry.read().unwrap().as_ref(), Some(&record));
+        }
+        std::fs::remove_dir_all(&path).unwrap();
     }
 }

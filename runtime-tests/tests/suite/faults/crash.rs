@@ -13,6 +13,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use runtime_tests::command::Call;
+use runtime_tests::record::resealed;
 use runtime_tests::trace::watch;
 use runtime_tests::world::thorough;
 use runtime_tests::{Bundle, Case, Container, Test, Verdict};
@@ -195,7 +196,7 @@ fn of_another_boot(picture: &Picture) -> Picture {
                 bytes[at..at + boot.len()].copy_from_slice(other);
             }
         }
-        bytes
+        resealed(bytes)
     };
     let names = picture.as_ref()?.iter().map(|(name, node)| match node {
         Node::File(bytes) => (name.clone(), Node::File(replace(bytes))),

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
@@ -33,6 +33,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("f30_runtime_out_of_memory_leaves_nothing", runtime_out_of_memory),
         case("f34_odd_state_roots", odd_roots),
         case("f35_record_with_a_damaged_byte", damaged_record),
+        case("f35_damaged_byte_does_not_hinder_deletion", damaged_record_deleted),
         case("f35_records_that_are_none", broken_records),
         case("f37_host_without_proc_dev_or_sys", bare_host),
         case("f39_runtime_in_a_container", nested),
@@ -290,33 +291,88 @@ fn odd_roots(t: &Test) -> Verdict {
     Ok(())
 }
 
-/// Whatever byte of the record is another, the others are listed, and this one is answered for in time.
+/// Whatever byte of the record is another: that is said, or the state is the same; and the others are listed.
 fn damaged_record(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays();
     let (c, neighbour) = (t.create(&b), t.create(&b));
     let path = t.root().join(&c.id).join("state.json");
     let whole = fs::read(&path).unwrap();
-    let every = (whole.len() / times(40, whole.len())).max(1);
-    for at in (0..whole.len()).step_by(every) {
+    let before = c.call(&["state"]).ok().json();
+    let (mut same, every) = (0, (whole.len() / times(40, whole.len())).max(1));
+    for at in 0..whole.len() {
         let mut damaged = whole.clone();
-        damaged[at] ^= 0x01;
+        damaged[at] ^= 1 << (at % 8);
         fs::write(&path, &damaged).unwrap();
         let state = c.call(&["state"]).output();
-        if !state.status.success() {
-            let _ = state.fails();
+        if state.status.success() {
+            assert_eq!(state.json(), before, "byte {at}");
+            same += 1;
+        } else {
+            let _ = state.fails().says("state.json");
         }
-        let list = t.call(&["list", "--quiet"]).output();
-        assert!(list.status.code().is_some_and(|code| code <= 1), "byte {at}: {list}");
-        assert!(list.lines().contains(&&*neighbour.id), "byte {at}: the neighbour is not listed: {list}");
-        assert!(!neighbour.process.has_exited(), "byte {at}: the neighbour was killed");
+        if at % every == 0 {
+            let list = t.call(&["list", "--quiet"]).output();
+            assert!(list.status.code().is_some_and(|code| code <= 1), "byte {at}: {list}");
+            assert!(list.lines().contains(&&*neighbour.id), "byte {at}: the neighbour is not listed: {list}");
+        }
     }
+    // The name of the checksum itself.
+    assert!(same <= ",\"crc32\":\"".len(), "{same} bytes can be others without a word");
     fs::write(&path, &whole).unwrap();
     assert_eq!(c.status(), "created");
     c.delete_force().ok();
+    assert!(!neighbour.process.has_exited(), "the neighbour was killed");
     neighbour.delete_force().ok();
     assert_nothing_left(t, "a byte was another");
     Ok(())
+}
+
+/// Whatever byte of one of the two files is another, `delete --force` finds the container's processes and cgroups by the
+/// other. Those first that lead elsewhere: to another boot, process or cgroup.
+fn damaged_record_deleted(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().hook("poststop", json!({"path": "/bin/true"}));
+    let neighbour = t.create(&b);
+    for name in ["state.json", "intent.json"] {
+        let words = ["bootId", "phase", "pid", "pidfsInode", "path", "inode", "mount_point", "poststop"];
+        let places: Vec<_> = words.map(Some).into_iter().chain(vec![None; times(3, 200)]).collect();
+        for (index, word) in places.iter().enumerate() {
+            let c = t.create(&b);
+            if index % 2 == 0 {
+                c.start();
+            }
+            let path = t.root().join(&c.id).join(name);
+            let mut damaged = fs::read(&path).unwrap();
+            let value = word.and_then(|word| value_of(&damaged, word));
+            let at = value.unwrap_or(damaged.len() * index / places.len());
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            let about = format!("{name}: byte {at}, {word:?}");
+            let deleted = c.delete_force().output();
+            assert!(deleted.status.success(), "{about}: {deleted}");
+            assert!(c.process.wait_exit(SOON), "{about}: init is alive");
+            let _ = c.process.reap();
+            t.assert_missing(&c.id);
+            assert_eq!(
+                t.cgroups().directories_named(&c.id),
+                [] as [PathBuf; 0],
+                "{about}: its cgroups are left"
+            );
+        }
+    }
+    assert!(!neighbour.process.has_exited(), "the neighbour was killed");
+    neighbour.delete_force().ok();
+    assert_nothing_left(t, "a byte of a deleted container's record was another");
+    Ok(())
+}
+
+/// Where the member's value is: the last digit of a number, one of the first letters of a text.
+fn value_of(record: &[u8], name: &str) -> Option<usize> {
+    let member = format!("\"{name}\":");
+    let value = member.len() + record.windows(member.len()).position(|it| it == member.as_bytes())?;
+    let digits = record[value..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    Some(if digits > 0 { value + digits - 1 } else { value + 2 })
 }
 
 /// Records that can't be read: an error for that container alone, and `delete --force` finds its process and its cgroup.
