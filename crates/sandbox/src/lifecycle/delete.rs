@@ -45,8 +45,9 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
             state.remove(&entry)?;
             return Ok(Outcome::new(()));
         }
-        // What was intended names all that there can be; who init is, is found by its cgroup.
-        (Err(error), Deletion::Force) => match entry.read_intended() {
+        // What was intended names all that there can be; who init is, is found by its cgroup. Damage alone leads here: what
+        // can't be read for want of a descriptor or of memory is there, and so is the container.
+        (Err(error @ Error::State { .. }), Deletion::Force) => match entry.read_intended()? {
             Some(record) => {
                 warnings
                     .push(Warning { pointer: None, message: format!("removed as it was intended: {error}") });
@@ -59,7 +60,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
             }
         },
         (Ok(None), Deletion::Stopped) => return Err(Error::NotFound),
-        (Err(error), Deletion::Stopped) => return Err(error),
+        (Err(error), _) => return Err(error),
     };
     let now = status(&record)?;
     if now != Status::Stopped && deletion == Deletion::Stopped {

@@ -321,11 +321,12 @@ pub(super) fn containers(state: &StateRoot, id: &ContainerId) -> Result<Vec<Cont
     let mut found = Vec::new();
     for name in state.names()? {
         let Ok(container) = ContainerId::new(&name) else { continue };
-        // One that can't be read is nobody's: `delete --force` is for that.
-        let record = state.open_entry(&container).and_then(|entry| entry.read());
-        if let Ok(Some(record)) = record
-            && record.pod.as_deref() == Some(&**id)
-        {
+        let record = match state.open_entry(&container).and_then(|entry| entry.read()) {
+            // One that is damaged is nobody's: `delete --force` is for that.
+            Err(Error::State { .. } | Error::NotFound) => None,
+            record => record?,
+        };
+        if record.is_some_and(|record| record.pod.as_deref() == Some(&**id)) {
             found.push(container);
         }
     }
@@ -351,10 +352,14 @@ pub(super) fn delete_pod(state: &StateRoot, id: &ContainerId, deletion: Deletion
         entry => entry?,
     };
     let mut warnings: Vec<Warning> = Vec::new();
-    let record = read(&entry).unwrap_or_else(|error| {
-        warnings.push(Warning { pointer: None, message: format!("removed, without its cgroup: {error}") });
-        None
-    });
+    let record = match read(&entry) {
+        Err(error @ Error::State { .. }) => {
+            warnings
+                .push(Warning { pointer: None, message: format!("removed, without its cgroup: {error}") });
+            None
+        }
+        record => record?,
+    };
     // Nothing was done yet; or it can't be known what: what has a name is removed.
     let record = record.unwrap_or_else(|| Record {
         schema: SCHEMA,

@@ -368,10 +368,20 @@ impl Entry {
         Ok(Some(record))
     }
 
-    /// What was recorded before anything was done, where what was recorded later is not readable.
-    pub fn read_intended(&self) -> Option<Record> {
-        let mut record = self.read_intent().ok()??.record;
-        self.check(&mut record).ok().map(|()| record)
+    /// What was recorded before anything was done, where what was recorded later is damaged; `None` where this is too.
+    ///
+    /// # Errors
+    /// It can't be known whether it is.
+    pub fn read_intended(&self) -> Result<Option<Record>> {
+        let read = || -> Result<Option<Record>> {
+            let Some(Intent { mut record, .. }) = self.read_intent()? else { return Ok(None) };
+            self.check(&mut record)?;
+            Ok(Some(record))
+        };
+        match read() {
+            Err(Error::State { .. }) => Ok(None),
+            read => read,
+        }
     }
 
     /// Of another boot nothing is left: what has the same pid, or its cgroup's path, is something else.

@@ -27,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("f25_console_socket_that_nobody_reads", console_unread),
         case("f31_no_file_may_be_written", no_file_size),
         case("f31_few_descriptors", few_descriptors),
+        case("f31_few_descriptors_for_the_commands_after_create", few_descriptors_later),
         case("f32_caller_ignores_sigchld", ignored_sigchld),
         case("f33_record_of_another_boot", other_boot),
         case("f45_log_to_a_fifo_without_reader", log_fifo),
@@ -278,6 +279,60 @@ fn few_descriptors(t: &Test) -> Verdict {
         }
     }
     assert!(works, "256 descriptors are not enough");
+    assert_nothing_left(t, "few descriptors");
+    Ok(())
+}
+
+/// Each command on a container that runs: it works, or says that there are too few, and the container is there whole, or
+/// gone. What can't be read for want of a descriptor is not damaged.
+fn few_descriptors_later(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().unset("/process/rlimits");
+    let resources = t.dir.join("resources");
+    fs::write(&resources, json!({"devices": [{"allow": false, "access": "rwm"}]}).to_string()).unwrap();
+    let resources = resources.to_str().unwrap();
+    let mut complete = false;
+    for most in (3..16).chain([20, 32, 64]) {
+        let few = |call: Call| call.through_sh(&format!("ulimit -n {most}; exec \"$@\"")).output();
+        let c = t.start(&b);
+        let commands: [&[&str]; 7] = [
+            &["state", &c.id],
+            &["pause", &c.id],
+            &["resume", &c.id],
+            &["exec", &c.id, "true"],
+            &["update", "--resources", resources, &c.id],
+            &["kill", &c.id, "0"],
+            &["delete", "--force", &c.id],
+        ];
+        complete = true;
+        for words in commands {
+            let about = format!("{} with {most} descriptors", words[0]);
+            let output = few(t.call(words));
+            if !output.status.success() {
+                complete = false;
+                let why = output.stderr.to_lowercase();
+                assert!(why.contains("open file") || why.contains("error 24"), "{about}: {output}");
+                if words[0] == "pause" && c.status() != "paused" {
+                    c.call(&["pause"]).ok();
+                }
+                if words[0] == "resume" && c.status() != "running" {
+                    c.call(&["resume"]).ok();
+                }
+            }
+            if t.call(&["state", &c.id]).output().status.success() {
+                continue;
+            }
+            assert!(words[0] == "delete", "{about}: it is gone: {output}");
+            assert!(
+                c.process.wait_exit(Duration::from_secs(10)),
+                "{about}: it is gone, and init alive: {output}"
+            );
+            let left = t.cgroups().directories_named(&c.id);
+            assert!(left.is_empty(), "{about}: it is gone, and not its cgroups: {left:?}");
+        }
+        c.delete_force().ok();
+    }
+    assert!(complete, "64 descriptors are not enough");
     assert_nothing_left(t, "few descriptors");
     Ok(())
 }
