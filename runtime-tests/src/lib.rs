@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod bystander;
 pub mod cgroup;
 pub mod client;
+pub mod clock;
 pub mod command;
 pub mod container;
 pub mod criu;

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use runtime_tests::cgroup::Hierarchies;
+use runtime_tests::clock::jumping;
 use runtime_tests::command::Call;
 use runtime_tests::procfs::status_of;
 use runtime_tests::record::resealed;
 use runtime_tests::step::{Whose, step};
 use runtime_tests::wait::{Fifo, Process};
-use runtime_tests::{Case, Container, Test, Verdict, residue};
+use runtime_tests::{Case, Container, Skip, Test, Verdict, residue};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -27,6 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("f25_console_socket_that_nobody_reads", console_unread),
         case("f31_no_file_may_be_written", no_file_size),
         case("f31_few_descriptors", few_descriptors),
+        case("f36_wall_clock_that_jumps", jumping_clock),
         case("f31_few_descriptors_for_the_commands_after_create", few_descriptors_later),
         case("f32_caller_ignores_sigchld", ignored_sigchld),
         case("f33_record_of_another_boot", other_boot),
@@ -363,6 +365,73 @@ fn ignored_sigchld(t: &Test) -> Verdict {
     let output = ignoring(c.call(&["exec"]).args(["sh", "-c", "exit 9"])).output();
     output.exits(9);
     c.delete_force().ok();
+    Ok(())
+}
+
+/// What waits or decides goes by another clock: the wall clock is for the moment of creation and for the log.
+fn jumping_clock(t: &Test) -> Verdict {
+    if !cfg!(target_arch = "x86_64") {
+        return Err(Skip::new("the wall clock is changed on x86_64 alone"));
+    }
+    let log = t.dir.join("log");
+    let jumps = |words: &[&str]| {
+        let call = t.call(&["--log", log.to_str().unwrap()]).args(words);
+        let jumped = jumping(call);
+        assert_eq!(jumped.waits, [] as [i64; 0], "{words:?} waits for a time of the wall clock");
+        jumped
+    };
+    let works = |words: &[&str]| {
+        let jumped = jumps(words);
+        assert_eq!(jumped.status, 0, "{words:?}: {}", jumped.output);
+        jumped
+    };
+    let b = t.bundle();
+    // It is not over at once, and it is in time.
+    b.stays()
+        .hook("createRuntime", json!({"path": "/bin/sh", "args": ["sh", "-c", "sleep 0.3"], "timeout": 30}));
+    b.write();
+    let bundle = b.path.to_str().unwrap();
+    let id = t.fresh_id();
+    let created = works(&["create", "--bundle", bundle, &id]);
+    assert!(created.looks > 0, "the clock that jumps is not the one that is looked at");
+    let c = Container::open(t, &id);
+    let neighbour = t.create(&b);
+    let year = |c: &Container| c.call(&["state"]).ok().json()["created"].as_str().unwrap()[..4].to_owned();
+    assert!(year(&c) > year(&neighbour), "it is not created in another year");
+    neighbour.delete_force().ok();
+    let resources = t.dir.join("resources");
+    fs::write(&resources, json!({"devices": [{"allow": false, "access": "rwm"}]}).to_string()).unwrap();
+    let commands: [&[&str]; 9] = [
+        &["start", &id],
+        &["state", &id],
+        &["list"],
+        &["exec", &id, "true"],
+        &["pause", &id],
+        &["resume", &id],
+        &["update", "--resources", resources.to_str().unwrap(), &id],
+        &["kill", &id, "0"],
+        &["ps", &id],
+    ];
+    for words in commands {
+        assert_eq!(works(words).looks, 0, "{words:?}: of the wall clock");
+    }
+    // Init is waited for.
+    assert_eq!(works(&["delete", "--force", &id]).looks, 0);
+    t.assert_missing(&id);
+    assert!(c.process.wait_exit(Duration::from_secs(10)));
+    let _ = c.process.reap();
+    // A hook's time is over when it is over, and not before.
+    let slow = t.bundle();
+    slow.stays()
+        .hook("createRuntime", json!({"path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1}));
+    slow.write();
+    let before = Instant::now();
+    let jumped = jumps(&["create", "--bundle", slow.path.to_str().unwrap(), &t.fresh_id()]);
+    assert_ne!(jumped.status, 0, "{}", jumped.output);
+    assert!(before.elapsed() >= Duration::from_secs(1), "its time was over after {:?}", before.elapsed());
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(said.contains("hook"), "{said}");
+    assert_nothing_left(t, "the clock jumped");
     Ok(())
 }
 
