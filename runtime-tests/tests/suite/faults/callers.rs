@@ -21,6 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
     let case = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("faults::{name}"), run).only_ours();
     vec![
         case("f06_start_that_fails_leaves_no_process", failed_start),
+        case("f08_init_that_is_killed", init_killed),
         case("f13_kill_all_of_a_container_that_was_replaced", kill_replaced),
         case("f14_cgroup_made_later_at_the_same_path_is_left_alone", cgroup_made_later),
         case("f23_hook_whose_launch_fails_half_way_does_not_hang", hook_launch_killed),
@@ -68,6 +69,44 @@ fn failed_start(t: &Test) -> Verdict {
 
 /// Up to some call the command takes the new container for its own, since it has not looked yet; from then on the new one is
 /// left alone.
+/// Init is killed while it prepares the container, before it is started, and while it is: that is what is said.
+fn init_killed(t: &Test) -> Verdict {
+    let stays = || {
+        let b = t.bundle();
+        b.stays();
+        b
+    };
+    let b = stays();
+    let kill = r#"kill -9 "$(tr -d '\n' | sed 's/.*"pid": *\([0-9]*\).*/\1/')""#;
+    b.hook("createRuntime", json!({"path": "/bin/sh", "args": ["sh", "-c", kill]}));
+    let (call, id) = t.bundle_call("create", &b, &[]);
+    call.fails().says("init ended").says("killed by signal 9");
+    t.assert_missing(&id);
+    assert_nothing_left(t, "init was killed during create");
+
+    let c = t.create(&stays());
+    c.process.signal(Signal::KILL);
+    assert!(c.process.wait_exit(Duration::from_secs(10)));
+    c.call(&["start"]).fails().says("stopped");
+    c.delete_force().ok();
+    assert_nothing_left(t, "init was killed before start");
+
+    let b = stays();
+    let mut ready = b.fifo("ready");
+    let wait = "echo ready >/ready; sleep 1000";
+    b.hook("startContainer", json!({"path": "/bin/sh", "args": ["sh", "-c", wait]}));
+    let c = t.create(&b);
+    let starting = c.call(&["start"]).start();
+    assert_eq!(ready.line(), "ready");
+    c.process.signal(Signal::KILL);
+    // The hook is in init's pid namespace, and ends with it.
+    starting.wait().fails().says("startContainer").says("killed by signal 9");
+    assert_eq!(c.status(), "stopped");
+    c.delete_force().ok();
+    assert_nothing_left(t, "init was killed during start");
+    Ok(())
+}
+
 fn kill_replaced(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays().write();
