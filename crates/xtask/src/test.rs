@@ -2,16 +2,18 @@
 //!
 //! First the crates' own tests, then the black-box suite (`runtime-tests`) with the static binary, once per lane; in the
 //! virtual machine the part of it that needs what only that has: it is about eight times slower. At the end is once more
-//! what the failed tests said, and those that passed at the second attempt only; then two tables, the lanes with their
-//! counts and the skips with their reasons. The last line is the sum of all:
+//! what the failed tests said, and those that passed at the second attempt only; then the tables: the lanes with their
+//! counts, the skips with their reasons, and for a whole run the scenarios and faults of `docs/security.md` with how many of
+//! their tests have passed on which lane. The last line is the sum of all:
 //! `N passed, N failed, N skipped, N at the second attempt`.
 //!
 //! In continuous integration (`CI` is set) a lane also fails that skips more than `runtime-tests/skips.txt` says, and a
-//! row of `docs/spec-conformance.md` of which no test has passed.
+//! row of `docs/spec-conformance.md` of which no test has passed, and a test that `docs/security.md` names which has not.
 
 mod conformance;
 mod matrix;
 mod outcome;
+mod security;
 mod skips;
 
 use std::ffi::OsString;
@@ -144,6 +146,9 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     outcomes.iter().flat_map(said).for_each(|line| println!("{line}"));
     println!("\n{}\n{}", matrix::lanes(&outcomes), matrix::skips(&outcomes));
     let whole = rest.is_empty() && std::env::var_os("CASES").is_none() && nix::unistd::geteuid().is_root();
+    if whole {
+        println!("{}", security::print(&outcomes)?);
+    }
     let held = if whole { hold(&outcomes, lanes.is_empty())? } else { true };
     if update_skips && whole {
         skips::update(&outcomes)?;
@@ -164,6 +169,7 @@ fn hold(outcomes: &[Outcome], all_lanes: bool) -> Result<bool> {
     let mut lines = skips::excess(outcomes)?;
     if all_lanes {
         lines.extend(conformance::unproved(outcomes)?);
+        lines.extend(security::unproved(outcomes)?);
     }
     lines.iter().for_each(|line| println!("{line}"));
     Ok(lines.is_empty() || std::env::var_os("CI").is_none())

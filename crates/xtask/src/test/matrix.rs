@@ -15,7 +15,7 @@ fn row(first: usize, cells: &[String]) -> String {
 }
 
 /// A table with a line below its head, and one above the last row if that is a sum.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
     let cells = || rows.iter().chain([&head]);
     let first = cells().map(|row| row[0].chars().count()).max().unwrap_or_default();

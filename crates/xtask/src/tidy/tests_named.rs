@@ -1,4 +1,4 @@
-//! Tests that documents name, `MODULE::TEST`: they are there.
+//! Tests that documents name, `MODULE::TEST`: they are there, and each row of a table of tests names one.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -40,10 +40,23 @@ impl Known {
     }
 }
 
-/// Tests in the rows of a document's tables that the suite doesn't have.
+/// Tests in the rows of a document's tables that the suite doesn't have, and rows without one where the last column is
+/// `test`.
 pub(super) fn check(file: &Path, text: &str, known: &Known) -> Vec<String> {
     let mut findings = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with('|')) {
+    let (mut in_table, mut of_tests) = (false, false);
+    for (index, line) in text.lines().enumerate() {
+        let is_head = line.starts_with('|') && !in_table;
+        in_table = line.starts_with('|');
+        if !in_table {
+            continue;
+        }
+        let last = line.trim_matches('|').rsplit(" | ").next().unwrap_or_default().trim();
+        if is_head {
+            of_tests = last == "test";
+        } else if of_tests && !line.starts_with("|-") && !last.contains('`') {
+            findings.push(format!("{}:{}: the row names no test", file.display(), index + 1));
+        }
         for quoted in line.split('`').skip(1).step_by(2) {
             let Some((module, test)) = quoted.split_once("::") else { continue };
             let is_name = |name: &str| name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
@@ -68,5 +81,11 @@ mod tests {
         };
         let text = "| a | `mounts::bind_works`, `mounts::gone`, `mounts::failure_of_prestart`, `other::gone` |\n`mounts::gone`\n";
         assert_eq!(check(Path::new("d.md"), text, &known), ["d.md:1: there is no test mounts::gone"]);
+    }
+
+    #[test]
+    fn row_without_test_found() {
+        let text = "| fault | test |\n|---|---|\n| a | `mounts::bind` |\n| b | by hand |\n\n| c | d |\n|---|---|\n| e | f |\n";
+        assert_eq!(check(Path::new("d.md"), text, &Known::default()), ["d.md:4: the row names no test"]);
     }
 }
