@@ -201,7 +201,9 @@ fn run_case(world: &Result<World, Unprepared>, case: &Case, token: String) -> Re
         Err(Unprepared::Skip(reason)) => return Ok(Completion::ignored_with(reason)),
         Err(Unprepared::Fail(reason)) => return Err(reason.into()),
     };
-    if case.only_ours && !world.runtime.is_ours() {
+    // Another runtime may fail some of them at the machine's expense: in a virtual machine, or those that can't.
+    let ignore_promises = std::env::var_os("ALL_PROMISES").is_some();
+    if case.only_ours && !world.runtime.is_ours() && !ignore_promises {
         return Ok(skip(&world.skips, "a promise of our own runtime".into()));
     }
     let ignore_differences = std::env::var_os("ALL_DIFFERENCES").is_some();
