@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use runtime_tests::cgroup::Hierarchies;
 use runtime_tests::clock::jumping;
 use runtime_tests::command::Call;
-use runtime_tests::procfs::status_of;
+use runtime_tests::procfs::{all_pids, link_of, status_of};
 use runtime_tests::record::resealed;
 use runtime_tests::step::{Whose, step};
 use runtime_tests::wait::{Fifo, Process};
@@ -24,6 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("f08_init_that_is_killed", init_killed),
         case("f13_kill_all_of_a_container_that_was_replaced", kill_replaced),
         case("f14_cgroup_made_later_at_the_same_path_is_left_alone", cgroup_made_later),
+        case("f23_hooks_that_misbehave", hooks_misbehave),
         case("f23_hook_whose_launch_fails_half_way_does_not_hang", hook_launch_killed),
         case("f25_console_socket_that_nobody_accepts", console_backlog),
         case("f25_console_socket_that_nobody_reads", console_unread),
@@ -216,6 +217,50 @@ fn hook_launch_killed(t: &Test) -> Verdict {
     residue::reap_orphans(t);
     t.call(&["delete", "--force", &id]).ok();
     assert_nothing_left(t, "the launch of a hook was killed");
+    Ok(())
+}
+
+/// Hooks that stop themselves, print without end, leave children, ask the runtime for the container or remove its record.
+fn hooks_misbehave(t: &Test) -> Verdict {
+    let with = |script: &str, timeout: u32| {
+        let b = t.bundle();
+        let args = ["sh", "-c", script];
+        let env = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
+        let hook = json!({"path": "/bin/sh", "args": args, "env": env, "timeout": timeout});
+        b.stays().hook("createRuntime", hook);
+        t.bundle_call("create", &b, &[])
+    };
+    let children = "sleep 4711.25 & sleep 4711.25 & wait";
+    for script in ["kill -STOP $$", "exec yes", children] {
+        let before = Instant::now();
+        let (call, id) = with(script, 1);
+        call.fails().says("it took longer than its timeout");
+        assert!(before.elapsed() < Duration::from_secs(20), "{script}: it took {:?}", before.elapsed());
+        t.assert_missing(&id);
+        assert_nothing_left(t, script);
+    }
+    // Its working directory is the bundle, and theirs.
+    let is_left = |pid: &i32| link_of(*pid, "cwd").is_some_and(|directory| directory.starts_with(&t.dir));
+    let end = Instant::now() + Duration::from_secs(10);
+    while all_pids().iter().any(is_left) {
+        assert!(Instant::now() < end, "a hook's children are left");
+        std::thread::yield_now();
+    }
+
+    let (root, said) = (t.root(), t.dir.join("said"));
+    let id = r#"id=$(tr -d '\n' | sed 's/.*"id": *"\([^"]*\)".*/\1/')"#;
+    let ask =
+        format!("{} --root {} state $id >{} 2>&1", t.runtime.path.display(), root.display(), said.display());
+    let (call, created) = with(&format!("{id}; {ask}"), 30);
+    call.ok();
+    let state: Value = serde_json::from_slice(&fs::read(&said).unwrap()).unwrap();
+    assert_eq!((state["id"].as_str(), state["status"].as_str()), (Some(&*created), Some("creating")));
+    t.call(&["delete", "--force", &created]).ok();
+
+    let (call, removed) = with(&format!("{id}; rm -rf {}/$id", root.display()), 30);
+    call.fails();
+    t.assert_missing(&removed);
+    assert_nothing_left(t, "a hook has removed the record");
     Ok(())
 }
 
