@@ -12,16 +12,16 @@ fn main() {
     let mut compiler = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     compiler
         .args(["--edition", "2024", "--crate-name", "sandbox_init", "--crate-type", "bin"])
-        .args(["-C", "panic=abort", "-C", "opt-level=s", "-C", "codegen-units=1", "-C", "strip=symbols"])
-        .args(["-C", "relocation-model=static", "-C", "force-unwind-tables=no"])
-        // No C run-time files, no libraries; one file of code and data, without the gaps of page-aligned segments.
-        .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-nostdlib", "-C", "link-arg=-static"])
-        .args([
-            "-C",
-            "link-arg=-no-pie",
-            "-C",
-            "link-arg=-Wl,--build-id=none,-z,noseparate-code,--gc-sections",
-        ])
+        // Each page of it is copied for every container. With lto also what the panics of `core` would print goes.
+        .args(["-C", "panic=abort", "-C", "opt-level=z", "-C", "lto=fat", "-C", "codegen-units=1"])
+        .args(["-C", "strip=symbols", "-C", "relocation-model=static", "-C", "force-unwind-tables=no"])
+        // No C run-time files, no libraries; one segment, as the linker's script has it.
+        .args(
+            ["-nostartfiles", "-nostdlib", "-static", "-no-pie"]
+                .map(|argument| format!("-Clink-arg={argument}")),
+        )
+        .arg("-Clink-arg=-Wl,--build-id=none,-z,noseparate-code,-z,norelro,--gc-sections")
+        .arg(format!("-Clink-arg=-Wl,-T,{}", source.join("init.ld").display()))
         // The same bytes wherever the sources are.
         .arg(format!("--remap-path-prefix={}=init", source.display()))
         .arg("--target")
@@ -29,6 +29,10 @@ fn main() {
         .arg("-o")
         .arg(&output)
         .arg(source.join("main.rs"));
+    if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "musl") {
+        // Nor those that come with the compiler.
+        compiler.args(["-C", "link-self-contained=no"]);
+    }
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         let mut argument = std::ffi::OsString::from("linker=");
         argument.push(linker);

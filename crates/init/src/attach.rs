@@ -13,7 +13,7 @@ use crate::report::Call;
 use crate::resolve::{self, Make};
 use crate::step::Step;
 use crate::sys::{self, Failure, flag};
-use crate::wire::{PropagationsRef, Reader, StrsRef};
+use crate::wire::{PropagationsRef, StrsRef};
 
 /// A mount that a slot holds, and its place.
 pub struct HeldMount<'a> {

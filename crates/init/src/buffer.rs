@@ -1,4 +1,4 @@
-//! A path of at most `PATH_MAX` bytes, on the stack.
+//! A text of bounded length, on the stack: a path of at most `PATH_MAX` bytes as a rule.
 //!
 //! Runs in init.
 
@@ -11,16 +11,19 @@ use crate::sys::{self, flag};
 const PATH_MAX: usize = 4096;
 
 /// A path under construction.
+pub type PathBuffer = Buffer<PATH_MAX>;
+
+/// A text under construction, of at most `SIZE` bytes with its NUL.
 #[derive(Clone)]
-pub struct PathBuffer {
-    bytes: [u8; PATH_MAX],
+pub struct Buffer<const SIZE: usize> {
+    bytes: [u8; SIZE],
     length: usize,
 }
 
-impl PathBuffer {
-    /// The empty path.
+impl<const SIZE: usize> Buffer<SIZE> {
+    /// The empty text.
     pub const fn new() -> Self {
-        Self { bytes: [0; PATH_MAX], length: 0 }
+        Self { bytes: [0; SIZE], length: 0 }
     }
 
     /// What is there, without the NUL.
@@ -36,7 +39,7 @@ impl PathBuffer {
     /// Appends bytes.
     pub fn push(&mut self, bytes: &[u8]) -> sys::Result<()> {
         let end = self.length + bytes.len();
-        if end >= PATH_MAX {
+        if end >= SIZE {
             return sys::refuse(Call::CheckRoot, flag::ENAMETOOLONG);
         }
         self.bytes[self.length..end].copy_from_slice(bytes);

@@ -61,12 +61,14 @@ impl Init {
     /// Says that all is ready, then waits for whoever starts the container, who takes the runtime's place.
     ///
     /// What was opened on the way is closed before that is said, and the socket to the runtime when it has answered: a
-    /// created container holds its gate and its three streams.
+    /// created container holds its gate and its three streams, and the memory of the few calls that it is in.
     pub fn await_start(&mut self, gate: i32) -> sys::Result<()> {
         const SIGTERM: u32 = 15;
         self.close_others(gate)?;
         // As long as the container is created, `kill` stops it; the command has the default again.
         sys::exit_at(SIGTERM)?;
+        // Most of the memory that a created container takes would be what earlier steps have used of the stack.
+        sys::release_stack();
         self.report(Kind::Ready, 0, 0)?;
         self.await_go()?;
         sys::close(self.channel);

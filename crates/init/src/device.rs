@@ -95,6 +95,7 @@ impl Init {
     /// Replaces streams by the null device of the root, if it has one. The container is at work behind the root's `/dev`
     /// already: what is there need not be a device, and may be another file at any moment. So it is looked at without
     /// being opened, and what was looked at is what is opened, through a procfs of our own.
+    #[inline(never)]
     pub fn reopen_null(&mut self, streams: u32) -> sys::Result<()> {
         let flags = flag::O_PATH | flag::O_NOFOLLOW;
         let found = match sys::openat2(flag::AT_FDCWD, c"/dev/null", flags, 0, 0) {

@@ -3,14 +3,22 @@
 //! Runs in init, after the switch of the root. `/etc/passwd` is the image's: it must be a regular file, no special one is
 //! opened for reading, no more than a bounded part is read.
 
+use crate::buffer::Buffer;
 use crate::interpreter::Init;
 use crate::sys::{self, flag};
+
+/// Longest line of a user that is read.
+const LINE: usize = 1024;
+
+/// `HOME=…`: the variable's name, and what a line can hold.
+pub type Home = Buffer<{ LINE + 8 }>;
 
 /// Of a longer file, only the beginning counts.
 const MOST_BYTES: usize = 1 << 20;
 
 impl Init {
     /// Finds the user's home directory; `/` where the file doesn't tell.
+    #[inline(never)]
     pub fn find_home(&mut self, uid: u32) -> sys::Result<()> {
         self.home.set(b"HOME=")?;
         let found = self.read_home(uid).unwrap_or(false);
@@ -29,7 +37,7 @@ impl Init {
             return Ok(false);
         }
         let file = sys::openat2(flag::AT_FDCWD, c"/etc/passwd", flags, 0, resolve)?;
-        let mut line = [0_u8; 1024];
+        let mut line = [0_u8; LINE];
         let (mut filled, mut total) = (0, 0);
         loop {
             let length = sys::read(file, &mut line[filled..])?;

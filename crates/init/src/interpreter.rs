@@ -3,11 +3,12 @@
 //! Runs in init. What a step leaves for later ones is in [`Init`].
 
 use crate::attach::HeldMount;
-use crate::buffer::PathBuffer;
 use crate::credentials::{self, Scheduling};
 use crate::device::Node;
+use crate::home::Home;
 use crate::mount::{BindAttributes, BindMount, NewMount, clone_host_path, clone_path_inside};
 use crate::namespace;
+use crate::program::Program;
 use crate::report::{Call, Kind};
 use crate::step::Step;
 use crate::sys::{self, Failure, flag};
@@ -43,9 +44,9 @@ pub struct Init {
     /// Clones of host paths.
     pub slots: [i32; SLOTS],
     /// The program found.
-    pub program: PathBuffer,
+    pub program: Option<Program<'static>>,
     /// `HOME=…`, where the environment has none; empty otherwise.
-    pub home: PathBuffer,
+    pub home: Home,
     /// Each step is reported when it begins.
     traced: bool,
     /// The working directory is the process's already.
@@ -79,8 +80,8 @@ impl Init {
             empty: -1,
             ruleset: -1,
             slots: [-1; SLOTS],
-            program: PathBuffer::new(),
-            home: PathBuffer::new(),
+            program: None,
+            home: Home::new(),
             traced: false,
             in_working_directory: false,
         }
@@ -109,7 +110,7 @@ impl Init {
 
     /// Does the plan: the channel's number, the first descriptor that is not the container's, whether steps are timed, then
     /// the steps.
-    pub fn run(mut self, plan: &'static [u8]) -> ! {
+    pub fn run(&mut self, plan: &'static [u8]) -> ! {
         if let Err(Failure { call, errno }) = self.run_steps(plan) {
             self.undo(plan);
             let _ = self.report(Kind::Failed, call as u32, errno);
@@ -150,8 +151,9 @@ impl Init {
         sys::refuse(Call::Plan, flag::EPROTO)
     }
 
-    /// One line a step; what takes more is in its concern's module.
-    fn run_step(&mut self, step: Step<'_>) -> sys::Result<()> {
+    /// One line a step; what takes more is in its concern's module. What takes much of the stack is never inlined here: the
+    /// pages of this frame are touched by every step.
+    fn run_step(&mut self, step: Step<'static>) -> sys::Result<()> {
         match step {
             Step::ResetSignals { ignored } => reset_signals(ignored),
             Step::JoinCgroups { procs } => {
@@ -376,6 +378,7 @@ fn reset_signals(ignored: u64) -> sys::Result<()> {
 
 /// Changes to the directory and checks that it is below the root: a descriptor that leads elsewhere would show as
 /// `(unreachable)`.
+#[inline(never)]
 fn change_directory(path: &core::ffi::CStr) -> sys::Result<()> {
     sys::chdir(path)?;
     if path == c"/" {

@@ -4,27 +4,50 @@
 
 use core::ffi::CStr;
 
+use crate::buffer::PathBuffer;
 use crate::interpreter::Init;
 use crate::report::Call;
 use crate::sys::{self, Failure, PointerTable, flag};
 use crate::wire::StrsRef;
 
 /// Arguments and environment entries that fit on the stack; more get memory of their own.
-const FEW: usize = 1024;
+const FEW: usize = 256;
+
+/// A command, where it lies in the plan.
+pub struct Program<'a> {
+    /// The directory of the search path that has it; none where its name is a path.
+    directory: Option<&'a [u8]>,
+    name: &'a CStr,
+}
+
+impl Program<'_> {
+    fn path(&self) -> sys::Result<PathBuffer> {
+        let mut path = PathBuffer::new();
+        if let Some(directory) = self.directory {
+            path.push(if directory.is_empty() { b"." } else { directory })?;
+            path.push(b"/")?;
+        }
+        path.push(self.name.to_bytes())?;
+        Ok(path)
+    }
+}
 
 impl Init {
     /// Finds the command as `execvp(3)` would, in the container's root, with the process's rights.
-    pub fn find_program(&mut self, name: &CStr, search: &CStr) -> sys::Result<()> {
+    #[inline(never)]
+    pub fn find_program(&mut self, name: &'static CStr, search: &'static CStr) -> sys::Result<()> {
         if name.to_bytes().contains(&b'/') {
-            self.program.set(name.to_bytes())?;
+            self.program = Some(Program { directory: None, name });
             return check_executable(name);
         }
         let mut reason = Failure { call: Call::Execve, errno: flag::ENOENT };
         for directory in search.to_bytes().split(|byte| *byte == b':') {
-            self.program.set(if directory.is_empty() { b"." } else { directory })?;
-            self.program.push_component(name.to_bytes())?;
-            match check_executable(self.program.as_c_str()) {
-                Ok(()) => return Ok(()),
+            let program = Program { directory: Some(directory), name };
+            match check_executable(program.path()?.as_c_str()) {
+                Ok(()) => {
+                    self.program = Some(program);
+                    return Ok(());
+                }
                 Err(failure) if failure.errno == flag::EACCES => reason = failure,
                 Err(failure) if leaves_unknown(failure.errno) => return Err(failure),
                 Err(_) => {}
@@ -34,17 +57,16 @@ impl Init {
     }
 
     /// Becomes the program.
+    #[inline(never)]
     pub fn execute(&mut self, args: StrsRef<'_>, env: StrsRef<'_>) -> sys::Result<()> {
-        if self.program.as_bytes().is_empty()
-            && let Some(name) = { args }.next()
-        {
-            self.program.set(name.to_bytes())?;
-        }
+        let named = Program { directory: None, name: { args }.next().unwrap_or(c"") };
+        let program = self.program.as_ref().unwrap_or(&named).path()?;
         let home = Some(self.home.as_c_str()).filter(|home| !home.is_empty());
-        with_pointers(args, env, home, |args, env| sys::execve(self.program.as_c_str(), args, env))
+        with_pointers(args, env, home, |args, env| sys::execve(program.as_c_str(), args, env))
     }
 
     /// Becomes the program that was opened beforehand.
+    #[inline(never)]
     pub fn execute_opened(&self, program: i32, args: StrsRef<'_>, env: StrsRef<'_>) -> sys::Result<()> {
         with_pointers(args, env, None, |args, env| sys::execveat(program, args, env))
     }

@@ -41,11 +41,10 @@ pub fn open_or_make(root: i32, path: &CStr, make: Make) -> sys::Result<i32> {
     if let Some(file) = open_existing(root, path)? {
         return Ok(file);
     }
-    if let Some(file) = make_last(root, path, make)? {
-        return Ok(file);
+    match make_last(root, path, make)? {
+        Some(file) => Ok(file),
+        None => make_missing(root, path, make),
     }
-    let real = make_missing(root, path, make)?;
-    open(root, real.as_c_str())
 }
 
 /// Makes a path of which only the last component is missing; `None` where it is not as simple.
@@ -86,7 +85,7 @@ pub fn open_or_make_ordinary(root: i32, path: &CStr) -> sys::Result<i32> {
     let flags = flag::O_PATH | flag::O_DIRECTORY;
     match sys::openat2(root, path, flags, 0, resolve) {
         Err(Failure { errno: flag::ENOENT, .. }) => {
-            make_missing(root, path, Make::Directory)?;
+            sys::close(make_missing(root, path, Make::Directory)?);
             sys::openat2(root, path, flags, 0, resolve)
         }
         result => result,
@@ -107,8 +106,9 @@ pub fn open_parent<'a>(root: i32, path: &'a CStr) -> sys::Result<(i32, &'a CStr)
     Ok((open_or_make(root, parent.as_c_str(), Make::Directory)?, name))
 }
 
-/// Makes what is missing of a path; the path without links.
-fn make_missing(root: i32, path: &CStr, make: Make) -> sys::Result<PathBuffer> {
+/// Makes what is missing of a path, and opens it by its path without links.
+#[inline(never)]
+fn make_missing(root: i32, path: &CStr, make: Make) -> sys::Result<i32> {
     let mut rest = PathBuffer::new();
     rest.push(path.to_bytes())?;
     let mut real = PathBuffer::new();
@@ -117,7 +117,7 @@ fn make_missing(root: i32, path: &CStr, make: Make) -> sys::Result<PathBuffer> {
         let (component, remainder) = split_component(rest.as_bytes());
         let last = remainder.is_empty();
         match component {
-            b"" if last => return Ok(real),
+            b"" if last => return open(root, real.as_c_str()),
             b"" | b"." => {}
             b".." => real.pop_component(),
             name => {

@@ -23,6 +23,15 @@ pub unsafe fn syscall6(number: usize, arguments: [usize; 6]) -> isize {
     result
 }
 
+/// The address below which nothing of the caller's is.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let pointer;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    pointer
+}
+
 /// Ends the process by SIGILL: an end that no filter of calls denies.
 pub fn trap() -> ! {
     // SAFETY: an undefined instruction changes nothing; what comes after it is never reached, since SIGILL that an
@@ -84,6 +93,7 @@ pub mod number {
     pub const FSETXATTR: usize = 7;
     pub const EXECVE: usize = 221;
     pub const MMAP: usize = 222;
+    pub const MADVISE: usize = 233;
     pub const SET_MEMPOLICY: usize = 237;
     pub const ACCEPT4: usize = 242;
     pub const PRLIMIT64: usize = 261;

@@ -202,6 +202,19 @@ pub fn map_words(words: usize) -> Result<&'static mut [usize]> {
     Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut usize, words) })
 }
 
+/// `madvise(below the stack pointer, MADV_DONTNEED)`: gives back what calls that have returned used of the stack.
+pub fn release_stack() {
+    const MADV_DONTNEED: usize = 4;
+    const PAGE: usize = 4096;
+    /// Deeper than any call goes.
+    const MOST: usize = 1 << 20;
+    // What a leaf function may use below the pointer (System V ABI).
+    const RED_ZONE: usize = 128;
+    let end = (arch::stack_pointer() - RED_ZONE) & !(PAGE - 1);
+    // Nothing of this program's lies there; where nothing is mapped either, or the pages are larger, nothing is done.
+    let _ = call!(Call::Mmap, number::MADVISE, end - MOST, MOST, MADV_DONTNEED);
+}
+
 /// `close(fd)`
 pub fn close(fd: i32) {
     let _ = call!(Call::CloseRange, number::CLOSE, arg(fd));

@@ -55,10 +55,14 @@ extern "C" fn entry(stack: *const usize) -> ! {
     crate::main(Arguments(arguments.cast()))
 }
 
-/// The plan in the sealed file.
+/// The plan in the sealed file, right behind the program. The mapping begins at the border of a page.
 pub fn map_plan(file: i32, offset: usize, length: usize) -> sys::Result<&'static [u8]> {
+    /// The largest that a kernel is built for.
+    const PAGE: usize = 1 << 16;
+    let before = offset % PAGE;
     // SAFETY: the runtime sealed the file against writing and resizing before it executed this program.
-    unsafe { sys::map_file(file, offset, length) }
+    let mapped = unsafe { sys::map_file(file, offset - before, before + length) }?;
+    Ok(mapped.get(before..).unwrap_or_default())
 }
 
 #[panic_handler]

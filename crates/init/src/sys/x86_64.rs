@@ -23,6 +23,15 @@ pub unsafe fn syscall6(number: usize, arguments: [usize; 6]) -> isize {
     result
 }
 
+/// The address below which nothing of the caller's is.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let pointer;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    pointer
+}
+
 /// Ends the process by SIGILL: an end that no filter of calls denies.
 pub fn trap() -> ! {
     // SAFETY: an undefined instruction changes nothing; what comes after it is never reached, since SIGILL that an
@@ -37,6 +46,7 @@ pub mod number {
     pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
     pub const MMAP: usize = 9;
+    pub const MADVISE: usize = 28;
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const IOCTL: usize = 16;

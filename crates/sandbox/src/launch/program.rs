@@ -15,8 +15,6 @@ use crate::error::{Error, Result};
 /// The freestanding program.
 pub static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
 
-const PAGE: usize = 4096;
-
 /// Identifies the file: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ExecutableId {
@@ -45,9 +43,9 @@ impl ProgramFile {
         Ok(Self(file.into()))
     }
 
-    /// Where the plan begins: a page's border, as mmap asks.
-    pub fn plan_offset(&self) -> usize {
-        INIT.len().next_multiple_of(PAGE)
+    /// Where the plan begins.
+    pub const fn plan_offset(&self) -> usize {
+        INIT.len()
     }
 
     /// Which file it is.
@@ -77,9 +75,7 @@ fn create() -> Result<OwnedFd, Errno> {
 }
 
 fn write_all(file: &mut File, plan: &[u8]) -> io::Result<()> {
-    let padding = [0_u8; PAGE];
-    let padding = &padding[..INIT.len().next_multiple_of(PAGE) - INIT.len()];
-    let mut slices = [IoSlice::new(INIT), IoSlice::new(padding), IoSlice::new(plan)];
+    let mut slices = [IoSlice::new(INIT), IoSlice::new(plan)];
     let mut slices = &mut slices[..];
     while !slices.is_empty() {
         let written = file.write_vectored(slices)?;
@@ -89,4 +85,21 @@ fn write_all(file: &mut File, plan: &[u8]) -> io::Result<()> {
         IoSlice::advance_slices(&mut slices, written);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Elf64_Ehdr: the program headers' offset at 32, their number at 56. Elf64_Phdr: type, flags, offset, …, 56 bytes.
+    #[test]
+    fn init_is_one_segment_that_nobody_writes() {
+        const PT_LOAD: u32 = 1;
+        const READ_EXECUTE: u32 = 4 | 1;
+        let word = |at: usize| INIT[at..].first_chunk().map(|bytes| u32::from_le_bytes(*bytes)).unwrap();
+        let (table, count) = (word(32) as usize, word(56) as usize & 0xffff);
+        let headers = (0..count).map(|index| table + 56 * index);
+        let loaded: Vec<_> = headers.filter(|at| word(*at) == PT_LOAD).map(|at| word(at + 4)).collect();
+        assert_eq!(loaded, [READ_EXECUTE]);
+    }
 }
