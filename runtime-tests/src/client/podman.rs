@@ -1,7 +1,10 @@
 //! podman, which starts conmon, which starts the runtime.
 
+use std::cell::Cell;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use crate::client::{Private, image};
 use crate::command::Call;
@@ -13,12 +16,17 @@ use crate::test::Test;
 /// Its image.
 pub const IMAGE: &str = "localhost/bb";
 
+/// Where the image is, once a test has imported it: every other podman reads it there.
+static IMAGES: Mutex<Option<PathBuf>> = Mutex::new(None);
+
 /// A podman with storage, configuration and namespaces of its own, and one image.
 #[derive(Debug)]
 pub struct Podman<'t> {
     /// Its namespaces.
     pub private: Private<'t>,
     runtime: String,
+    /// It was asked for pods.
+    pods: Cell<bool>,
 }
 
 impl<'t> Podman<'t> {
@@ -57,13 +65,38 @@ impl<'t> Podman<'t> {
             private.dir.display()
         );
         private.write("storage.conf", &storage);
-        let podman = Self { private, runtime: runtime.name.clone() };
-        let archive = image::root_archive(test, &podman.private.dir);
-        podman
-            .call(&["import", "--change", "CMD [\"/bin/sh\"]"])
-            .args([archive.as_os_str(), IMAGE.as_ref()])
-            .ok();
+        let podman = Self { private, runtime: runtime.name.clone(), pods: Cell::new(false) };
+        let mut images = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        if images.is_none() {
+            podman.import();
+            *images = Some(podman.images());
+        }
         Ok(podman)
+    }
+
+    /// A store beside the tests' directories.
+    fn images(&self) -> PathBuf {
+        self.test().dir.with_file_name("podman-images")
+    }
+
+    /// Makes the store, from nothing: an import that failed may have left a part.
+    fn import(&self) {
+        let store = self.images();
+        let _ = fs::remove_dir_all(&store);
+        let archive = image::root_archive(self.test(), &self.private.dir);
+        self.private
+            .call("podman")
+            .args([
+                "--root",
+                store.to_str().expect("a scratch path is text"),
+                "--runroot",
+                &self.private.path("import"),
+            ])
+            .args(["--storage-driver", "overlay", "import", "--change", "CMD [\"/bin/sh\"]"])
+            .args([archive.as_os_str(), IMAGE.as_ref()])
+            .env("CONTAINERS_CONF", self.private.path("containers.conf"))
+            .env("CONTAINERS_STORAGE_CONF", self.private.path("storage.conf"))
+            .ok();
     }
 
     /// The test that it is for.
@@ -76,9 +109,14 @@ impl<'t> Podman<'t> {
     #[must_use]
     pub fn call(&self, args: &[&str]) -> Call {
         let path = |sub: &str| self.private.path(sub);
+        if matches!(args.first(), Some(&("pod" | "play" | "kube"))) {
+            self.pods.set(true);
+        }
+        let images = format!("overlay.imagestore={}", self.images().display());
         self.private
             .call("podman")
             .args(["--root", &path("root"), "--runroot", &path("run"), "--tmpdir", &path("tmp")])
+            .args(["--storage-driver", "overlay", "--storage-opt", &images])
             .args(["--runtime", &self.runtime, "--log-level", "error"])
             .args(args)
             .env("CONTAINERS_CONF", path("containers.conf"))
@@ -128,11 +166,12 @@ impl<'t> Podman<'t> {
 
 impl Drop for Podman<'_> {
     fn drop(&mut self) {
-        let remove_pods = self.call(&["pod", "rm", "--force", "--all", "--time", "0"]);
+        let pods = self.pods.get();
+        let remove_pods = pods.then(|| self.call(&["pod", "rm", "--force", "--all", "--time", "0"]));
         let remove = self.call(&["rm", "--force", "--all", "--time", "0"]);
         // podman leaves the slice that it was given.
         let stop = self.test().uses_systemd().then(|| Call::new(["systemctl", "stop", &self.slice()]));
-        for call in [Some(remove_pods), Some(remove), stop].into_iter().flatten() {
+        for call in [remove_pods, Some(remove), stop].into_iter().flatten() {
             // A check that failed must be told of, whatever comes of this.
             let _ = catch_unwind(AssertUnwindSafe(|| call.output()));
         }
