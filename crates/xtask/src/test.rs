@@ -3,8 +3,8 @@
 //! First the crates' own tests, then the black-box suite (`runtime-tests`) with the static binary, once per lane; in the
 //! virtual machine the part of it that needs what only that has: it is about eight times slower. At the end is once more
 //! what the failed tests said, and those that passed at the second attempt only; then the tables: the lanes with their
-//! counts, the skips with their reasons, and for a whole run the scenarios and faults of `docs/security.md` with how many of
-//! their tests have passed on which lane. The last line is the sum of all:
+//! counts, the skips with their reasons, the tests that no lane has run, and for a whole run the scenarios and faults of
+//! `docs/security.md` with how many of their tests have passed on which lane. The last line is the sum of all:
 //! `N passed, N failed, N skipped, N at the second attempt`.
 //!
 //! In continuous integration (`CI` is set) a lane also fails that skips more than `runtime-tests/skips.txt` says, and a
@@ -145,6 +145,9 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let said = |outcome: &Outcome| [outcome.repeated.clone(), outcome.failures.clone()].concat();
     outcomes.iter().flat_map(said).for_each(|line| println!("{line}"));
     println!("\n{}\n{}", matrix::lanes(&outcomes), matrix::skips(&outcomes));
+    if lanes.is_empty() {
+        println!("{}", matrix::nowhere(&outcomes));
+    }
     let whole = rest.is_empty() && std::env::var_os("CASES").is_none() && nix::unistd::geteuid().is_root();
     if whole {
         println!("{}", security::print(&outcomes)?);

@@ -1,6 +1,6 @@
-//! What is printed at the end: the lanes with their counts, the skips by their reasons.
+//! What is printed at the end: the lanes with their counts, the skips by their reasons, the tests that no lane has run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::outcome::{Counts, Outcome};
@@ -67,6 +67,20 @@ pub(super) fn skips(outcomes: &[Outcome]) -> String {
     if rows.is_empty() { "nothing was skipped\n".to_owned() } else { table(&head, &rows) }
 }
 
+/// The tests that were skipped wherever they were selected, with the reason on the last of those lanes: they show nothing.
+pub(super) fn nowhere(outcomes: &[Outcome]) -> String {
+    let ran =
+        |outcome: &Outcome, name: &String| outcome.names.contains(name) || outcome.failed.contains(name);
+    let skipped: BTreeMap<&String, &String> = outcomes.iter().flat_map(|outcome| &outcome.skipped).collect();
+    let tests: BTreeSet<_> =
+        skipped.into_iter().filter(|(name, _)| !outcomes.iter().any(|it| ran(it, name))).collect();
+    let mut text = format!("{} tests ran on no lane\n", tests.len());
+    for (name, reason) in tests {
+        let _ = writeln!(text, "    {name}: {reason}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +90,16 @@ mod tests {
         output.lines().for_each(|line| outcome.read(line));
         outcome.seconds = 7;
         outcome
+    }
+
+    #[test]
+    fn tests_that_no_lane_has_run_are_named() {
+        let outcomes = [
+            outcome("v1", "test a ... ignored (no room)\ntest b ... ignored (no time)\ntest c ... ok"),
+            outcome("v2", "test a ... ok\ntest b ... ignored (no wish)\ntest c ... ignored (no room)"),
+        ];
+        assert_eq!(nowhere(&outcomes), "1 tests ran on no lane\n    b: no wish\n");
+        assert_eq!(nowhere(&outcomes[1..]), "2 tests ran on no lane\n    b: no wish\n    c: no room\n");
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub(super) struct Outcome {
     pub(super) names: BTreeSet<String>,
     /// How many were skipped for which reason.
     pub(super) skips: BTreeMap<String, u32>,
+    /// The names of those that were, each with its reason.
+    pub(super) skipped: BTreeMap<String, String>,
     pub(super) seconds: u64,
     /// `crates`, or the lane.
     pub(super) lane: String,
@@ -75,6 +77,7 @@ impl Outcome {
             repeated: Vec::new(),
             names: BTreeSet::new(),
             skips: BTreeMap::new(),
+            skipped: BTreeMap::new(),
             seconds: 0,
             lane: lane.to_owned(),
             in_failures: false,
@@ -104,6 +107,7 @@ impl Outcome {
                 let reason = reason.strip_prefix('(').and_then(|it| it.strip_suffix(')')).unwrap_or(reason);
                 let reason = if reason.is_empty() { "without a reason" } else { reason };
                 *self.skips.entry(reason.to_owned()).or_default() += 1;
+                self.skipped.insert(name.to_owned(), reason.to_owned());
             }
         }
     }
