@@ -54,7 +54,7 @@ usage: cargo xtask TASK
   man                           the manual pages, into target/man
   tidy                          headers, unsafe, words, links, dependencies
   lane LANE COMMAND [ARG...]    runs a command where it sees cgroup v1 or v2 alone
-  vm [--suite bookworm|trixie|sid] [--cgroup LANE] [--limit SECONDS] [--runtime FILE] [--copy FILE]... [--console]
+  vm [--suite bookworm|trixie|sid] [--lsm apparmor|selinux] [--cgroup LANE] [--limit SECONDS] [--runtime FILE] [--copy FILE]... [--console]
      [--rebuild] [--] COMMAND [ARG...]
                                 runs a command as root in a virtual machine with systemd, AppArmor, and cgroup v2
                                 alone or the hierarchies of LANE; sandboxd and runtime-tests are in its PATH, each FILE is in /job

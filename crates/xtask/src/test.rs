@@ -29,7 +29,7 @@ use outcome::{Counts, Outcome};
 use crate::error::{Context, Failure, Result};
 use crate::lane::{self, Lane};
 use crate::process::{find_program, rendered};
-use crate::vm::{self, Image, Job, Suite, Unavailable};
+use crate::vm::{self, Image, Job, Lsm, Suite, Unavailable};
 use crate::{build, project};
 
 /// Programs that some tests drive, and where Debian has them.
@@ -96,6 +96,20 @@ const VM_HYBRID_CASES: [&str; 5] = [
     "systemd::update_holds",
 ];
 
+/// A virtual machine of its own, and what is run in it.
+struct VmLane {
+    name: &'static str,
+    cgroup: Lane,
+    lsm: Lsm,
+    cases: &'static [&'static str],
+}
+
+const VM_LANES: [VmLane; 3] = [
+    VmLane { name: "vm-v2", cgroup: Lane::V2, lsm: Lsm::AppArmor, cases: &VM_CASES },
+    VmLane { name: "vm-hybrid", cgroup: Lane::Hybrid, lsm: Lsm::AppArmor, cases: &VM_HYBRID_CASES },
+    VmLane { name: "vm-selinux", cgroup: Lane::V2, lsm: Lsm::Selinux, cases: &["selinux::"] },
+];
+
 /// Where the black-box suite is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -139,8 +153,9 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         outcomes.push(run_counted(&lane.to_string(), &mut suite)?);
     }
     if places.contains(&Place::VirtualMachine) {
-        outcomes.push(run_in_vm(&runtime, Lane::V2, &VM_CASES, &rest)?);
-        outcomes.push(run_in_vm(&runtime, Lane::Hybrid, &VM_HYBRID_CASES, &rest)?);
+        for lane in &VM_LANES {
+            outcomes.push(run_in_vm(&runtime, lane, &rest)?);
+        }
     }
     let said = |outcome: &Outcome| [outcome.repeated.clone(), outcome.failures.clone()].concat();
     outcomes.iter().flat_map(said).for_each(|line| println!("{line}"));
@@ -229,9 +244,10 @@ fn selected(asked: &[Place]) -> Result<Vec<Place>> {
 }
 
 /// Runs what needs the virtual machine there. Where there can be none, that is one skip, with its reason.
-fn run_in_vm(runtime: &Path, cgroup: Lane, cases: &[&str], rest: &[OsString]) -> Result<Outcome> {
+fn run_in_vm(runtime: &Path, lane: &VmLane, rest: &[OsString]) -> Result<Outcome> {
     let start = Instant::now();
-    let mut outcome = Outcome::new(&format!("vm-{cgroup}"));
+    let VmLane { cgroup, lsm, .. } = *lane;
+    let mut outcome = Outcome::new(lane.name);
     let image = match Image::get(Suite::default(), false) {
         Ok(image) => image,
         Err(Unavailable::Here(reason)) => {
@@ -249,13 +265,13 @@ fn run_in_vm(runtime: &Path, cgroup: Lane, cases: &[&str], rest: &[OsString]) ->
     words.extend(rest.iter().cloned());
     let line = format!(
         "SLOWNESS=3 SESSION_USER=tester CASES={} RUNTIME=/job/bin/sandboxd CGROUP={cgroup} {}",
-        cases.join(","),
+        lane.cases.join(","),
         vm::shell_line(&words)?
     );
-    println!("== runtime-tests, virtual machine ({}): {line}", image.suite);
+    println!("== runtime-tests, virtual machine ({}, {}): {line}", image.suite, lane.name);
     let mut job = Job::new(line)?;
     job.limit = Duration::from_secs(900);
-    job.cgroup = cgroup;
+    (job.cgroup, job.lsm) = (cgroup, lsm);
     job.copy(runtime, "bin/sandboxd")?;
     job.copy(&vm::test_program(&image)?, "bin/runtime-tests")?;
     let status = vm::boot(&image, &job, &mut |line| {

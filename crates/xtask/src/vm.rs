@@ -57,9 +57,32 @@ impl FromStr for Suite {
     }
 }
 
+/// The security module of the machine, beside those that every kernel has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Lsm {
+    /// Enforced.
+    #[default]
+    AppArmor,
+    /// With the distribution's policy; what that denies is let through: nothing of the image has a label.
+    Selinux,
+}
+
+impl FromStr for Lsm {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "apparmor" => Ok(Self::AppArmor),
+            "selinux" => Ok(Self::Selinux),
+            _ => Err("a security module is apparmor or selinux".into()),
+        }
+    }
+}
+
 /// Entry of the task.
 pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let mut suite = Suite::default();
+    let mut lsm = Lsm::default();
     let mut limit = Duration::from_secs(600);
     let mut shown = false;
     let mut cgroup = Lane::V2;
@@ -70,6 +93,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     while let Some(argument) = parser.next()? {
         match argument {
             Long("suite") => suite = parser.value()?.parse()?,
+            Long("lsm") => lsm = parser.value()?.parse()?,
             Long("cgroup") => cgroup = parser.value()?.parse()?,
             Long("limit") => limit = Duration::from_secs(parser.value()?.parse()?),
             Long("runtime") => runtime = Some(PathBuf::from(parser.value()?)),
@@ -91,6 +115,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     job.limit = limit;
     job.console = shown;
     job.cgroup = cgroup;
+    job.lsm = lsm;
     let runtime = runtime.map_or_else(build::build_static, Ok)?;
     job.copy(&runtime, "bin/sandboxd")?;
     job.copy(&test_program(&image)?, "bin/runtime-tests")?;

@@ -32,6 +32,7 @@ mod rootless_session;
 mod seccomp;
 mod seccomp_notify;
 mod security;
+mod selinux;
 mod service;
 mod systemd;
 mod tty;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         contract::cases(),
         errors::cases(),
         apparmor::cases(),
+        selinux::cases(),
         clients::cases(),
         rootless::cases(),
         rootless_session::cases(),

@@ -12,6 +12,10 @@ use crate::plan::PlannedStep;
 /// `SCHED_DEADLINE` of sched(7).
 const SCHED_DEADLINE: u32 = 6;
 
+/// Of a label that SELinux refuses.
+const UNKNOWN_LABEL: &str =
+    "the host's policy knows no such label: `seinfo --type --role --user` lists what labels are made of";
+
 /// What to do about it, where that is known.
 pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> Option<Hint> {
     let errno = Errno::from_raw_os_error(errno);
@@ -31,6 +35,7 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
                 .into(),
             )
         }
+        Step::SetLabel { .. } if errno == Errno::INVAL => Some(UNKNOWN_LABEL.into()),
         Step::Detach { .. } if errno == Errno::INVAL => Some(
             "what the container had at its creation may be locked in a user namespace, see mount_namespaces(7)".into(),
         ),
@@ -213,6 +218,7 @@ fn of_proc_file(path: &str, errno: Errno) -> Option<Hint> {
         (_, "self/oom_score_adj", Errno::ACCESS) => {
             "a value below the caller's own needs CAP_SYS_RESOURCE: leave it out, or raise it".into()
         }
+        (_, "self/attr/exec" | "self/attr/keycreate", Errno::INVAL) => UNKNOWN_LABEL.into(),
         (_, "self/attr/apparmor/exec", Errno::NOENT) => "load the profile first, with apparmor_parser".into(),
         ("sys", _, Errno::NOENT) => {
             "this kernel has no such parameter; a module that is not loaded may bring it".into()

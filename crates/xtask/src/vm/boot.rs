@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::Image;
 use super::image::scratch;
+use super::{Image, Lsm};
 use crate::error::{Context, Failure, Result};
 use crate::lane::Lane;
 use crate::process::{rendered, run, wait_until};
@@ -26,6 +26,8 @@ pub(crate) struct Job {
     pub(crate) console: bool,
     /// The cgroup hierarchies that systemd mounts.
     pub(crate) cgroup: Lane,
+    /// The security module.
+    pub(crate) lsm: Lsm,
 }
 
 impl Job {
@@ -34,7 +36,8 @@ impl Job {
         let directory = scratch()?;
         fs::create_dir_all(directory.join("job/bin")).context(directory.display())?;
         fs::write(directory.join("job/cmd"), line + "\n").context("write the job")?;
-        Ok(Self { directory, limit: Duration::from_secs(600), console: false, cgroup: Lane::V2 })
+        let (limit, cgroup, lsm) = (Duration::from_secs(600), Lane::V2, Lsm::default());
+        Ok(Self { directory, limit, console: false, cgroup, lsm })
     }
 
     /// Where the files of the job are gathered, in `job`.
@@ -188,9 +191,13 @@ const fn hierarchies(cgroup: Lane) -> &'static str {
 
 fn command(image: &Image, job: &Job, archive: &Path, console: &Path) -> Command {
     let mut kernel = String::from(
-        "console=ttyS0 panic=-1 apparmor=1 security=apparmor mitigations=off nokaslr no_timer_check tsc=reliable \
+        "console=ttyS0 panic=-1 mitigations=off nokaslr no_timer_check tsc=reliable \
          random.trust_cpu=on net.ifnames=0 ",
     );
+    kernel.push_str(match job.lsm {
+        Lsm::AppArmor => "apparmor=1 security=apparmor ",
+        Lsm::Selinux => "selinux=1 security=selinux enforcing=0 ",
+    });
     kernel.push_str(hierarchies(job.cgroup));
     kernel.push_str(" systemd.crash_reboot=1");
     if let Some(frequency) = fs::read_to_string("/proc/cpuinfo").ok().as_deref().and_then(parse_tsc_khz) {

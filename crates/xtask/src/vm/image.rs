@@ -29,7 +29,7 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("tar", "tar"),
 ];
 
-const PACKAGES: [&str; 27] = [
+const PACKAGES: [&str; 29] = [
     "systemd",
     "systemd-sysv",
     "dbus",
@@ -39,6 +39,7 @@ const PACKAGES: [&str; 27] = [
     "kmod",
     "udev",
     "apparmor",
+    "selinux-policy-default",
     "podman",
     "conmon",
     "netavark",
@@ -56,6 +57,7 @@ const PACKAGES: [&str; 27] = [
     "nftables",
     "procps",
     "util-linux",
+    "keyutils",
     "strace",
 ];
 
