@@ -417,10 +417,12 @@ fn sizes(t: &Test) -> Verdict {
         let env = config["process"]["env"].as_array_mut().unwrap();
         env.extend((0..100_000).map(|index| json!(format!("V{index}=1"))));
     });
-    b.sh("cat /proc/1/environ | tr '\\0' '\\n' | grep -c '^V[0-9]*=1$'");
+    // A shell would take long to read them.
+    b.args(&["cat", "/proc/self/environ"]);
     let output = t.run(&b).output();
     if output.status.success() {
-        assert_eq!(output.text(), "100000");
+        let entries = output.stdout.split('\0').filter(|entry| entry.starts_with('V') && entry.ends_with("=1"));
+        assert_eq!(entries.count(), 100_000);
     } else {
         let _ = refused(output);
     }
