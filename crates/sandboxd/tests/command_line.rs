@@ -112,6 +112,11 @@ fn misuse_is_one_line_on_stderr() {
             "create x: flag provided but not defined: --bundel; did you mean --bundle?",
         ),
         (
+            &["exec", "-eA=1", "a", "env"],
+            255,
+            "exec a: flag provided but not defined: -eA; hint: `--help` after a command lists its flags",
+        ),
+        (
             &["kill", "-9", "a"],
             1,
             "kill a: flag provided but not defined: -9; hint: a signal follows the id: `kill ID 9`",

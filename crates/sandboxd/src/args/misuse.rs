@@ -1,6 +1,7 @@
 //! What can be wrong with a command line, in runc's words where callers look for them.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -77,6 +78,18 @@ impl Operands {
 }
 
 impl Misuse {
+    /// With an unknown flag as it was typed: the canonical form has two dashes always.
+    pub(crate) fn typed_in(self, words: &[OsString]) -> Self {
+        match self {
+            Self::UnknownFlag { flag, close } => {
+                let typed = |word: &OsString| word.as_bytes().starts_with(flag.as_bytes());
+                let flag = if words.iter().any(typed) { flag } else { flag[1..].to_owned() };
+                Self::UnknownFlag { flag, close }
+            }
+            other => other,
+        }
+    }
+
     /// What to do about it, in a clause, where that is known.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {

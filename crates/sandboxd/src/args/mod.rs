@@ -107,7 +107,7 @@ fn parse_request(
     result?;
     if !before.own.is_empty() {
         // There is no such flag: let clap say so.
-        read_global(program(), &before.own)?;
+        read_global(program(), &before.own).map_err(|misuse| misuse.typed_in(words))?;
     }
     if read.global.iter().any(|word| word == "--version") {
         return Ok(Request::Version);
@@ -150,12 +150,14 @@ fn parse_verb(
     let given = read.operands.len();
     if !row.operands.contains(&given) {
         // A flag that does not exist explains more than the number of operands.
-        command.mut_args(|argument| argument.required(false)).try_get_matches_from(flags)?;
+        let matches = command.mut_args(|argument| argument.required(false)).try_get_matches_from(flags);
+        matches.map_err(|error| Misuse::from(error).typed_in(words))?;
         let (min, max) = (*row.operands.start(), *row.operands.end());
         return Err(Misuse::Operands(Operands { min, max, given, usage }));
     }
-    let words = flags.chain([OsString::from("--")]).chain(read.operands.iter().cloned());
-    let matches = command.try_get_matches_from(words)?;
+    let canonical = flags.chain([OsString::from("--")]).chain(read.operands.iter().cloned());
+    let matches = command.try_get_matches_from(canonical);
+    let matches = matches.map_err(|error| Misuse::from(error).typed_in(words))?;
     Ok(Request::Verb(Box::new(row.read(&matches)?)))
 }
 
