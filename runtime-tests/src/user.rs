@@ -119,8 +119,11 @@ impl<'t> User<'t> {
         let dir = test.dir.join("u");
         fs::create_dir_all(dir.join("etc")).expect("make a directory");
         for (name, line) in FILES {
-            let text = fs::read_to_string(Path::new("/etc").join(name)).expect("read a file of /etc") + line;
-            fs::write(dir.join("etc").join(name), text).expect("write a file");
+            let text = fs::read_to_string(Path::new("/etc").join(name)).expect("read a file of /etc");
+            // The machine may have one of this name, with other ids.
+            let others = text.lines().filter(|line| !line.starts_with("tester:"));
+            let lines: Vec<&str> = others.chain([line]).collect();
+            fs::write(dir.join("etc").join(name), lines.join("\n")).expect("write a file");
         }
         let script = "for name in passwd group subuid subgid; do mount --bind etc/$name /etc/$name; done
             mkdir -p /run/user/4242 && mount --bind run /run/user/4242";

@@ -32,14 +32,27 @@ fn over_both<C: Copy + Send + Sync + 'static>(
     checks: &'static [(&'static str, C)],
     run: fn(&Test, &Runtime, C) -> Verdict,
 ) -> Vec<Case> {
+    over_both_in(Lane::Hybrid, client, checks, run)
+}
+
+/// With runc in the lane that shows whether the test is right.
+fn over_both_in<C: Copy + Send + Sync + 'static>(
+    lane: Lane,
+    client: &str,
+    checks: &'static [(&'static str, C)],
+    run: fn(&Test, &Runtime, C) -> Verdict,
+) -> Vec<Case> {
     let ours = checks
         .iter()
         .map(|&(name, check)| Case::new(format!("{client}::{name}"), move |t| run(t, &t.runtime, check)));
     let runcs = checks.iter().map(|&(name, check)| {
         let full = format!("{client}::{name}");
         Case::new(format!("{client}::runc_{name}"), move |t| {
-            if t.lane != Lane::Hybrid {
-                return Err(Skip::new("on hybrid cgroups it is shown that the test is right"));
+            if t.lane != lane {
+                return Err(Skip::new(match lane {
+                    Lane::Hybrid => "on hybrid cgroups it is shown that the test is right",
+                    _ => "with systemd on cgroup v2 it is shown that the test is right",
+                }));
             }
             if t.runtime.name == "runc" {
                 return Err(Skip::new("runc is the runtime under test"));

@@ -30,7 +30,8 @@ const SESSION_CHECKS: &[(&str, Check)] = &[
 pub(super) fn cases() -> Vec<Case> {
     let alone = super::over_both("rootless_podman", CHECKS, with_engine);
     let all = [CHECKS, SESSION_CHECKS].into_iter();
-    let session = all.flat_map(|checks| super::over_both("rootless_podman_session", checks, with_session));
+    let session =
+        all.flat_map(|checks| super::over_both_in(Lane::V2, "rootless_podman_session", checks, with_session));
     alone.into_iter().chain(session).collect()
 }
 

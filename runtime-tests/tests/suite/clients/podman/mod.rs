@@ -13,8 +13,9 @@ type Check = fn(&Podman<'_>) -> Verdict;
 pub(crate) fn cases() -> Vec<Case> {
     let all = [run::CHECKS, lifecycle::CHECKS, pods::CHECKS, checkpoint::CHECKS];
     let over_cgroupfs = all.into_iter().flat_map(|checks| super::over_both("podman", checks, with_podman));
-    let over_systemd =
-        all.into_iter().flat_map(|checks| super::over_both("podman_systemd", checks, with_podman_on_systemd));
+    let over_systemd = all
+        .into_iter()
+        .flat_map(|checks| super::over_both_in(Lane::V2, "podman_systemd", checks, with_podman_on_systemd));
     over_cgroupfs.chain(over_systemd).collect()
 }
 
