@@ -558,8 +558,18 @@ fn hugetlb_limit_is_set(t: &Test) -> Verdict {
 }
 
 fn network_class_and_priorities_are_set(t: &Test) -> Verdict {
-    let limits = [limit("net_cls", ("net_cls.classid", "1048577"), ("", ""))];
-    limits_are(t, &json!({"network": {"classID": 1_048_577}}), &limits)
+    for controller in ["net_cls", "net_prio"] {
+        t.needs_controller(controller)?;
+    }
+    let priorities = json!([{"name": "lo", "priority": 7}]);
+    let network = json!({"network": {"classID": 1_048_577, "priorities": priorities}});
+    let c = t.create(&with_resources(t, &network));
+    let file =
+        |controller: &str, file: &str| read(&t.cgroups().directory_of(c.pid(), controller).unwrap(), file);
+    assert_eq!(file("net_cls", "net_cls.classid"), "1048577");
+    let priorities = file("net_prio", "net_prio.ifpriomap");
+    assert!(priorities.lines().any(|line| line == "lo 7"), "{priorities}");
+    Ok(())
 }
 
 fn unified_values_are_written(t: &Test) -> Verdict {
