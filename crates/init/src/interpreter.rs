@@ -7,7 +7,7 @@ use crate::credentials::{self, Scheduling};
 use crate::device::Node;
 use crate::home::Home;
 use crate::mount::{BindAttributes, BindMount, NewMount, clone_host_path, clone_path_inside};
-use crate::namespace;
+use crate::network;
 use crate::program::Program;
 use crate::report::{Call, Kind};
 use crate::step::Step;
@@ -161,6 +161,7 @@ impl Init {
             }
             Step::NewSession {} => sys::setsid(),
             Step::JoinNamespaces { namespaces, user, mount } => self.join_namespaces(namespaces, user, mount),
+            Step::JoinNetwork {} => self.join_network(),
             Step::JoinProcess { process, namespaces } => sys::setns(process, namespaces.0),
             Step::Unshare { namespaces } => sys::unshare(namespaces.0),
             Step::Fork { namespaces } => self.fork(namespaces.0),
@@ -302,7 +303,7 @@ impl Init {
             Step::SetIoPriority { class, priority } => sys::ioprio_set(class << 13 | priority),
             Step::SetMemoryPolicy { mode, nodes } => sys::set_mempolicy(mode, nodes),
             Step::SetPersonality { domain } => sys::personality(domain),
-            Step::LoopbackUp {} => namespace::loopback_up(),
+            Step::LoopbackUp {} => network::loopback_up(),
             Step::SetDescriptor { descriptor, number } => sys::duplicate(descriptor, number as i32),
             Step::ReopenNull { streams } => self.reopen_null(streams),
             Step::End {} => sys::exit(0),

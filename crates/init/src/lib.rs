@@ -7,6 +7,7 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
+pub mod network;
 pub mod report;
 pub mod step;
 pub mod sys;

@@ -27,6 +27,7 @@ mod landlock;
 mod mask;
 mod mount;
 mod namespace;
+mod network;
 mod program;
 mod resolve;
 mod rootfs;

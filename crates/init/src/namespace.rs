@@ -35,6 +35,14 @@ impl Init {
         Ok(())
     }
 
+    /// Joins the network namespace that the runtime has made meanwhile.
+    pub fn join_network(&self) -> sys::Result<()> {
+        let Some(namespace) = sys::recv_descriptor(self.channel)? else { sys::exit(1) };
+        sys::setns(namespace, flag::CLONE_NEWNET)?;
+        self.discard(namespace);
+        Ok(())
+    }
+
     /// A copy of this process goes on as the runtime's child; this one tells the runtime and ends.
     pub fn fork(&mut self, namespaces: u64) -> sys::Result<()> {
         let (pid, pidfd) = sys::fork_sibling(namespaces)?;
@@ -106,19 +114,5 @@ fn write_proc_file(procfs: i32, path: &CStr, value: &[u8]) -> sys::Result<()> {
     let file = sys::openat2(procfs, path, flag::O_WRONLY, 0, resolve)?;
     sys::write(file, value)?;
     sys::close(file);
-    Ok(())
-}
-
-/// `lo` up, by ioctl: no netlink message to build.
-pub fn loopback_up() -> sys::Result<()> {
-    const SIOCSIFFLAGS: usize = 0x8914;
-    const IFF_UP_RUNNING: u32 = 0x41;
-    // struct ifreq: the name in 16 bytes, then the flags.
-    let mut request = [0_u32; 10];
-    request[0] = u32::from_le_bytes([b'l', b'o', 0, 0]);
-    request[4] = IFF_UP_RUNNING;
-    let socket = sys::inet_socket()?;
-    sys::ioctl_buffer(socket, SIOCSIFFLAGS, &mut request)?;
-    crate::interpreter::discard(socket);
     Ok(())
 }

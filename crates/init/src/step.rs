@@ -82,6 +82,8 @@ steps! {
     4 "join-namespaces" JoinNamespaces { namespaces: Descriptors, user: Descriptor, mount: Descriptor, }
     /// `setns(2)` into these namespaces of one process.
     5 "join-process" JoinProcess { process: Descriptor, namespaces: NamespaceFlags, }
+    /// Waits for the network namespace that the runtime makes meanwhile, in which `lo` is up, and joins it.
+    91 "join-network" JoinNetwork {}
     /// `unshare(2)`.
     6 "unshare" Unshare { namespaces: NamespaceFlags, }
     /// A new process with new namespaces goes on, as a child of the runtime; this one ends.

@@ -88,6 +88,7 @@ pub mod number {
     pub const SENDTO: usize = 206;
     pub const RECVFROM: usize = 207;
     pub const SENDMSG: usize = 211;
+    pub const RECVMSG: usize = 212;
     pub const SOCKETPAIR: usize = 199;
     pub const KEYCTL: usize = 219;
     pub const FSETXATTR: usize = 7;

@@ -85,6 +85,7 @@ pub mod flag {
     pub const CLONE_NEWTIME: u64 = 0x80;
     pub const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
     pub const CLONE_VM: u64 = 0x100;
+    pub const CLONE_FILES: u64 = 0x400;
     pub const CLONE_PIDFD: u64 = 0x1000;
     pub const CLONE_VFORK: u64 = 0x4000;
     pub const CLONE_PARENT: u64 = 0x8000;
@@ -298,7 +299,7 @@ pub fn recv(fd: i32, buffer: &mut [u8]) -> Result<usize> {
 
 #[repr(C)]
 struct IoVector {
-    base: *const u8,
+    base: *mut u8,
     length: usize,
 }
 
@@ -308,7 +309,7 @@ struct MessageHeader {
     name_length: u32,
     vectors: *const IoVector,
     vector_count: usize,
-    control: *const ControlMessage,
+    control: *mut ControlMessage,
     control_length: usize,
     flags: i32,
 }
@@ -327,19 +328,49 @@ pub fn send_with_descriptor(socket: i32, bytes: &[u8], descriptor: i32) -> Resul
     const SOL_SOCKET: i32 = 1;
     const SCM_RIGHTS: i32 = 1;
     const MSG_NOSIGNAL: usize = 0x4000;
-    let vector = IoVector { base: bytes.as_ptr(), length: bytes.len() };
-    let control =
+    let vector = IoVector { base: bytes.as_ptr().cast_mut(), length: bytes.len() };
+    let mut control =
         ControlMessage { length: 20, level: SOL_SOCKET, kind: SCM_RIGHTS, fd: descriptor, padding: 0 };
     let header = MessageHeader {
         name: 0,
         name_length: 0,
         vectors: &raw const vector,
         vector_count: 1,
-        control: &raw const control,
+        control: &raw mut control,
         control_length: size_of::<ControlMessage>(),
         flags: 0,
     };
     call!(Call::Send, number::SENDMSG, arg(socket), (&raw const header) as usize, MSG_NOSIGNAL)
+}
+
+/// `recvmsg(socket, byte, SCM_RIGHTS, MSG_CMSG_CLOEXEC)`, again when interrupted: a descriptor; none when the other end is
+/// closed.
+pub fn recv_descriptor(socket: i32) -> Result<Option<i32>> {
+    const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+    let mut byte = [0_u8];
+    let vector = IoVector { base: byte.as_mut_ptr(), length: byte.len() };
+    let mut control = ControlMessage { length: 0, level: 0, kind: 0, fd: -1, padding: 0 };
+    let mut header = MessageHeader {
+        name: 0,
+        name_length: 0,
+        vectors: &raw const vector,
+        vector_count: 1,
+        control: &raw mut control,
+        control_length: size_of::<ControlMessage>(),
+        flags: 0,
+    };
+    let received = loop {
+        match call!(Call::Recv, number::RECVMSG, arg(socket), (&raw mut header) as usize, MSG_CMSG_CLOEXEC) {
+            Err(Failure { errno: flag::EINTR, .. }) => {}
+            result => break result?,
+        }
+    };
+    match (received, control.length) {
+        (0, _) => Ok(None),
+        // For want of a number it does not arrive.
+        (_, 0) => refuse(Call::Recv, flag::EMFILE),
+        _ => Ok(Some(control.fd)),
+    }
 }
 
 /// `socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)`

@@ -53,6 +53,7 @@ pub mod number {
     pub const SENDFILE: usize = 40;
     pub const SOCKET: usize = 41;
     pub const SENDMSG: usize = 46;
+    pub const RECVMSG: usize = 47;
     pub const SOCKETPAIR: usize = 53;
     pub const RECVFROM: usize = 45;
     pub const SENDTO: usize = 44;

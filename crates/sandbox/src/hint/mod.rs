@@ -197,7 +197,7 @@ fn of_host(action: &str, source: &io::Error) -> Option<Hint> {
     let errno = source.raw_os_error().map(Errno::from_raw_os_error)?;
     Some(match errno {
         Errno::NOMEM if action == "execveat" => "the host, or the cgroup's memory limit, has no memory left".into(),
-        _ if action != "clone3" => return None,
+        _ if !matches!(action, "clone3" | "unshare") => return None,
         Errno::PERM => {
             "call as root, or add a user namespace to /linux/namespaces (`spec --rootless` shows how); the host may \
              also forbid user namespaces: see `info`"

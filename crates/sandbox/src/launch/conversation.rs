@@ -12,7 +12,8 @@ use init::report::{Kind, REPORT_BYTES, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, send, sendmsg,
 };
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -94,6 +95,19 @@ impl Conversation {
     /// EPIPE where init is gone.
     pub fn go(&self) -> io::Result<()> {
         send(&self.socket, &[1], SendFlags::NOSIGNAL).map(drop).map_err(Into::into)
+    }
+
+    /// Gives init the network namespace that it waits for.
+    ///
+    /// # Errors
+    /// EPIPE where init is gone.
+    pub fn give(&self, namespace: BorrowedFd<'_>) -> io::Result<()> {
+        let descriptors = [namespace];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let byte = [io::IoSlice::new(&[1])];
+        sendmsg(&self.socket, &byte, &mut ancillary, SendFlags::NOSIGNAL).map(drop).map_err(Into::into)
     }
 
     /// Waits for what init says next.

@@ -34,6 +34,7 @@ use crate::plan::{Join, Purpose, clone_flag};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id, has_ended};
 use crate::streams::{OpenStreams, Streams};
+use crate::sys::NetworkInMaking;
 use crate::{CreateRequest, Outcome, SessionKeyring};
 
 /// How long init may be silent.
@@ -86,6 +87,9 @@ pub(super) fn launch(
     if request.notify_directory.is_some() {
         entry.make_notify_directory()?;
     }
+    // It takes as long as all until init needs it: another processor may be free.
+    let network = prepared.plan.network_beside.then(NetworkInMaking::begin).transpose();
+    let network = network.map_err(|(call, error)| Error::launch(call, error))?;
     let mut warnings = Vec::new();
     let cgroup = match claim {
         Some(claim) => {
@@ -108,15 +112,18 @@ pub(super) fn launch(
     let Launched { pid, pidfd, conversation, executable } = launched;
     tracing::debug!(pid, "cloned init");
     let process = undo.process.insert(Unfinished { pid, pidfd });
-    if let Some(cgroup) = cgroup {
-        if cgroup.awaits_process() {
-            warnings.extend(cgroup.admit(process.pid)?);
-            record.cgroup = Some(cgroup.record().clone());
-            admitted(&prepared, &conversation, process)?;
-        }
-        // While init is at work: it can't go on to the program before it is told to.
+    if let Some(cgroup) = cgroup.filter(|cgroup| cgroup.awaits_process()) {
+        warnings.extend(cgroup.admit(process.pid)?);
+        record.cgroup = Some(cgroup.record().clone());
+        admitted(&prepared, &conversation, process)?;
+    }
+    // While init is at work, for what follows: it can't go on to the program before it is told to.
+    if let Some(cgroup) = &mut undo.cgroup {
         let _phase = phase!("attach the device filter");
         cgroup.restrict_devices()?;
+    }
+    if let Some(network) = network {
+        give_network(&conversation, network)?;
     }
     // So can it not here: what it forks has the class, too.
     if let Some(resctrl) = &undo.resctrl {
@@ -284,6 +291,17 @@ fn admitted(prepared: &Prepared, conversation: &Conversation, process: &Unfinish
         Ok(_) => Err(Error::InitEnded { how: process.wait() }),
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Error::Deadline("init")),
         Err(error) => Err(Error::host("hear from init", error)),
+    }
+}
+
+/// Sends init the network namespace that it is going to need.
+fn give_network(conversation: &Conversation, network: NetworkInMaking) -> Result<()> {
+    let _phase = phase!("await the network namespace");
+    let namespace = network.finish().map_err(|(call, error)| Error::launch(call, error))?;
+    match conversation.give(namespace.as_fd()) {
+        // Its report, or its end, is what receive finds.
+        Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => Ok(()),
+        result => result.map_err(|error| Error::host("give init its network namespace", error)),
     }
 }
 

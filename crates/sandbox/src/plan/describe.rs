@@ -99,6 +99,7 @@ pub fn describe(step: &Step) -> String {
         Step::ResetAffinity {} => "run on all processors of the cpuset".into(),
         Step::NotDumpable {} => "become undumpable".into(),
         Step::CloseOthers { .. } => "close the descriptors".into(),
+        Step::JoinNetwork {} => "join the network namespace made for the container".into(),
         Step::LoopbackUp {} => "bring up the loopback device".into(),
     }
 }

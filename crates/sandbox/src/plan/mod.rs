@@ -110,6 +110,8 @@ pub struct Plan {
     pub rootfs: PathBuf,
     /// `CLONE_NEW*` of the clone that makes init.
     pub clone_flags: u64,
+    /// A child of the runtime makes the network namespace meanwhile; init joins it at `JoinNetwork`.
+    pub network_beside: bool,
     /// Namespaces that are joined: each path is opened by the runtime.
     pub joins: Vec<Join>,
     /// The id maps that the runtime writes, where a user namespace is new.
@@ -176,9 +178,10 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     let config = plain.as_ref().unwrap_or(config);
     let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);
     process::plan_streams(&mut steps, request.own_streams);
-    if namespaces.new_network {
+    if namespaces.new_network && !namespaces.network_beside {
         steps.push("/linux/namespaces", Step::LoopbackUp {});
     }
+    let first = steps.steps.len();
     rootfs::plan_root(&mut steps, config, &namespaces, &rootfs);
     let trees = idmap::plan_trees(config, &request, &namespaces, &rootfs)?;
     if namespaces.own_mounts {
@@ -189,6 +192,9 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     } else {
         warn_without_mount_namespace(&mut steps, config);
     }
+    if namespaces.network_beside {
+        namespaces::plan_network(&mut steps, first);
+    }
     let net_devices = net_devices::plan_net_devices(&mut steps, config)?;
     process::plan_hooks(&mut steps, config);
     process::plan_kernel_settings(&mut steps, config, host);
@@ -198,6 +204,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     Ok(Plan {
         rootfs,
         clone_flags: namespaces.clone_flags,
+        network_beside: namespaces.network_beside,
         joins: namespaces.joins,
         id_maps: namespaces.id_maps,
         trees,

@@ -2,6 +2,7 @@
 //!
 //! Pure.
 
+use std::ffi::CStr;
 use std::path::Path;
 
 use init::Step;
@@ -10,7 +11,7 @@ use init::wire::{Descriptor, Descriptors, NamespaceFlags};
 use spec::Config;
 use spec::config::{MountKind, NamespaceKind, TimeOffset, TimeOffsets};
 
-use super::{PlanRequest, Steps, confined};
+use super::{PlanRequest, PlannedStep, Steps, confined};
 use crate::host::HostFacts;
 
 /// A namespace that is joined.
@@ -58,6 +59,8 @@ pub(super) struct NamespacePlan {
     pub(super) in_user_namespace: bool,
     pub(super) new_user: bool,
     pub(super) new_network: bool,
+    /// The runtime makes the network namespace while init is at work.
+    pub(super) network_beside: bool,
     pub(super) new_pid: bool,
     /// All the new ones, those too that init makes.
     pub(super) new: Vec<NamespaceKind>,
@@ -145,8 +148,14 @@ pub(super) fn plan_namespaces(
     }
     steps.push("", Step::NewSession {});
 
+    // A new network namespace costs more than all else of the clone. Where the user namespace is the runtime's own, another
+    // process can make it meanwhile, and init has mounts to make before it needs it.
+    let beside =
+        new(NamespaceKind::Network) && new(NamespaceKind::Mount) && namespaces.user.is_none() && !fork;
+    let clone_flags = if beside { new_flags & !flag::CLONE_NEWNET } else { new_flags };
     let plan = NamespacePlan {
-        clone_flags: if fork || joins_user { 0 } else { new_flags },
+        clone_flags: if fork || joins_user { 0 } else { clone_flags },
+        network_beside: beside,
         id_maps: new(NamespaceKind::User).then(|| confined::plan_id_maps(config, host)),
         in_user_namespace: namespaces.user.is_some(),
         new_user: new(NamespaceKind::User),
@@ -170,6 +179,29 @@ pub(super) fn plan_namespaces(
         steps.push("/linux/timeOffsets", Step::NewTimeNamespace { offsets: offsets.as_str().into() });
     }
     plan
+}
+
+/// File systems of which an instance is the same whatever network namespace it is made in.
+const SAME_IN_EVERY_NETWORK: [&CStr; 6] = [c"proc", c"tmpfs", c"devpts", c"mqueue", c"cgroup", c"cgroup2"];
+
+/// The namespace that is made beside is joined before the first of the steps from `first` on that could depend on it, or in
+/// which init waits for something else.
+pub(super) fn plan_network(steps: &mut Steps, first: usize) {
+    let is_free = |planned: &PlannedStep| match &planned.step {
+        Step::Mount { fstype, .. } => SAME_IN_EVERY_NETWORK.contains(&fstype.0.as_c_str()),
+        Step::SetPropagation { .. }
+        | Step::OpenRoot { .. }
+        | Step::TakeTree { .. }
+        | Step::OpenInside { .. }
+        | Step::Bind { .. }
+        | Step::SetAttributes { .. }
+        | Step::SetMountPropagation { .. }
+        | Step::MakeLinkAt { .. } => true,
+        _ => false,
+    };
+    let free = steps.steps[first..].iter().take_while(|planned| is_free(planned)).count();
+    let step = Step::JoinNetwork {};
+    steps.steps.insert(first + free, PlannedStep { pointer: "/linux/namespaces".into(), step });
 }
 
 fn namespaces_index(config: &Config, kind: NamespaceKind) -> usize {

@@ -27,6 +27,9 @@ impl fmt::Display for Plan {
             }
             f.write_str("  # /linux/intelRdt\n")?;
         }
+        if self.network_beside {
+            writeln!(f, "make-network loopback-up  # /linux/namespaces")?;
+        }
         let flags = match NamespaceFlags(self.clone_flags).value() {
             Value::Text(kinds) => kinds,
             _ => "none".to_owned(),
@@ -92,7 +95,7 @@ fn quoted(text: &str) -> String {
 }
 
 impl Plan {
-    /// The plan as JSON: an object with `clone`, `cgroup`, `joins`, `idMaps`, `trees`, `netDevices`, `resctrl`, `steps` and `warnings`.
+    /// The plan as JSON: an object with `clone`, `networkBeside`, `cgroup`, `joins`, `idMaps`, `trees`, `netDevices`, `resctrl`, `steps` and `warnings`.
     pub fn to_json(&self) -> serde_json::Value {
         let steps: Vec<_> = self.steps.iter().map(step_to_json).collect();
         let joins: Vec<_> = self
@@ -114,6 +117,7 @@ impl Plan {
         json!({
             "cgroup": self.cgroup,
             "clone": value_to_json(NamespaceFlags(self.clone_flags).value()),
+            "networkBeside": self.network_beside,
             "joins": joins,
             "idMaps": self.id_maps.as_ref().map(|maps| json!({"uid": maps.uid, "gid": maps.gid})),
             "trees": trees,

@@ -4,8 +4,10 @@
 
 #![allow(unsafe_code)]
 
+mod network;
 mod spawn;
 
+pub(crate) use network::NetworkInMaking;
 pub(crate) use spawn::{Spawn, spawn};
 
 use std::io;

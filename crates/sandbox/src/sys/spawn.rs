@@ -5,7 +5,7 @@
 //! is open: no allocation, no lock, no library.
 
 use std::arch::asm;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -32,7 +32,7 @@ pub(crate) struct Spawn<'a> {
 
 /// A stack for the few calls that the child makes.
 #[repr(C, align(64))]
-struct Stack([u8; 16 * 1024]);
+pub(super) struct Stack([u8; 16 * 1024]);
 
 /// What the child reads and writes, in memory that both have.
 struct Shared<'a> {
@@ -102,9 +102,9 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, 
 }
 
 /// Runs in the child, on its own stack, in the caller's memory.
-extern "C" fn child(shared: *mut Shared<'_>) -> ! {
+extern "C" fn child(shared: *mut c_void) -> ! {
     // SAFETY: `spawn` passes a valid pointer and does not touch what it points to until this process is gone.
-    let shared = unsafe { &mut *shared };
+    let shared = unsafe { &mut *shared.cast::<Shared<'_>>() };
     let prepared = init::sys::close_range(shared.first_own_fd, CLOSE_RANGE_CLOEXEC)
         .and_then(|()| open_channel(shared.channel))
         .and_then(|()| shared.inherited.iter().try_for_each(|fd| init::sys::keep_on_exec(*fd)))
@@ -147,10 +147,10 @@ fn keep_capabilities() -> init::sys::Result<()> {
 /// # Safety
 /// `args` must name a stack for the child; `entry` must not return.
 #[cfg(target_arch = "x86_64")]
-unsafe fn clone3(
+pub(super) unsafe fn clone3(
     args: &CloneArgs,
-    entry: for<'a> extern "C" fn(*mut Shared<'a>) -> !,
-    argument: *mut core::ffi::c_void,
+    entry: extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
 ) -> isize {
     let result: isize;
     // SAFETY: the caller's condition. In the parent the kernel changes rax, rcx and r11 alone; the child has the same
@@ -182,10 +182,10 @@ unsafe fn clone3(
 /// # Safety
 /// `args` must name a stack for the child; `entry` must not return.
 #[cfg(target_arch = "aarch64")]
-unsafe fn clone3(
+pub(super) unsafe fn clone3(
     args: &CloneArgs,
-    entry: for<'a> extern "C" fn(*mut Shared<'a>) -> !,
-    argument: *mut core::ffi::c_void,
+    entry: extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
 ) -> isize {
     let result: isize;
     // SAFETY: the caller's condition. In the parent the kernel changes x0 alone; the child has the same registers but
