@@ -24,7 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// A case that checks `docs/security.md` against the other cases' names: each that it names exists, and it names each
-/// scenario.
+/// scenario and each fault.
 pub(crate) fn document(others: &[Case]) -> Case {
     let names: BTreeSet<String> = others.iter().map(|case| case.name.clone()).collect();
     Case::new("security::document_names_every_scenario", move |_| {
@@ -36,7 +36,9 @@ pub(crate) fn document(others: &[Case]) -> Case {
         {
             assert!(names.contains(*name), "there is no test {name}");
         }
-        for name in names.iter().filter(|name| name.starts_with("security::t")) {
+        for name in
+            names.iter().filter(|name| ["security::t", "faults::"].iter().any(|it| name.starts_with(it)))
+        {
             assert!(named.contains(&**name), "{name} is not in the document");
         }
         Ok(())
