@@ -421,7 +421,8 @@ fn sizes(t: &Test) -> Verdict {
     b.args(&["cat", "/proc/self/environ"]);
     let output = t.run(&b).output();
     if output.status.success() {
-        let entries = output.stdout.split('\0').filter(|entry| entry.starts_with('V') && entry.ends_with("=1"));
+        let entries =
+            output.stdout.split('\0').filter(|entry| entry.starts_with('V') && entry.ends_with("=1"));
         assert_eq!(entries.count(), 100_000);
     } else {
         let _ = refused(output);
