@@ -328,6 +328,9 @@ fn cache_schema_fails_where_there_is_none(t: &Test) -> Verdict {
     let c = running(t, &json!({}));
     c.call(&["update", "--l3-cache-schema", "L3:0=f"]).fails().says("l3 cache schema is not enabled");
     c.call(&["update", "--mem-bw-schema", "MB:0=50"]).fails().says("memory bandwidth schema is not enabled");
+    // Beside a file too, which has no such members.
+    let beside = c.call(&["update", "--resources", "-", "--l3-cache-schema", "L3:0=f"]).stdin("{}");
+    beside.fails().says("l3 cache schema is not enabled");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Only the values that are given change. All of them take effect, or none: when one is refused, the others are taken
 /// back. The limits of a stopped container can't be changed.
 ///
-/// With --resources all other flags are ignored. The file is the object linux.resources of the runtime specification,
+/// With --resources all other flags are ignored, but for those of Intel RDT. The file is the object linux.resources of the runtime specification,
 /// with any of its members: memory, cpu, pids, blockIO, hugepageLimits, network, rdma, unified; and devices, whose rules
 /// replace those of the container.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -52,7 +52,8 @@ fn parse(session: &Session<'_>, bytes: &[u8]) -> Result<Resources> {
     Ok(resources)
 }
 
-/// Lines for the class of service; none with --resources, beside which flags are ignored.
+/// Lines for the class of service. Unlike other flags they count beside --resources too, as with runc: the file has no such
+/// members.
 fn schemata(arguments: &Update) -> Result<Vec<String>> {
     let asked = [
         ("l3-cache-schema", "Intel RDT/CAT: l3 cache schema", &arguments.l3_cache_schema),
@@ -60,8 +61,7 @@ fn schemata(arguments: &Update) -> Result<Vec<String>> {
     ];
     let mut lines = Vec::new();
     for (flag, what, line) in asked {
-        let Some(line) = line.as_ref().filter(|line| !line.is_empty() && arguments.resources.is_none())
-        else {
+        let Some(line) = line.as_ref().filter(|line| !line.is_empty()) else {
             continue;
         };
         if probe_resctrl()?.is_none() {
