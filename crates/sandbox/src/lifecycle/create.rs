@@ -117,13 +117,14 @@ pub(super) fn launch(
         record.cgroup = Some(cgroup.record().clone());
         admitted(&prepared, &conversation, process)?;
     }
-    // While init is at work, for what follows: it can't go on to the program before it is told to.
+    // While init is at work, what follows: it can't go on to the program before it is told to. The wait first: of two
+    // processors init needs the one that is not at work on the network.
+    if let Some(network) = network {
+        give_network(&conversation, network)?;
+    }
     if let Some(cgroup) = &mut undo.cgroup {
         let _phase = phase!("attach the device filter");
         cgroup.restrict_devices()?;
-    }
-    if let Some(network) = network {
-        give_network(&conversation, network)?;
     }
     // So can it not here: what it forks has the class, too.
     if let Some(resctrl) = &undo.resctrl {
