@@ -18,6 +18,9 @@ no config is read, nothing checked, nothing recorded. Figures are medians, in br
 sandboxd. Absolute numbers are worth little on another machine, ratios more: `cargo xtask bench` tells yours.
 ";
 
+/// What no measurement of the bench tells; kept by hand.
+const WHERE_IT_GOES: &str = include_str!("where-it-goes.md");
+
 /// Writes the page and the pictures.
 pub(super) fn write(document: &Document, docs: &Path) -> Result<()> {
     let pictures = docs.join("benchmarks");
@@ -53,6 +56,8 @@ fn text(document: &Document, pictures: &Path) -> Result<String> {
             table::verdicts(&verdicts).to_markdown()
         );
     }
+    text.push('\n');
+    text.push_str(WHERE_IT_GOES);
     for lane in &document.lanes {
         write_lane(&mut text, lane, pictures)?;
     }

@@ -153,8 +153,9 @@ impl Target {
             }
             Against::Variant(variant) => measured.row(subject, variant).map(|row| row.median),
             Against::GrowthOver(first, second) => {
+                // The least: of medians that differ by little, chance alone would make the quotient of differences.
                 let at = |variant: &str| {
-                    Some((variant.parse::<f64>().ok()?, measured.row(subject, variant)?.median))
+                    Some((variant.parse::<f64>().ok()?, measured.row(subject, variant)?.best))
                 };
                 let slope = |from: (f64, f64), to: (f64, f64)| (to.1 - from.1) / (to.0 - from.0);
                 let points = (at(first)?, at(second)?, at(&ours.variant)?);
