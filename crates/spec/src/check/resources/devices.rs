@@ -43,7 +43,11 @@ fn check_rule(field: Field<'_, '_>, report: &mut Report) -> Option<DeviceRule> {
     let access_field = rule.field("access");
     let access = match access_field.str_if_set(report) {
         None => ALL,
-        Some(letters) if letters.bytes().all(|letter| b"rwm".contains(&letter)) => {
+        Some(letters) if letters.bytes().all(|letter| b"rwma".contains(&letter)) => {
+            if letters.contains('a') {
+                // Written for "all", as the type is; runc leaves it out too.
+                report.warn(access_field.at, "a is no access, and left out: all of them are rwm");
+            }
             let has = |letter| letters.contains(letter);
             Access { read: has('r'), write: has('w'), mknod: has('m') }
         }
