@@ -767,7 +767,7 @@ fn unwritable_paths(t: &Test) -> Verdict {
     let missing = t.dir.join("missing/file");
     let directory = t.dir.join("directory");
     fs::create_dir(&directory).unwrap();
-    for path in [missing.as_path(), &directory, Path::new("/proc/sandboxd"), Path::new("")] {
+    for path in [missing.as_path(), &directory, Path::new("/proc/sandboxd")] {
         let path = path.to_str().unwrap();
         let (call, id) = t.bundle_call("create", &b, &["--pid-file", path]);
         call.fails();
@@ -787,6 +787,9 @@ fn unwritable_paths(t: &Test) -> Verdict {
         }
         assert_nothing_left(t, &format!("a path that can't be written: {path:?}"));
     }
+    // An empty one is none, as for runc: a script's variable that is not set.
+    t.create_with(&b, &["--pid-file", "", "--console-socket", ""]).delete_force().ok();
+    assert_nothing_left(t, "empty paths");
     // A link that somebody has put there: what it leads to is not written for the pid.
     let link = t.dir.join("planted");
     std::os::unix::fs::symlink(t.canary().join("secret"), &link).unwrap();
