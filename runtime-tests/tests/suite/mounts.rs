@@ -23,6 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
         rbind_takes_submounts,
         bind_ro_leaves_submounts_and_source_writable,
         bind_keeps_the_flags_of_its_source,
+        bind_keeps_the_access_times_of_its_source,
         bind_with_options_drops_flags_that_none_names,
         bind_in_a_user_namespace_keeps_locked_flags,
         tmpfs_mode_is_an_option_that_shows,
@@ -329,6 +330,26 @@ fn bind_keeps_the_flags_of_its_source(t: &Test) -> Verdict {
     bind(&b, &path, "/mnt", &[]);
     let mount = mount_at(&mounts_in(t, &b), "/mnt");
     assert!(mount.has("nosuid") && mount.has("nodev") && mount.has("noexec"), "{mount:?}");
+    Ok(())
+}
+
+/// As of mount(8), on which it is no option to have none of them.
+fn bind_keeps_the_access_times_of_its_source(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let path = t.dir.join("host");
+    fs::create_dir(&path).unwrap();
+    mount("tmpfs", &path, "tmpfs", MountFlags::NOATIME, c"").unwrap();
+    let _host = Mounted(path.clone());
+    let kept: [&[&str]; 4] = [&[], &["ro"], &["atime"], &["norelatime"]];
+    for (index, options) in kept.into_iter().enumerate() {
+        bind(&b, &path, &format!("/kept{index}"), options);
+    }
+    bind(&b, &path, "/other", &["relatime"]);
+    let mounts = mounts_in(t, &b);
+    for (index, options) in kept.into_iter().enumerate() {
+        assert!(mount_at(&mounts, &format!("/kept{index}")).has("noatime"), "{options:?}");
+    }
+    assert!(mount_at(&mounts, "/other").has("relatime"));
     Ok(())
 }
 

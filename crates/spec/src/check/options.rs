@@ -36,7 +36,7 @@ enum Meaning {
 enum AccessTime {
     /// Use this policy.
     Use(u64),
-    /// Don't use this policy: back to the kernel's default, relatime.
+    /// Not this policy.
     Not(u64),
 }
 
@@ -162,8 +162,10 @@ impl Options {
             Meaning::Clear(bits) => clear(&mut self.attributes, bits),
             Meaning::RecursiveSet(bits) => set(&mut self.recursive_attributes, bits),
             Meaning::RecursiveClear(bits) => clear(&mut self.recursive_attributes, bits),
-            Meaning::AccessTime(asked) => set_access_time(&mut self.attributes, asked),
-            Meaning::RecursiveAccessTime(asked) => set_access_time(&mut self.recursive_attributes, asked),
+            Meaning::AccessTime(asked) => set_access_time(&mut self.attributes, asked, None),
+            Meaning::RecursiveAccessTime(asked) => {
+                set_access_time(&mut self.recursive_attributes, asked, Some(RELATIME));
+            }
             Meaning::Propagation(propagation) => self.propagation.push(propagation),
             Meaning::Superblock => {
                 self.superblock.retain(|other| !is_same_flag(&other.key, option));
@@ -219,14 +221,15 @@ fn clear(attributes: &mut Attributes, bits: u64) {
     attributes.clear |= bits;
 }
 
-/// The policy is a field, not a bit: who sets it clears the whole field (`mount_setattr(2)`).
-fn set_access_time(attributes: &mut Attributes, asked: AccessTime) {
+/// The policy is a field, not a bit: who sets it clears the whole field (`mount_setattr(2)`). What is left where one is taken
+/// back that was not asked for: for one mount what it has, as mount(2) leaves it, which is relatime where it is new.
+fn set_access_time(attributes: &mut Attributes, asked: AccessTime, otherwise: Option<u64>) {
     let asked_before =
         (attributes.clear & attribute::ATIME != 0).then_some(attributes.set & attribute::ATIME);
     let policy = match asked {
         AccessTime::Use(policy) => Some(policy),
         AccessTime::Not(RELATIME) => asked_before.filter(|policy| *policy != RELATIME),
-        AccessTime::Not(policy) => Some(asked_before.filter(|asked| *asked != policy).unwrap_or(RELATIME)),
+        AccessTime::Not(policy) => asked_before.filter(|asked| *asked != policy).or(otherwise),
     };
     attributes.set &= !attribute::ATIME;
     attributes.clear &= !attribute::ATIME;
@@ -317,11 +320,11 @@ mod tests {
     }
 
     #[test]
-    fn options_against_an_access_time_lead_to_relatime() {
-        assert_eq!(bits(&["atime"]), (0, ATIME));
-        assert_eq!(bits(&["noatime", "atime"]), (0, ATIME));
+    fn options_against_an_access_time_leave_what_is_there() {
+        assert_eq!(bits(&["atime"]), (0, 0));
+        assert_eq!(bits(&["noatime", "atime"]), (0, 0));
         assert_eq!(bits(&["strictatime", "atime"]), (STRICTATIME, ATIME));
-        assert_eq!(bits(&["strictatime", "nostrictatime"]), (0, ATIME));
+        assert_eq!(bits(&["strictatime", "nostrictatime"]), (0, 0));
         assert_eq!(bits(&["noatime", "nostrictatime"]), (NOATIME, ATIME));
         assert_eq!(bits(&["norelatime"]), (0, 0));
         assert_eq!(bits(&["relatime", "norelatime"]), (0, 0));
