@@ -31,7 +31,7 @@ use crate::streams::{Stdio, Streams};
 const MOST_OUTPUT_BYTES: usize = 4096;
 
 /// `SIGSYS`: the filter denied a call.
-const SIGSYS: i32 = 31;
+const SIGSYS: i32 = Signal::SYS.as_raw();
 
 /// How long a hook's process may take to become the hook.
 const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);

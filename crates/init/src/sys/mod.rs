@@ -323,6 +323,21 @@ struct ControlMessage {
     padding: i32,
 }
 
+impl MessageHeader {
+    /// Of one piece and one descriptor, which both must outlive it.
+    fn new(vector: &IoVector, control: &mut ControlMessage) -> Self {
+        Self {
+            name: 0,
+            name_length: 0,
+            vectors: vector,
+            vector_count: 1,
+            control,
+            control_length: size_of::<ControlMessage>(),
+            flags: 0,
+        }
+    }
+}
+
 /// `sendmsg(socket, bytes, SCM_RIGHTS fd, MSG_NOSIGNAL)`
 pub fn send_with_descriptor(socket: i32, bytes: &[u8], descriptor: i32) -> Result<usize> {
     const SOL_SOCKET: i32 = 1;
@@ -331,15 +346,7 @@ pub fn send_with_descriptor(socket: i32, bytes: &[u8], descriptor: i32) -> Resul
     let vector = IoVector { base: bytes.as_ptr().cast_mut(), length: bytes.len() };
     let mut control =
         ControlMessage { length: 20, level: SOL_SOCKET, kind: SCM_RIGHTS, fd: descriptor, padding: 0 };
-    let header = MessageHeader {
-        name: 0,
-        name_length: 0,
-        vectors: &raw const vector,
-        vector_count: 1,
-        control: &raw mut control,
-        control_length: size_of::<ControlMessage>(),
-        flags: 0,
-    };
+    let header = MessageHeader::new(&vector, &mut control);
     call!(Call::Send, number::SENDMSG, arg(socket), (&raw const header) as usize, MSG_NOSIGNAL)
 }
 
@@ -350,15 +357,7 @@ pub fn recv_descriptor(socket: i32) -> Result<Option<i32>> {
     let mut byte = [0_u8];
     let vector = IoVector { base: byte.as_mut_ptr(), length: byte.len() };
     let mut control = ControlMessage { length: 0, level: 0, kind: 0, fd: -1, padding: 0 };
-    let mut header = MessageHeader {
-        name: 0,
-        name_length: 0,
-        vectors: &raw const vector,
-        vector_count: 1,
-        control: &raw mut control,
-        control_length: size_of::<ControlMessage>(),
-        flags: 0,
-    };
+    let mut header = MessageHeader::new(&vector, &mut control);
     let received = loop {
         match call!(Call::Recv, number::RECVMSG, arg(socket), (&raw mut header) as usize, MSG_CMSG_CLOEXEC) {
             Err(Failure { errno: flag::EINTR, .. }) => {}

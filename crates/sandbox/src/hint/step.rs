@@ -5,12 +5,12 @@
 use init::wire::{Str, Strs};
 use init::{Call, Step};
 use rustix::io::Errno;
+use spec::config::SchedulerPolicy;
 
 use super::Hint;
 use crate::plan::PlannedStep;
 
-/// `SCHED_DEADLINE` of sched(7).
-const SCHED_DEADLINE: u32 = 6;
+const SCHED_DEADLINE: u32 = SchedulerPolicy::Deadline as u32;
 
 /// Of a label that SELinux refuses.
 const UNKNOWN_LABEL: &str =

@@ -48,6 +48,16 @@ pub enum Message {
     Closed,
 }
 
+/// Sends bytes with a descriptor (`SCM_RIGHTS`), as one message.
+pub(crate) fn send_descriptor(socket: &OwnedFd, bytes: &[u8], descriptor: impl AsFd) -> io::Result<()> {
+    let descriptors = [descriptor.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(socket, &[io::IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
 /// Init installs a filter with a listener, then waits until that was handed over.
 #[derive(Debug)]
 pub struct Filtering {
@@ -102,12 +112,7 @@ impl Conversation {
     /// # Errors
     /// EPIPE where init is gone.
     pub fn give(&self, namespace: BorrowedFd<'_>) -> io::Result<()> {
-        let descriptors = [namespace];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        let byte = [io::IoSlice::new(&[1])];
-        sendmsg(&self.socket, &byte, &mut ancillary, SendFlags::NOSIGNAL).map(drop).map_err(Into::into)
+        send_descriptor(&self.socket, &[1], namespace)
     }
 
     /// Waits for what init says next.

@@ -15,8 +15,8 @@ use init::wire::{Descriptor, Encoder, Field as _};
 use rustix::io::FdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-pub(crate) use conversation::wait_readable;
 pub use conversation::{Conversation, Filtering, Message};
+pub(crate) use conversation::{send_descriptor, wait_readable};
 pub(crate) use end::{wait, wait_killed};
 pub use program::{ExecutableId, INIT, ProgramFile};
 

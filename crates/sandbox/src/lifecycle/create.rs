@@ -12,15 +12,13 @@ use init::wire::Descriptor;
 use init::{Report, Step};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, sendmsg, socket_with,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::geteuid;
-use spec::config::{Hook, HookPoint, NamespaceKind};
+use spec::config::{HookPoint, NamespaceKind};
 
 use super::agent::{self, Handed, Handover};
 use super::container::{Container, Status};
-use super::exec::{Target, launch_hook};
+use super::exec::hook_launcher;
 use super::id_maps::write_id_maps;
 use super::prepare::Prepared;
 use super::process::Process;
@@ -29,7 +27,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Result, StepError};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun, namespace_flags};
-use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message};
+use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message, send_descriptor};
 use crate::plan::{Join, Purpose, clone_flag};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id, has_ended};
@@ -486,12 +484,7 @@ impl Making<'_> {
         let status = if created { Status::Created } else { Status::Creating };
         let container = Container::with_status(self.entry.id(), self.record, status, true);
         let state = state_document(&container, inside && has_own_pids(self.prepared));
-        let launch = |hook: &Hook, streams| {
-            let init = process.pidfd.try_clone().map_err(|error| Error::host("dup", error))?;
-            let mut container = container.clone();
-            container.pid = process.pid;
-            launch_hook(Target::of(container, self.record, init), &self.prepared.config, hook, streams)
-        };
+        let launch = hook_launcher(&container, self.record, &process.pidfd, &self.prepared.config);
         let run = HookRun {
             point,
             hooks: &self.prepared.config.hooks,
@@ -581,12 +574,5 @@ pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
 
 pub(super) fn send_pidfd(socket: Option<&OwnedFd>, pidfd: &OwnedFd) -> Result<()> {
     let Some(socket) = socket else { return Ok(()) };
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
-    let descriptors = [pidfd.as_fd()];
-    ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
-    let name = std::io::IoSlice::new(b"pidfd");
-    sendmsg(socket, &[name], &mut ancillary, rustix::net::SendFlags::NOSIGNAL)
-        .map(drop)
-        .map_err(|errno| Error::host("send the pidfd", errno.into()))
+    send_descriptor(socket, b"pidfd", pidfd).map_err(|error| Error::host("send the pidfd", error))
 }

@@ -35,9 +35,7 @@ const STOPPED: &str = "cannot exec in a stopped container";
 #[derive(Debug)]
 pub struct PreparedExec {
     init: OwnedFd,
-    init_pid: i32,
     cgroup: Option<Cgroup>,
-    paused: bool,
     terminal: bool,
     container: Container,
     config: Config,
@@ -53,7 +51,7 @@ impl PreparedExec {
 
     /// Whether the container is paused: the process will go on when it is resumed.
     pub const fn paused(&self) -> bool {
-        self.paused
+        matches!(self.container.status, Status::Paused)
     }
 }
 
@@ -89,15 +87,7 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
     let mut warnings = Vec::new();
     let process = process_of(request, config.process.take(), &mut warnings)?;
     config.process = Some(process);
-    let mut prepared = Target {
-        container,
-        cgroup: record.cgroup,
-        inherits_keyring: record.inherits_keyring,
-        init_pid: identity.pid,
-        init,
-        paused: now == Status::Paused,
-    }
-    .prepare(config, request)?;
+    let mut prepared = Target::new(container, &record, init).prepare(config, request)?;
     if matches!(request.process, ExecProcess::Document(_)) {
         point_into_document(&mut prepared.plan);
     }
@@ -107,44 +97,31 @@ pub(super) fn prepare(state: &StateRoot, request: &ExecRequest) -> Result<Prepar
 }
 
 /// What a process joins.
-pub(super) struct Target {
+struct Target {
     /// The container, as it is now.
-    pub container: Container,
-    /// Its cgroup.
-    pub cgroup: Option<CgroupRecord>,
+    container: Container,
+    cgroup: Option<CgroupRecord>,
     /// Whether its processes have the session keyring of whoever made it.
-    pub inherits_keyring: bool,
-    /// Its init …
-    pub init_pid: i32,
-    /// … held.
-    pub init: OwnedFd,
-    /// Whether it stands still.
-    pub paused: bool,
+    inherits_keyring: bool,
+    /// Its init, held.
+    init: OwnedFd,
 }
 
 impl Target {
-    /// Of a container that runs no command yet.
-    pub(super) fn of(container: Container, record: &Record, init: OwnedFd) -> Self {
-        Self {
-            init_pid: container.pid,
-            container,
-            cgroup: record.cgroup.clone(),
-            inherits_keyring: record.inherits_keyring,
-            init,
-            paused: false,
-        }
+    fn new(container: Container, record: &Record, init: OwnedFd) -> Self {
+        Self { container, cgroup: record.cgroup.clone(), inherits_keyring: record.inherits_keyring, init }
     }
 
     /// Opens what the process enters, and plans it: the config is the container's, with this process in it.
     fn prepare(self, config: Config, request: &ExecRequest) -> Result<PreparedExec> {
-        let Self { container, cgroup, inherits_keyring, init_pid, init, paused } = self;
+        let Self { container, cgroup, inherits_keyring, init } = self;
         let terminal = config.process.as_ref().is_some_and(|process| process.terminal.is_some());
         let initial = config.process.as_ref().and_then(|process| process.exec_cpu_affinity.initial.as_ref());
         let cgroup = cgroup.filter(|cgroup| !cgroup.directories.is_empty());
         let out_of_reach = cgroup.as_ref().map_or(Ok(false), CgroupRecord::is_out_of_reach)?;
         let entrance = if out_of_reach {
             Entrance::Systemd
-        } else if paused || initial.is_some() {
+        } else if container.status == Status::Paused || initial.is_some() {
             Entrance::Write
         } else {
             Entrance::Clone
@@ -158,7 +135,7 @@ impl Target {
             && entrance == Entrance::Clone
             && cgroup.v2_fd().is_none()
         {
-            cgroup.follow_init(init_pid)?;
+            cgroup.follow_init(container.pid)?;
         }
         agent::probe(&config, &container.bundle)?;
         let mut host = HostFacts::probe(&config, None)?;
@@ -168,7 +145,7 @@ impl Target {
             &host,
             &ExecPlanRequest {
                 id: &request.id,
-                init: init_pid,
+                init: container.pid,
                 session_keyring: if inherits_keyring { SessionKeyring::Inherit } else { SessionKeyring::New },
                 newlines: request.newlines,
                 preserve_fds: request.preserve_fds,
@@ -178,7 +155,7 @@ impl Target {
                 awaits_cgroup: out_of_reach,
             },
         )?;
-        Ok(PreparedExec { init, init_pid, cgroup, paused, terminal, container, config, plan })
+        Ok(PreparedExec { init, cgroup, terminal, container, config, plan })
     }
 }
 
@@ -273,14 +250,21 @@ fn changed(mut process: ProcessConfig, changes: &ProcessChanges) -> ProcessConfi
     process
 }
 
-/// Launches a hook as a process of the container: in its cgroup and namespaces, with the rights, the limits and the filter of
-/// its own process. What is executed is a file of the container's, which its image may have made.
-pub(super) fn launch_hook(
-    target: Target,
-    config: &Config,
-    hook: &Hook,
-    streams: Streams,
-) -> Result<(i32, OwnedFd)> {
+/// What launches hooks as processes of the container, whose init is given: in its cgroup and namespaces, with the rights, the
+/// limits and the filter of its own process. What is executed is a file of the container's, which its image may have made.
+pub(super) fn hook_launcher<'a>(
+    container: &'a Container,
+    record: &'a Record,
+    init: &'a OwnedFd,
+    config: &'a Config,
+) -> impl Fn(&Hook, Streams) -> Result<(i32, OwnedFd)> + 'a {
+    move |hook, streams| {
+        let init = init.try_clone().map_err(|error| Error::host("dup", error))?;
+        launch_hook(Target::new(container.clone(), record, init), config, hook, streams)
+    }
+}
+
+fn launch_hook(target: Target, config: &Config, hook: &Hook, streams: Streams) -> Result<(i32, OwnedFd)> {
     let mut config = config.clone();
     let own = config.process.take().ok_or(Error::NotFound)?;
     config.process = Some(ProcessConfig {
@@ -314,14 +298,14 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
         }
         _ => {}
     }
-    let PreparedExec { init, init_pid, mut cgroup, paused, container, config, plan, .. } = prepared;
+    let PreparedExec { init, mut cgroup, container, config, plan, .. } = prepared;
     let streams = request.streams.open()?;
     let launched = match spawn(request, &plan, &init, cgroup.as_ref(), &streams) {
         Err(error) if takes_no_processes(&error) && request.cgroups.is_empty() => {
             let Some(cgroup) = cgroup.as_mut().filter(|cgroup| cgroup.v2_fd().is_some()) else {
                 return Err(error);
             };
-            cgroup.follow_init(init_pid)?;
+            cgroup.follow_init(container.pid)?;
             spawn(request, &plan, &init, Some(cgroup), &streams)
         }
         launched => launched,
@@ -332,13 +316,12 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
         request,
         steps: &plan.steps,
         init: &init,
-        init_pid,
         container: &container,
         config: &config,
         cgroup: cgroup.as_ref(),
         conversation: &conversation,
         // The process stands still with the container, for as long as that does.
-        patient: paused,
+        patient: container.status == Status::Paused,
         process: Some(Unfinished { pid, pidfd }),
     };
     tracing::debug!(pid, "cloned a process");
@@ -400,7 +383,6 @@ struct Executing<'a> {
     request: &'a ExecRequest,
     steps: &'a [PlannedStep],
     init: &'a OwnedFd,
-    init_pid: i32,
     container: &'a Container,
     config: &'a Config,
     cgroup: Option<&'a Cgroup>,
@@ -491,7 +473,7 @@ impl Executing<'_> {
     fn step_error(&self, report: Report) -> Error {
         let planned = self.steps.get(report.step as usize);
         let mut error = StepError::new(planned, report);
-        program::explain_inside(&mut error, planned, self.init_pid);
+        program::explain_inside(&mut error, planned, self.container.pid);
         error.into()
     }
 

@@ -6,7 +6,6 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use rustix::net::sendmsg;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spec::config::{HookPoint, NamespaceKind};
 
@@ -26,6 +25,7 @@ use crate::criu::{
 };
 use crate::error::{Error, Result};
 use crate::hooks::{HookPlace, HookRun};
+use crate::launch::send_descriptor;
 use crate::state::{Entry, Phase, Record, StateRoot};
 use crate::streams::Pipes;
 use crate::{CreateRequest, Outcome};
@@ -271,13 +271,7 @@ impl Restoring<'_> {
             ));
         };
         let master = master.ok_or_else(|| no_init("a terminal without its descriptor"))?;
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
-        let descriptors = [master.as_fd()];
-        ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
-        let name = std::io::IoSlice::new(b"orphan-pts-master");
-        sendmsg(console, &[name], &mut ancillary, rustix::net::SendFlags::NOSIGNAL)
-            .map(drop)
-            .map_err(|errno| Error::host("send the terminal", errno.into()))
+        send_descriptor(console, b"orphan-pts-master", &master)
+            .map_err(|error| Error::host("send the terminal", error))
     }
 }

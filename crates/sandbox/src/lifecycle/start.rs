@@ -10,12 +10,12 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Signal, pidfd_send_signal};
 use spec::Config;
-use spec::config::{Hook, HookPoint};
+use spec::config::HookPoint;
 
 use super::agent::{Handed, Handover};
 use super::container::{Container, Status, status};
 use super::create::{state_document, state_value};
-use super::exec::{Target, launch_hook};
+use super::exec::hook_launcher;
 use crate::error::{Error, Result, StepError};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun};
@@ -161,16 +161,13 @@ impl Starting<'_> {
     fn start_container_hooks(&self) -> Result<()> {
         let own_pids =
             self.config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none());
-        let launch = |hook: &Hook, streams| {
-            let init = self.pidfd.try_clone().map_err(|error| Error::host("dup", error))?;
-            let container = Container::with_status(self.entry.id(), self.record, Status::Created, true);
-            launch_hook(Target::of(container, self.record, init), self.config, hook, streams)
-        };
+        let container = Container::with_status(self.entry.id(), self.record, Status::Created, true);
+        let launch = hook_launcher(&container, self.record, &self.pidfd, self.config);
         let run = HookRun {
             point: HookPoint::StartContainer,
             hooks: &self.config.hooks,
             directory: &self.record.bundle,
-            state: &self.hook_state(Status::Created, own_pids),
+            state: &state_document(&container, own_pids),
             place: HookPlace::Container(&launch),
             ignored_signals: ignored_signals()?,
         };
