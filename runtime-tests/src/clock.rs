@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use crate::command::{Call, anonymous_file};
 use crate::step::{next_stop, spawn, text_of};
+use crate::sys::register::{ORIG_RAX, RDI, RSI, RSP};
 use crate::sys::{at_entry, read_user_word};
 use crate::wait::stretched;
 
@@ -22,12 +23,6 @@ use crate::wait::stretched;
 const JUMP: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// Places in `struct user` of x86_64.
-const RSI: usize = 13 * 8;
-const RDI: usize = 14 * 8;
-const ORIG_RAX: usize = 15 * 8;
-const RSP: usize = 19 * 8;
 
 /// Calls of x86_64 that read or wait for the wall clock.
 const GETTIMEOFDAY: i64 = 96;

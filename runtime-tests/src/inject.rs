@@ -15,15 +15,12 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::command::{Call, anonymous_file};
 use crate::step::{Whose, next_stop, spawn, text_of};
+use crate::sys::register::{ORIG_RAX, RAX};
 use crate::sys::{at_entry, read_user_word, write_user_word};
 use crate::wait::stretched;
 
 /// How long a command may take one of whose calls has failed.
 const DEADLINE: Duration = Duration::from_secs(15);
-
-/// Places in `struct user` of x86_64: the result, and the number of the call.
-const RAX: usize = 10 * 8;
-const ORIG_RAX: usize = 15 * 8;
 
 const CLOSE: i64 = 3;
 

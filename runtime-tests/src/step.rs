@@ -17,7 +17,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::command::{Call, anonymous_file};
-use crate::sys::{at_entry, read_user_word, trace_me};
+use crate::sys::{at_entry, read_user_word, register, trace_me};
 use crate::wait::{DEADLINE, stretched};
 
 /// Whose system calls are counted.
@@ -143,7 +143,8 @@ const WNOTHREAD: i32 = 0x2000_0000;
 
 fn is_path_call(pid: Pid) -> bool {
     !cfg!(target_arch = "x86_64")
-        || read_user_word(pid, 15 * 8).is_ok_and(|number| PATH_CALLS.binary_search(&number).is_ok())
+        || read_user_word(pid, register::ORIG_RAX)
+            .is_ok_and(|number| PATH_CALLS.binary_search(&number).is_ok())
 }
 
 // It is waited for with waitpid, as a tracee must be.

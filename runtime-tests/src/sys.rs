@@ -49,6 +49,20 @@ pub fn deny(command: &mut Command, number: u32, errno: u16) -> &mut Command {
     unsafe { command.pre_exec(install) }
 }
 
+/// Places in `struct user` of x86_64.
+pub(crate) mod register {
+    /// The result of a call.
+    pub(crate) const RAX: usize = 10 * 8;
+    /// A call's second argument.
+    pub(crate) const RSI: usize = 13 * 8;
+    /// A call's first argument.
+    pub(crate) const RDI: usize = 14 * 8;
+    /// The number of a call.
+    pub(crate) const ORIG_RAX: usize = 15 * 8;
+    /// The stack.
+    pub(crate) const RSP: usize = 19 * 8;
+}
+
 /// Reads word `offset` of the tracee's user area (`struct user`).
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::command::Call;
-use crate::sys::{read_user_word, trace_me};
+use crate::sys::{read_user_word, register, trace_me};
 
 /// How a traced call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ fn wait(pid: Pid) -> WaitStatus {
     waitpid(pid, Some(WaitPidFlag::__WALL)).expect("wait for the tracee")
 }
 
-/// The number of the system call that the tracee has stopped at: `orig_rax` of `struct user`, where that is known.
+/// The number of the system call that the tracee has stopped at, where that is known.
 fn system_call(pid: Pid) -> i64 {
-    if cfg!(target_arch = "x86_64") { read_user_word(pid, 15 * 8).unwrap_or(-1) } else { -1 }
+    if cfg!(target_arch = "x86_64") { read_user_word(pid, register::ORIG_RAX).unwrap_or(-1) } else { -1 }
 }

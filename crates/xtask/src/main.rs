@@ -11,6 +11,7 @@ mod fuzz;
 mod lane;
 mod load;
 mod man;
+mod markdown;
 mod packages;
 mod process;
 mod project;

@@ -6,6 +6,7 @@
 use super::matrix::table;
 use super::outcome::Outcome;
 use crate::error::{Context, Result};
+use crate::markdown::{cells, quoted};
 use crate::project;
 
 /// A scenario or a fault, by the beginning of its row.
@@ -27,11 +28,10 @@ fn rows(text: &str) -> Vec<Row<'_>> {
         if let Some(title) = line.strip_prefix("## ") {
             section = title;
         }
-        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let cells = cells(line);
         let (Some(what), Some(last)) = (cells.first(), cells.last()) else { continue };
         if line.starts_with("| ") && matches!(section, "Scenarios" | "Faults") {
-            let quoted = last.split('`').skip(1).step_by(2);
-            let tests: Vec<&str> = quoted.filter(|name| name.contains("::")).collect();
+            let tests: Vec<&str> = quoted(last).filter(|name| name.contains("::")).collect();
             if !tests.is_empty() {
                 rows.push(Row { section, what, tests });
             }

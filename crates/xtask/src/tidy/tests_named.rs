@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result};
+use crate::markdown::{cells, quoted};
 
 /// The black-box suite, whose modules these names begin with.
 const SUITE: &str = "runtime-tests/tests/suite/";
@@ -51,17 +52,17 @@ pub(super) fn check(file: &Path, text: &str, known: &Known) -> Vec<String> {
         if !in_table {
             continue;
         }
-        let last = line.trim_matches('|').rsplit(" | ").next().unwrap_or_default().trim();
+        let last = cells(line).pop().unwrap_or_default();
         if is_head {
             of_tests = last == "test";
         } else if of_tests && !line.starts_with("|-") && !last.contains('`') {
             findings.push(format!("{}:{}: the row names no test", file.display(), index + 1));
         }
-        for quoted in line.split('`').skip(1).step_by(2) {
-            let Some((module, test)) = quoted.split_once("::") else { continue };
+        for name in quoted(line) {
+            let Some((module, test)) = name.split_once("::") else { continue };
             let is_name = |name: &str| name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
             if is_name(test) && known.modules.contains(module) && !known.has(test) {
-                findings.push(format!("{}:{}: there is no test {quoted}", file.display(), index + 1));
+                findings.push(format!("{}:{}: there is no test {name}", file.display(), index + 1));
             }
         }
     }
