@@ -10,6 +10,7 @@ mod stamps;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use init::wire::{Descriptor, Encoder, Field as _};
 use rustix::io::FdFlags;
@@ -23,6 +24,9 @@ pub use program::{ExecutableId, INIT, ProgramFile};
 use crate::error::{Error, Result, StepError};
 use crate::plan::{Plan, PlannedStep};
 use crate::sys;
+
+/// How long init may be silent.
+pub(crate) const INIT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What init inherits, by the names that the plan uses.
 #[derive(Debug, Default)]

@@ -96,6 +96,25 @@ impl Container {
     }
 }
 
+/// The state document (runtime.md, State) that hooks read; inside a pid namespace of its own init is 1.
+pub(super) fn state_document(container: &Container, inside: bool) -> Vec<u8> {
+    state_value(container, inside).to_string().into_bytes()
+}
+
+pub(super) fn state_value(container: &Container, inside: bool) -> serde_json::Value {
+    let mut document = serde_json::json!({
+        "ociVersion": container.oci_version,
+        "id": &*container.id,
+        "status": container.status.name(),
+        "bundle": container.bundle,
+        "annotations": container.annotations,
+    });
+    if container.pid != 0 {
+        document["pid"] = if inside { 1.into() } else { container.pid.into() };
+    }
+    document
+}
+
 /// The status that a record has now.
 pub(super) fn status(record: &Record) -> Result<Status> {
     let host = |error| Error::host("look at init", error);

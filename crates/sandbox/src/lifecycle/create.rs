@@ -3,10 +3,8 @@
 //! Runs in the runtime. Whatever fails, nothing is left: [`Undo`] holds what exists so far.
 
 use std::cell::Cell;
-use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use init::wire::Descriptor;
 use init::{Report, Step};
@@ -17,7 +15,8 @@ use rustix::process::geteuid;
 use spec::config::{HookPoint, NamespaceKind};
 
 use super::agent::{self, Handed, Handover};
-use super::container::{Container, Status};
+use super::caller::{check_streams, send_pidfd, write_pid_file};
+use super::container::{Container, Status, state_document, state_value};
 use super::exec::hook_launcher;
 use super::id_maps::write_id_maps;
 use super::prepare::Prepared;
@@ -27,16 +26,13 @@ use crate::cgroup::Cgroup;
 use crate::error::{Error, Result, StepError};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun, namespace_flags};
-use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message, send_descriptor};
+use crate::launch::{Conversation, Filtering, INIT_DEADLINE, Inheritance, Launch, Launched, Message};
 use crate::plan::{Join, Purpose, clone_flag};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Identity, Phase, Record, SCHEMA, StateRoot, boot_id, has_ended};
-use crate::streams::{OpenStreams, Streams};
+use crate::streams::OpenStreams;
 use crate::sys::NetworkInMaking;
 use crate::{CreateRequest, Outcome, SessionKeyring};
-
-/// How long init may be silent.
-pub(super) const INIT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A container that we made, and its init, which is our child.
 #[derive(Debug)]
@@ -178,14 +174,6 @@ pub(super) fn check_console(request: &CreateRequest, prepared: &Prepared) -> Res
         }
         _ => Ok(()),
     }
-}
-
-/// A terminal is all three streams.
-pub(super) fn check_streams(terminal: bool, streams: &Streams) -> Result<()> {
-    if terminal && streams.own() != 0 {
-        return Err(Error::Request("a process with a terminal has no other streams"));
-    }
-    Ok(())
 }
 
 /// What is going to be, as it is recorded before anything is done.
@@ -524,25 +512,6 @@ fn has_own_pids(prepared: &Prepared) -> bool {
     prepared.config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none())
 }
 
-/// The state document (runtime.md, State) that hooks read; inside a pid namespace of its own init is 1.
-pub(super) fn state_document(container: &Container, inside: bool) -> Vec<u8> {
-    state_value(container, inside).to_string().into_bytes()
-}
-
-pub(super) fn state_value(container: &Container, inside: bool) -> serde_json::Value {
-    let mut document = serde_json::json!({
-        "ociVersion": container.oci_version,
-        "id": &*container.id,
-        "status": container.status.name(),
-        "bundle": container.bundle,
-        "annotations": container.annotations,
-    });
-    if container.pid != 0 {
-        document["pid"] = if inside { 1.into() } else { container.pid.into() };
-    }
-    document
-}
-
 pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate::Warning> {
     let hooks = &prepared.config.hooks;
     if hooks.poststart.is_empty() {
@@ -552,27 +521,4 @@ pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate
     let ignored_signals = prepared.host.ignored_signals;
     let (point, directory) = (HookPoint::Poststart, &*container.bundle);
     HookRun { point, hooks, directory, state: &state, place: HookPlace::Runtime, ignored_signals }.run_all()
-}
-
-/// The number and nothing else, in a file that appears whole.
-pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
-    let error = |source| Error::file("write the pid file", path, source);
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{pid}"));
-    let temporary = path.with_file_name(name);
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::options().write(true).create_new(true).open(&temporary)?;
-        file.write_all(pid.to_string().as_bytes())?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|source| {
-        let _ = std::fs::remove_file(&temporary);
-        error(source)
-    })
-}
-
-pub(super) fn send_pidfd(socket: Option<&OwnedFd>, pidfd: &OwnedFd) -> Result<()> {
-    let Some(socket) = socket else { return Ok(()) };
-    send_descriptor(socket, b"pidfd", pidfd).map_err(|error| Error::host("send the pidfd", error))
 }

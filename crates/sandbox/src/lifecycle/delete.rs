@@ -9,8 +9,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use spec::config::HookPoint;
 
 use super::Running;
-use super::container::{Container, Status, status};
-use super::create::state_document;
+use super::container::{Container, Status, state_document, status};
 use super::start::ignored_signals;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
 use crate::error::{Error, Result};

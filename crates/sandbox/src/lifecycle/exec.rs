@@ -14,15 +14,17 @@ use spec::config::{Capabilities, CapabilitySet, ExecCpuAffinity, Hook, Process a
 use spec::{AbsolutePath, Config, ParsedProcess};
 
 use super::agent::{self, Handed, Handover};
-use super::container::{Container, Status, status};
-use super::create::{INIT_DEADLINE, check_streams, send_pidfd, state_value, write_pid_file};
+use super::caller::{check_streams, send_pidfd, write_pid_file};
+use super::container::{Container, Status, state_value, status};
 use super::process::Process;
 use super::undo::Unfinished;
 use crate::cgroup::{Cgroup, CgroupRecord, Entrance};
 use crate::error::{Error, Result, StepError};
 use crate::hint::program;
 use crate::host::HostFacts;
-use crate::launch::{Conversation, Filtering, Inheritance, Launch, Launched, Message, wait_killed};
+use crate::launch::{
+    Conversation, Filtering, INIT_DEADLINE, Inheritance, Launch, Launched, Message, wait_killed,
+};
 use crate::outcome::Warning;
 use crate::plan::{ExecPlan, ExecPlanRequest, PlannedStep, plan_exec};
 use crate::state::{Record, StateRoot, has_ended};

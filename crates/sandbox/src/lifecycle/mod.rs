@@ -4,6 +4,7 @@
 //! and nowhere else: a runtime may end at any instruction and another take over.
 
 mod agent;
+mod caller;
 #[cfg(feature = "criu")]
 mod checkpoint;
 mod container;

@@ -14,13 +14,12 @@ use spec::config::Mount;
 use spec::{AbsolutePath, Config};
 
 use super::container::{Status, status};
-use super::create::INIT_DEADLINE;
 use super::idmap::open_trees;
 use super::pause::{not_running, open_init};
 use super::undo::Unfinished;
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
-use crate::launch::{Inheritance, Launch, Message, step_error};
+use crate::launch::{INIT_DEADLINE, Inheritance, Launch, Message, step_error};
 use crate::plan::{AttachPlan, TreeIds, plan_attach, plan_detach};
 use crate::state::{Entry, Record, StateRoot, has_ended};
 use crate::{ContainerId, Outcome};

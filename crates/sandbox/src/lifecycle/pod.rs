@@ -21,12 +21,11 @@ use spec::config::{Namespace, NamespaceKind, Resources};
 use spec::{AbsolutePath, Config, Text};
 
 use super::Deletion;
-use super::create::INIT_DEADLINE;
 use super::delete::delete;
 use super::undo::Unfinished;
 use crate::cgroup::{Cgroup, CgroupPath, CgroupRecord, DEFAULT_DEADLINE, plan_cgroup, probe_hierarchies};
 use crate::error::{Error, Result, StepError};
-use crate::launch::{Inheritance, Launch, Message};
+use crate::launch::{INIT_DEADLINE, Inheritance, Launch, Message};
 use crate::outcome::Warning;
 use crate::plan::{PlannedStep, clone_flag};
 use crate::state::{Entry, StateRoot, boot_id, decode, encode};

@@ -9,11 +9,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spec::config::{HookPoint, NamespaceKind};
 
-use super::container::{Container, Status, status};
-use super::create::{
-    Running, check_console, identify, intend, open_namespace, poststart, send_pidfd, state_document,
-    write_pid_file,
-};
+use super::caller::{send_pidfd, write_pid_file};
+use super::container::{Container, Status, state_document, status};
+use super::create::{Running, check_console, identify, intend, open_namespace, poststart};
 use super::prepare::Prepared;
 use super::process::Process;
 use super::undo::{Undo, Unfinished};

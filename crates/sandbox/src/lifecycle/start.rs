@@ -13,8 +13,7 @@ use spec::Config;
 use spec::config::HookPoint;
 
 use super::agent::{Handed, Handover};
-use super::container::{Container, Status, status};
-use super::create::{state_document, state_value};
+use super::container::{Container, Status, state_document, state_value, status};
 use super::exec::hook_launcher;
 use crate::error::{Error, Result, StepError};
 use crate::hint;

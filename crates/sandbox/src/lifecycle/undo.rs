@@ -11,8 +11,7 @@ use init::report::NO_PLAN;
 use rustix::process::{Signal, pidfd_send_signal};
 use spec::config::{HookPoint, Hooks};
 
-use super::container::{Container, Status};
-use super::create::state_document;
+use super::container::{Container, Status, state_document};
 use super::prepare::Prepared;
 use crate::ContainerId;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
