@@ -2,7 +2,6 @@
 
 use std::os::fd::AsFd as _;
 
-use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -10,6 +9,7 @@ use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
 use sandbox::Process;
 
 use crate::error::{Context as _, Result};
+use crate::sys::all_signals;
 use crate::terminal::Relay;
 
 /// Signals as descriptors' events: no handler ever runs.
@@ -22,7 +22,7 @@ impl Signals {
     /// # Errors
     /// Of the calls.
     pub(crate) fn block() -> Result<Self> {
-        let all = SigSet::all();
+        let all = all_signals();
         all.thread_block().context(|| "block signals".to_owned())?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self(SignalFd::with_flags(&all, flags).context(|| "signalfd".to_owned())?))

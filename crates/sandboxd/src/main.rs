@@ -12,7 +12,6 @@ mod error;
 mod foreground;
 mod log;
 mod notify;
-#[cfg(not(test))]
 mod sys;
 mod terminal;
 
@@ -23,15 +22,18 @@ use args::{CommandLine, Request};
 use error::{Context as _, Failure, Result};
 use log::Log;
 
+#[cfg(not(test))]
+#[global_allocator]
+static MEMORY: sys::Memory = sys::Memory::new();
+
 #[cfg(test)]
 fn main() {
-    run();
+    run(&[]);
 }
 
 /// What the command line says; the exit code.
-fn run() -> u8 {
-    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let CommandLine { global, name, subject, request } = args::parse(&words);
+fn run(words: &[OsString]) -> u8 {
+    let CommandLine { global, name, subject, request } = args::parse(words);
     let log = Log::new(&global);
     let result = match request {
         Ok(Request::Help(text)) => print(&text),

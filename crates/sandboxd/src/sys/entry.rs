@@ -3,16 +3,16 @@
 //!
 //! What callers depend on is done here: the three streams are open, and a broken pipe is an error, not the end.
 
-#![allow(unsafe_code)]
-
+use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::os::fd::{BorrowedFd, IntoRawFd as _};
+use std::os::unix::ffi::OsStrExt as _;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-/// Called by the C library, which has set up the arguments and the environment for `std::env`.
+/// Called by the C library, which has set up the environment for `std::env`; not all of them do so with the arguments.
 #[unsafe(no_mangle)]
-extern "C" fn main(_count: i32, _words: *const *const u8) -> i32 {
+extern "C" fn main(count: i32, words: *const *const c_char) -> i32 {
     open_streams();
     // A write beyond RLIMIT_FSIZE is an error too. With SIGCHLD ignored, as a caller may leave it, the kernel would reap
     // what we wait for.
@@ -26,7 +26,21 @@ extern "C" fn main(_count: i32, _words: *const *const u8) -> i32 {
         let _ = unsafe { signal(number, disposition) };
     }
     keep_files_readable();
-    crate::run().into()
+    crate::run(&arguments(count, words)).into()
+}
+
+/// What the caller said, without the program's name.
+fn arguments(count: i32, words: *const *const c_char) -> Vec<OsString> {
+    let word = |index| {
+        // SAFETY: `main` is given as many pointers as it is told, to NUL-terminated strings that stay.
+        let word = unsafe { words.add(index) };
+        // SAFETY: as above.
+        let word = unsafe { word.read() };
+        // SAFETY: as above.
+        let text = unsafe { CStr::from_ptr(word) };
+        OsStr::from_bytes(text.to_bytes()).to_owned()
+    };
+    (1..usize::try_from(count).unwrap_or_default()).map(word).collect()
 }
 
 /// With a umask that takes the owner's own rights, what is written now could not be read by the next command. Any other is
