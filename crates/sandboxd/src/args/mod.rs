@@ -1,6 +1,6 @@
 //! What the user said: the command line as values. No I/O, and no decision about what it means.
 //!
-//! [`mod@normalise`] turns the forms that callers of runc write into one, clap reads it.
+//! [`mod@normalise`] turns the forms that callers of runc write into one; clap reads it, or [`quick`] does.
 
 pub(crate) mod about;
 pub(crate) mod checkpoint;
@@ -16,9 +16,11 @@ mod misuse;
 pub(crate) mod mounts;
 mod normalise;
 pub(crate) mod pause;
+mod quick;
 pub(crate) mod update;
 mod verb;
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 
 use clap::{Args as _, FromArgMatches as _};
@@ -29,6 +31,7 @@ pub(crate) use verb::{Row, Verb};
 
 use misuse::Operands;
 use normalise::{Flags, FlagsMayStand, Words, normalise};
+use quick::Quick;
 
 /// Name of the program in its messages.
 pub(crate) const PROGRAM: &str = "sandboxd";
@@ -59,13 +62,12 @@ pub(crate) enum Request {
 
 /// Reads a command line, without the program's name.
 pub(crate) fn parse(words: &[OsString]) -> CommandLine {
-    let program = program();
-    let flags = Flags::of(&program);
+    let flags = Flags::known(quick::GLOBAL);
     let mut read = Words::default();
     let mut line =
         CommandLine { global: Global::default(), name: None, subject: None, request: Ok(Request::Version) };
     line.request = parse_request(words, &flags, &mut read, &mut line.name, &mut line.subject);
-    match read_global(program, &read.global) {
+    match read_global(&read.global) {
         Ok(global) => line.global = global,
         Err(misuse) => line.request = line.request.and(Err(misuse)),
     }
@@ -101,13 +103,13 @@ fn parse_request(
     subject: &mut Option<OsString>,
 ) -> Result<Request, Misuse> {
     let mut before = Words::default();
-    let none = Flags(Vec::new());
+    let none = Flags::known(&[]);
     let result = normalise(words, &none, global, FlagsMayStand::BeforeOperands, &mut before);
     read.global = before.global;
     result?;
     if !before.own.is_empty() {
         // There is no such flag: let clap say so.
-        read_global(program(), &before.own).map_err(|misuse| misuse.typed_in(words))?;
+        read_global(&before.own).map_err(|misuse| misuse.typed_in(words))?;
     }
     if read.global.iter().any(|word| word == "--version") {
         return Ok(Request::Version);
@@ -133,9 +135,23 @@ fn parse_verb(
     read: &mut Words,
     subject: &mut Option<OsString>,
 ) -> Result<Request, Misuse> {
-    let command = row.command();
-    let result = normalise(words, &Flags::of(&command), global, row.flags_may_stand, read);
+    let command = OnceCell::new();
+    let quick = Quick::find(row.name);
+    let flags = match quick {
+        Some(quick) => Flags::known(quick.flags),
+        None => Flags::of(command.get_or_init(|| row.command())),
+    };
+    let result = normalise(words, &flags, global, row.flags_may_stand, read);
     *subject = row.subject.and_then(|at| read.operands.get(at)).cloned();
+    let given = read.operands.len();
+    if !read.help
+        && result.is_ok()
+        && row.operands.contains(&given)
+        && let Some(verb) = quick.and_then(|quick| quick.read(read))
+    {
+        return Ok(Request::Verb(Box::new(verb)));
+    }
+    let command = command.into_inner().unwrap_or_else(|| row.command());
     if read.help {
         return Ok(Request::Help(help(command.bin_name(format!("{PROGRAM} {}", row.name)))));
     }
@@ -145,10 +161,9 @@ fn parse_verb(
     {
         return Err(Misuse::SignalAsFlag { signal });
     }
-    let usage = usage(&command, row.name);
     let flags = [OsString::from(row.name)].into_iter().chain(read.own.iter().cloned());
-    let given = read.operands.len();
     if !row.operands.contains(&given) {
+        let usage = usage(&command, row.name);
         // A flag that does not exist explains more than the number of operands.
         let matches = command.mut_args(|argument| argument.required(false)).try_get_matches_from(flags);
         matches.map_err(|error| Misuse::from(error).typed_in(words))?;
@@ -203,9 +218,12 @@ fn help(command: clap::Command) -> String {
     command.about(more).disable_help_flag(true).arg(flag).help_template(template).render_help().to_string()
 }
 
-fn read_global(program: clap::Command, words: &[OsString]) -> Result<Global, Misuse> {
+fn read_global(words: &[OsString]) -> Result<Global, Misuse> {
+    if let Some(global) = quick::read_global(words) {
+        return Ok(global);
+    }
     let words = [OsString::from(PROGRAM)].into_iter().chain(words.iter().cloned());
-    let matches = program.try_get_matches_from(words)?;
+    let matches = program().try_get_matches_from(words)?;
     Ok(Global::from_arg_matches(&matches)?)
 }
 

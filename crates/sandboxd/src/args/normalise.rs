@@ -5,6 +5,7 @@
 //! The canonical form: `--name` or `--name=value`, each flag at most where it was meant, then `--`, then operands.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -37,9 +38,14 @@ pub(crate) struct Flag<'a> {
 
 /// The flags of one command.
 #[derive(Clone, Debug)]
-pub(crate) struct Flags<'a>(pub(crate) Vec<Flag<'a>>);
+pub(crate) struct Flags<'a>(pub(crate) Cow<'a, [Flag<'a>]>);
 
 impl<'a> Flags<'a> {
+    /// The flags of a table.
+    pub(crate) const fn known(flags: &'a [Flag<'a>]) -> Self {
+        Self(Cow::Borrowed(flags))
+    }
+
     /// The flags that a clap command defines.
     pub(crate) fn of(command: &'a clap::Command) -> Self {
         let flag = |argument: &'a clap::Arg| {
@@ -200,23 +206,23 @@ mod tests {
     }
 
     fn own() -> Flags<'static> {
-        Flags(vec![
+        Flags(Cow::Owned(vec![
             flag("bundle", Some('b'), true),
             flag("detach", Some('d'), false),
             flag("tty", Some('t'), false),
             flag("no-subreaper", None, false),
             flag("pid-file", None, true),
             Flag { keeps_off: true, ..flag("no-new-privs", None, false) },
-        ])
+        ]))
     }
 
     fn global() -> Flags<'static> {
-        Flags(vec![
+        Flags(Cow::Owned(vec![
             flag("root", None, true),
             flag("debug", None, false),
             flag("rootless", None, true),
             flag("version", Some('v'), false),
-        ])
+        ]))
     }
 
     fn run(line: &str, flags_may_stand: FlagsMayStand) -> (Result<(), Misuse>, Words) {

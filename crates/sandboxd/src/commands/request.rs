@@ -90,7 +90,8 @@ pub(crate) fn rootless(session: &Session<'_>) -> Rootless {
 /// How many descriptors were passed to this process by socket activation (`sd_listen_fds(3)`).
 pub(crate) fn listen_fds() -> u32 {
     let number = |name| env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
-    if number("LISTEN_PID") == Some(std::process::id()) { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
+    let are_ours = number("LISTEN_PID").is_some_and(|pid| pid == std::process::id());
+    if are_ours { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
 }
 
 /// Connects to a unix socket. The address of one has at most 107 bytes: a longer path is reached by descriptor.
