@@ -3,11 +3,11 @@
 //! Reads the host. The result is plain data, constructible in tests.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode, OFlags};
 use spec::Config;
 use spec::config::{CapabilitySet, NamespaceKind};
 
@@ -175,7 +175,8 @@ pub(crate) fn is_null_device(file: BorrowedFd<'_>) -> bool {
 /// A file of the kernel that fits a page, in one read.
 pub(crate) fn read_small_file(path: &str) -> io::Result<String> {
     let mut buffer = [0; 4096];
-    let length = fs::File::open(path)?.read(&mut buffer)?;
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let length = rustix::io::read(&file, &mut buffer)?;
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 

@@ -59,6 +59,9 @@ pub(super) fn launch(
     agent::probe(&prepared.config, &prepared.bundle)?;
     let entry = state.create(&request.id)?;
     let mut undo = Undo::new(state, &entry);
+    // It takes as long as all until init needs it, and another processor may be free. Nothing of it stays where we end.
+    let network = prepared.plan.network_beside.then(NetworkInMaking::begin).transpose();
+    let network = network.map_err(|(call, error)| Error::launch(call, error))?;
     let mut record = intend(&entry, &prepared)?;
     record.pod = pod.as_ref().map(|pod| pod.id().to_string());
     record.inherits_keyring = request.session_keyring == SessionKeyring::Inherit;
@@ -81,9 +84,6 @@ pub(super) fn launch(
     if request.notify_directory.is_some() {
         entry.make_notify_directory()?;
     }
-    // It takes as long as all until init needs it: another processor may be free.
-    let network = prepared.plan.network_beside.then(NetworkInMaking::begin).transpose();
-    let network = network.map_err(|(call, error)| Error::launch(call, error))?;
     let mut warnings = Vec::new();
     let cgroup = match claim {
         Some(claim) => {

@@ -4,9 +4,10 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use spec::config::{Attributes, Mount, MountKind, attribute};
 use spec::{AbsolutePath, Config, Text};
 
@@ -207,14 +208,14 @@ fn read_config(bundle: &Path, source: &ConfigSource) -> Result<Vec<u8>> {
 /// `action` is what an error says of it.
 pub(crate) fn read_document(action: &'static str, path: &Path) -> Result<Vec<u8>> {
     let error = |source| Error::file(action, path, source);
-    let mut options = File::options();
     // A FIFO must not block.
-    options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-    let file = options.open(path).map_err(error)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(path, flags, Mode::empty());
+    let file = File::from(opened.map_err(|errno| error(errno.into()))?);
     let status = file.metadata().map_err(error)?;
     let is_own_pipe = status.file_type().is_fifo() && is_own_descriptor(path);
     if is_own_pipe {
-        rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::empty()).map_err(|errno| error(errno.into()))?;
+        rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(|errno| error(errno.into()))?;
     } else if !status.is_file() {
         let message = "it is not a regular file";
         return Err(error(std::io::Error::new(std::io::ErrorKind::InvalidInput, message)));

@@ -34,6 +34,8 @@ pub(crate) const NOTIFY: &str = "notify";
 /// The gate's name in a container's directory.
 pub(crate) const GATE: &str = "start.sock";
 
+/// Most records, and most intents, are smaller.
+const USUAL_RECORD_BYTES: usize = 8 << 10;
 /// A record larger than this is not one of ours.
 const MOST_RECORD_BYTES: u64 = 64 << 20;
 
@@ -528,8 +530,10 @@ struct IntentRef<'a> {
 
 /// A record as it is written, with its checksum.
 pub(crate) fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    let bytes = serde_json::to_vec(value);
-    bytes.map(checksum::seal).map_err(|error| Error::State { reason: format!("encode: {error}") })
+    let mut bytes = Vec::with_capacity(USUAL_RECORD_BYTES);
+    serde_json::to_writer(&mut bytes, value)
+        .map_err(|error| Error::State { reason: format!("encode: {error}") })?;
+    Ok(checksum::seal(bytes))
 }
 
 /// What the file of this name holds.

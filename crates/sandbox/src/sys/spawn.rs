@@ -31,7 +31,7 @@ pub(crate) struct Spawn<'a> {
 }
 
 /// A stack for the few calls that the child makes.
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 pub(super) struct Stack([u8; 16 * 1024]);
 
 /// What the child reads and writes, in memory that both have.
