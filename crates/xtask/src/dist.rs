@@ -77,7 +77,7 @@ fn read_release() -> Result<Release> {
         Ok(given) => given,
         Err(_) => git(&["log", "-1", "--format=%ct"])?,
     };
-    let target = project::host_triple()?;
+    let target = project::static_triple()?;
     let packages = packages::resolve(&["--package", "sandboxd", "--edges", "normal", "--target", &target])?;
     let own = packages.iter().find(|package| package.name == "sandboxd");
     let version = own.ok_or_else(|| Failure::new("cargo does not know sandboxd"))?.version.clone();

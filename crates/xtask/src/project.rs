@@ -42,6 +42,20 @@ pub(crate) fn host_triple() -> Result<String> {
     host.map(str::to_owned).ok_or_else(|| Failure::new("rustc -vV names no host"))
 }
 
+/// The target triple of the static binary: that of musl, whose programs start sooner than glibc's (it does not ask the
+/// processor what it is), where its standard library is installed; else the machine's own.
+pub(crate) fn static_triple() -> Result<String> {
+    let host = host_triple()?;
+    let musl = host.replace("-gnu", "-musl");
+    Ok(if is_installed(&musl)? { musl } else { host })
+}
+
+/// Whether rustc has the standard library of a target.
+pub(crate) fn is_installed(triple: &str) -> Result<bool> {
+    let directory = output_of(rustc().args(["--print", "target-libdir", "--target", triple]))?;
+    Ok(std::fs::read_dir(directory.trim()).is_ok_and(|mut files| files.next().is_some()))
+}
+
 /// Stops where the effective user is not root.
 pub(crate) fn check_root() -> Result<()> {
     if nix::unistd::geteuid().is_root() {
