@@ -284,7 +284,12 @@ const DIFFERENCES: &[Difference] = &[
     any(CRUN, "mounts::option_nosymfollow*", "handed to the file system, which refuses it"),
     any(CRUN, "mounts::option_acl", "handed to the file system, which refuses it"),
     any(CRUN, "mounts::option_noacl", "handed to the file system, which refuses it"),
-    any(CRUN, "mounts::propagation_option_*", "the root's own propagation is applied over a bind's"),
+    any(CRUN, "mounts::propagation_option*", "the root's own propagation is applied over a bind's"),
+    any(
+        CRUN,
+        "mounts::propagation_of_a_mount_holds_whatever_the_roots",
+        "the root's own propagation is applied over a bind's",
+    ),
     any(
         RUNC,
         "mounts::root_propagation_shared",

@@ -180,6 +180,14 @@ fn features_planned() {
                 {"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro", "nosuid"]}]}),
         ),
         (
+            "propagation",
+            json!({"mounts": [
+                {"destination": "/a", "source": "/srv/a", "options": ["rbind", "rprivate"]},
+                {"destination": "/b", "source": "/srv/b", "options": ["rbind", "slave", "rshared"]},
+                {"destination": "/c", "type": "tmpfs", "source": "tmpfs"}],
+                "linux": {"namespaces": [{"type": "mount"}], "rootfsPropagation": "rslave"}}),
+        ),
+        (
             "process",
             json!({"hostname": "h", "domainname": "d", "process": {"cwd": "/srv", "args": ["server", "-v"],
                 "terminal": true, "consoleSize": {"height": 24, "width": 80}, "env": ["PATH=/bin", "A=b"],

@@ -72,6 +72,8 @@ pub(crate) fn cases() -> Vec<Case> {
         propagation_host_mounts_do_not_arrive_in_private,
         propagation_host_mounts_arrive_in_slave,
         propagation_container_mounts_reach_the_host_in_shared,
+        propagation_options_of_one_mount_add_up,
+        propagation_of_a_mount_holds_whatever_the_roots,
         no_mounts_in_the_config_works,
         many_mounts_work,
         special_characters_in_paths,
@@ -938,6 +940,63 @@ fn propagation_container_mounts_reach_the_host_in_shared(t: &Test) -> Verdict {
     let _late = Mounted(late.clone());
     assert!(own.iter().any(|mount| mount.point == late.to_str().unwrap()));
     c.delete_force().ok();
+    Ok(())
+}
+
+/// What the optional fields of mountinfo say of `/mnt`, a bind of a shared directory with these options.
+fn propagation_of_bind(t: &Test, root: Option<&str>, options: &[&str]) -> String {
+    let b = t.bundle();
+    let host = t.dir.join(t.fresh_name());
+    fs::create_dir(&host).unwrap();
+    mount_bind(&host, &host).unwrap();
+    let _host = Mounted(host.clone());
+    mount_change(&host, MountPropagationFlags::SHARED).unwrap();
+    bind(&b, &host, "/mnt", options);
+    if let Some(root) = root {
+        b.set("/linux/rootfsPropagation", root);
+    }
+    b.stays();
+    let c = t.start(&b);
+    let mount = mount_at(&mounts_of(c.pid()), "/mnt");
+    c.delete_force().ok();
+    let kinds = mount.propagation.iter().map(|group| group.split(':').next().unwrap());
+    kinds.collect::<Vec<_>>().join(" ")
+}
+
+fn propagation_options_of_one_mount_add_up(t: &Test) -> Verdict {
+    for (options, shown) in [
+        (["rbind", "slave", "shared"], "shared master"),
+        (["rbind", "rslave", "rshared"], "shared master"),
+        (["rbind", "shared", "slave"], "master"),
+        (["rbind", "shared", "private"], ""),
+        (["rbind", "private", "shared"], "shared"),
+        (["rbind", "rprivate", "runbindable"], "unbindable"),
+        (["rbind", "unbindable", "private"], ""),
+    ] {
+        assert_eq!(propagation_of_bind(t, None, &options), shown, "{options:?}");
+    }
+    Ok(())
+}
+
+/// An engine gives each volume its own propagation, and the root one that reaches all mounts.
+fn propagation_of_a_mount_holds_whatever_the_roots(t: &Test) -> Verdict {
+    for (root, option, shown) in [
+        ("rslave", "shared", "shared master"),
+        ("rslave", "slave", "master"),
+        ("rslave", "private", ""),
+        ("rslave", "unbindable", "unbindable"),
+        // What is private to begin with has no master.
+        ("rprivate", "shared", "shared"),
+        ("rprivate", "slave", ""),
+        ("rprivate", "private", ""),
+        ("rprivate", "unbindable", "unbindable"),
+        ("rshared", "shared", "shared"),
+        ("rshared", "slave", "master"),
+        ("rshared", "private", ""),
+        ("rshared", "unbindable", "unbindable"),
+    ] {
+        assert_eq!(propagation_of_bind(t, Some(root), &["rbind", option]), shown, "{root}, {option}");
+    }
     Ok(())
 }
 

@@ -55,6 +55,26 @@ pub(super) fn absolute_root(config: &Config, request: &PlanRequest<'_>) -> PathB
     absolute(&request.bundle, &config.root.path)
 }
 
+/// What a mount says of its own propagation holds, although the root's reached all mounts below it.
+fn plan_own_propagation(steps: &mut Steps, config: &Config, root: PropagationKind) {
+    use PropagationKind::{Private, Slave, Unbindable};
+    // A private mount has no master to be the slave of: it stays as it is.
+    let changed =
+        |own: &Propagation| own.kind != root && !(root == Slave && matches!(own.kind, Private | Unbindable));
+    if !config.mounts.iter().any(|mount| mount.propagation.last().is_some_and(changed)) {
+        return;
+    }
+    for (index, mount) in config.mounts.iter().enumerate() {
+        for own in &mount.propagation {
+            let step = Step::SetMountPropagation {
+                target: (&**mount.destination).into(),
+                propagation: propagation_flags(*own),
+            };
+            steps.push(format!("/mounts/{index}/options"), step);
+        }
+    }
+}
+
 /// The kernel's flags of a propagation type.
 pub(super) const fn propagation_flags(propagation: Propagation) -> PropagationFlags {
     let kind = match propagation.kind {
@@ -137,9 +157,12 @@ pub(super) fn plan_switch(
     if !namespaces.own_mounts {
         return;
     }
-    if let Some(propagation) = config.linux.rootfs_propagation {
-        let propagation = propagation_flags(propagation);
+    if let Some(root) = config.linux.rootfs_propagation {
+        let propagation = propagation_flags(root);
         steps.push("/linux/rootfsPropagation", Step::SetRootPropagation { propagation });
+        if root.recursive {
+            plan_own_propagation(steps, config, root.kind);
+        }
     }
     if config.root.readonly {
         steps.push("/root/readonly", Step::ReadonlyRoot {});
