@@ -18,6 +18,7 @@ mod exec;
 mod faults;
 mod fields;
 mod hooks;
+mod file_systems;
 mod landlock;
 mod lifecycle;
 mod live_mounts;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         mounts::cases(),
         live_mounts::cases(),
         namespaces::cases(),
+        file_systems::cases(),
         net_devices::cases(),
         pause::cases(),
         cgroup::cases(),
