@@ -5,6 +5,7 @@ mod apparmor;
 mod bundles;
 mod cgroup;
 mod checkpoint;
+mod claims;
 mod cli;
 mod clients;
 mod config;
@@ -17,8 +18,8 @@ mod events;
 mod exec;
 mod faults;
 mod fields;
-mod hooks;
 mod file_systems;
+mod hooks;
 mod landlock;
 mod lifecycle;
 mod live_mounts;
@@ -48,11 +49,12 @@ fn main() -> ExitCode {
         landlock::cases(),
         lifecycle::cases(),
         process::cases(),
+        claims::cases(),
         fields::cases(),
         mounts::cases(),
+        file_systems::cases(),
         live_mounts::cases(),
         namespaces::cases(),
-        file_systems::cases(),
         net_devices::cases(),
         pause::cases(),
         cgroup::cases(),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         security::cases(),
     ];
     let mut all: Vec<_> = suites.into_iter().flatten().collect();
+    all.push(claims::case(&all));
     all.push(conformance::case(&all));
     all.push(security::document(&all));
     runtime_tests::suite::main(all)
