@@ -15,6 +15,10 @@ pub(super) struct Abilities {
     /// crun's, and of its version.
     domainname: bool,
     seccomp: bool,
+    /// Of the root: `rprivate` is runc's word, the specification's are without the `r`.
+    recursive_propagation: bool,
+    /// libcontainer writes each line of an id map by itself, which the kernel refuses.
+    several_maps: bool,
     /// Whether a container without `cgroupsPath` gets the same one.
     same_default_cgroup: bool,
     lane: Lane,
@@ -35,6 +39,8 @@ impl Abilities {
             source: source.to_str().unwrap().to_owned(),
             domainname: other.name != "runc",
             seccomp: other.name != "libcontainer",
+            recursive_propagation: other.name != "libcontainer",
+            several_maps: other.name != "libcontainer",
             same_default_cgroup: other.name == "runc",
             lane: t.lane,
             token: t.token.clone(),
@@ -187,7 +193,7 @@ fn namespaces(random: &mut Random, b: &Bundle, can: &Abilities) {
     }
     // A new sysfs needs a network namespace that the user namespace owns.
     if has("network") && has("ipc") && has("cgroup") && random.once_in(4) {
-        let several = random.once_in(2);
+        let several = random.once_in(2) && can.several_maps;
         let map = if several {
             json!([{"containerID": 0, "hostID": 100_000, "size": 10}, {"containerID": 10, "hostID": 300_000, "size": 65_000}])
         } else {
@@ -310,7 +316,10 @@ fn mounts(random: &mut Random, b: &Bundle, can: &Abilities) {
         );
     }
     if random.once_in(4) {
-        b.set("/linux/rootfsPropagation", random.one(&["private", "rprivate"]));
+        b.set(
+            "/linux/rootfsPropagation",
+            random.one(if can.recursive_propagation { &["private", "rprivate"] } else { &["private"] }),
+        );
     }
 }
 

@@ -13,6 +13,10 @@ pub(super) fn lines(text: &str, other: &str, names: &[(&str, &str)]) -> Vec<Stri
                 mounts.push_str(mount);
                 mounts.push('\n');
             }
+            // The number of a hierarchy is the machine's.
+            Some(("cgroup", cgroup)) => {
+                lines.push(format!("cgroup|{}", cgroup.split_once(':').map_or(cgroup, |(_, rest)| rest)))
+            }
             Some(("namespace", namespace)) => lines.push(format!("namespace|{}", relation(namespace))),
             _ => lines.push(line),
         }
@@ -119,6 +123,32 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("crun", "limit|devices/devices.list c 10:200 ", "runc's list of devices that are always allowed has it"),
     ("crun", "limit|devices/devices.list c 5:1 ", "runc's list of devices that are always allowed lacks it"),
     ("crun", "env|HOME=", "HOME of a user without a line in /etc/passwd: runc's is /, crun's is absent"),
+    (
+        "libcontainer",
+        "env|HOME=",
+        "HOME of a user without a line in /etc/passwd: runc's is /, here it is absent",
+    ),
+    ("libcontainer", "status|SigIgn:", "ignores SIGPIPE, and leaves signals 32 and 33 ignored"),
+    ("libcontainer", "masked|/proc/keys ", "has no session keyring"),
+    ("libcontainer", "dev|/dev/below ", "a parent of a device has mode 0777"),
+    (
+        "libcontainer",
+        "limit|devices/devices.list c 5:1 ",
+        "runc's list of devices that are always allowed lacks it",
+    ),
+    ("libcontainer", "cgroup|:/", "joins only hierarchies whose controllers it can set"),
+    ("libcontainer", "cgroup|name=systemd:/", "joins only hierarchies whose controllers it can set"),
+    ("libcontainer", "mount|/sys/fs/cgroup", "v1 hierarchies are mounted writable, whatever the options say"),
+    (
+        "libcontainer",
+        "write|/sys/fs/cgroup ",
+        "v1 hierarchies are mounted writable, whatever the options say",
+    ),
+    ("libcontainer", "mount|/proc/bus ", "a read-only path is nosuid, nodev and noexec besides"),
+    ("libcontainer", "mount|/proc/fs ", "a read-only path is nosuid, nodev and noexec besides"),
+    ("libcontainer", "mount|/proc/irq ", "a read-only path is nosuid, nodev and noexec besides"),
+    ("libcontainer", "mount|/proc/sys", "a read-only path is nosuid, nodev and noexec besides"),
+    ("libcontainer", "mount|/etc ", "a read-only path is nosuid, nodev and noexec besides"),
 ];
 
 /// Lines of a subject that are left out of both sides for a runtime.
