@@ -414,6 +414,14 @@ const DIFFERENCES: &[Difference] = &[
     any(RUNC, "hooks::run_runs_all_of_them", "poststart runs at create, before startContainer"),
     any(RUNC, "hooks::state_on_stdin_poststart", "poststart runs at create"),
     any(RUNC, "hooks::failure_of_poststart", "poststart's failure fails create; runtime.md: a warning"),
+    any(RUNC, "hooks::timeout_at_poststart", "poststart's failure fails create; runtime.md: a warning"),
+    any(RUNC, "hooks::timeout_at_startContainer", "start ends before the hook has run"),
+    any(CRUN, "hooks::timeout_at_startContainer", "start ends before the hook has run"),
+    any(
+        CRUN,
+        "cgroup::blkio_weights_of_the_group_and_of_a_device_are_set",
+        "does not know the files of bfq on v1; runc does",
+    ),
     any(RUNC, "hooks::failure_of_startContainer", "start ends before the hook has run"),
     any(CRUN, "hooks::failure_of_startContainer", "start ends before the hook has run"),
     any(RUNC, "hooks::missing_program_at_startContainer", "start ends before the hook has run"),
@@ -436,6 +444,11 @@ const DIFFERENCES: &[Difference] = &[
     any(
         RUNC,
         "hooks::failure_of_poststop",
+        "a failed poststop hook stops the later ones; runtime.md: a warning",
+    ),
+    any(
+        RUNC,
+        "hooks::timeout_at_poststop",
         "a failed poststop hook stops the later ones; runtime.md: a warning",
     ),
     any(

@@ -40,6 +40,8 @@ pub(crate) fn cases() -> Vec<Case> {
         pids_unlimited_is_set,
         pids_limit_absent_is_no_limit,
         blkio_weight_and_throttling_are_set,
+        blkio_throttles_of_each_kind_are_set,
+        blkio_weights_of_the_group_and_of_a_device_are_set,
         hugetlb_limit_is_set,
         network_class_and_priorities_are_set,
         unified_values_are_written,
@@ -71,6 +73,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.push(ours("each_limit_of_a_missing_controller_is_refused", each_limit_of_a_missing_controller));
     all.push(ours("v1_limits_without_a_v2_equal_are_refused", v1_limits_without_a_v2_equal));
     all.push(ours("unified_names_that_lead_out_are_refused", unified_names_that_lead_out));
+    all.push(ours("blkio_leaf_weights_that_the_kernel_has_not_are_refused", leaf_weights_are_refused));
     all
 }
 
@@ -545,6 +548,95 @@ fn blkio_weight_and_throttling_are_set(t: &Test) -> Verdict {
         assert_eq!(read(&directory, "blkio.throttle.read_bps_device"), "254:0 1048576");
     } else {
         assert!(read(&directory, "io.max").contains("rbps=1048576"));
+    }
+    Ok(())
+}
+
+/// The controller of block devices in this view, or the skip.
+fn block_controller(t: &Test) -> Result<&'static str, runtime_tests::Skip> {
+    if t.cgroups().v1_root("blkio").is_some() {
+        return Ok("blkio");
+    }
+    t.needs_controller("io")?;
+    Ok("io")
+}
+
+/// `MAJOR:MINOR` of a block device, of those for which this holds.
+fn block_device(holds: impl Fn(&Path) -> bool) -> Option<(u64, u64)> {
+    std::fs::read_dir("/sys/block").ok()?.flatten().find_map(|entry| {
+        let text = std::fs::read_to_string(entry.path().join("dev")).ok()?;
+        let (major, minor) = text.trim().split_once(':')?;
+        holds(&entry.path()).then_some((major.parse().ok()?, minor.parse().ok()?))
+    })
+}
+
+fn blkio_throttles_of_each_kind_are_set(t: &Test) -> Verdict {
+    let controller = block_controller(t)?;
+    let Some((major, minor)) = block_device(|_| true) else {
+        return Err(runtime_tests::Skip::new("no block device"));
+    };
+    let rate = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
+    let c = t.create(&with_resources(
+        t,
+        &json!({"blockIO": {"throttleReadBpsDevice": rate(1_048_576), "throttleWriteBpsDevice": rate(2_097_152),
+            "throttleReadIOPSDevice": rate(300), "throttleWriteIOPSDevice": rate(400)}}),
+    ));
+    let directory = t.cgroups().directory_of(c.pid(), controller).unwrap();
+    if controller == "io" {
+        let expected = format!("{major}:{minor} rbps=1048576 wbps=2097152 riops=300 wiops=400");
+        assert_eq!(read(&directory, "io.max"), expected);
+    } else {
+        let files = ["read_bps", "write_bps", "read_iops", "write_iops"];
+        let values = files.map(|file| read(&directory, &format!("blkio.throttle.{file}_device")));
+        assert_eq!(values, [1_048_576, 2_097_152, 300, 400].map(|rate| format!("{major}:{minor} {rate}")));
+    }
+    Ok(())
+}
+
+/// The scheduler bfq has files of its own for them; without it a device has no weight.
+fn blkio_weights_of_the_group_and_of_a_device_are_set(t: &Test) -> Verdict {
+    let controller = block_controller(t)?;
+    let scheduled = |path: &Path| {
+        std::fs::read_to_string(path.join("queue/scheduler")).is_ok_and(|text| text.contains("[bfq]"))
+    };
+    let Some((major, minor)) = block_device(scheduled) else {
+        return Err(runtime_tests::Skip::new("no block device with the scheduler bfq"));
+    };
+    let device = json!({"major": major, "minor": minor, "weight": 300});
+    let resources = json!({"blockIO": {"weight": 500, "weightDevice": [device]}});
+    let c = t.create(&with_resources(t, &resources));
+    let directory = t.cgroups().directory_of(c.pid(), controller).unwrap();
+    if controller == "io" {
+        let text = read(&directory, "io.bfq.weight");
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        assert_eq!(lines, ["default 500".to_owned(), format!("{major}:{minor} 300")]);
+    } else {
+        assert_eq!(read(&directory, "blkio.bfq.weight"), "500");
+        let text = read(&directory, "blkio.bfq.weight_device");
+        assert!(text.lines().any(|line| line == format!("{major}:{minor} 300")), "{text}");
+    }
+    Ok(())
+}
+
+/// The scheduler that had them, CFQ, went with Linux 5.0; v2 never had them.
+fn leaf_weights_are_refused(t: &Test) -> Verdict {
+    let controller = block_controller(t)?;
+    let Some((major, minor)) = block_device(|_| true) else {
+        return Err(runtime_tests::Skip::new("no block device"));
+    };
+    if controller == "blkio" {
+        let c = t.create(&t.bundle());
+        let directory = t.cgroups().directory_of(c.pid(), controller).unwrap();
+        if directory.join("blkio.leaf_weight").exists() {
+            return Err(runtime_tests::Skip::new("the kernel has leaf weights"));
+        }
+    }
+    let device = json!([{"major": major, "minor": minor, "leafWeight": 300}]);
+    for (block_io, named) in [
+        (json!({"leafWeight": 300}), "/linux/resources/blockIO/leafWeight"),
+        (json!({"weightDevice": device}), "/linux/resources/blockIO/weightDevice/0"),
+    ] {
+        let _ = t.create_fails(&with_resources(t, &json!({"blockIO": block_io}))).says(named);
     }
     Ok(())
 }

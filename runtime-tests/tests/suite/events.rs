@@ -16,6 +16,7 @@ pub(crate) fn cases() -> Vec<Case> {
         stats_have_what_is_used,
         stats_of_a_paused_container,
         stats_show_the_limits,
+        stats_are_what_the_kernels_files_say,
         stream_repeats_and_ends_with_the_container,
         closed_pipe_ends_it,
         signal_ends_it,
@@ -78,6 +79,74 @@ fn stats_show_the_limits(t: &Test) -> Verdict {
     let stats = stats(&c);
     assert_eq!(stats["memory"]["usage"]["limit"], 52_428_800);
     assert_eq!(stats["pids"]["limit"], 30);
+    Ok(())
+}
+
+/// Of each controller that is there, a number or two that stand still.
+fn stats_are_what_the_kernels_files_say(t: &Test) -> Verdict {
+    let mut resources = json!({});
+    let has = |controller: &str| t.cgroups().has(controller);
+    if has("memory") {
+        resources["memory"] = json!({"limit": 52_428_800});
+    }
+    if has("pids") {
+        resources["pids"] = json!({"limit": 30});
+    }
+    if has("cpuset") {
+        resources["cpu"] = json!({"cpus": "0", "mems": "0"});
+    }
+    let c = running(t, &resources);
+    c.call(&["pause"]).ok();
+    let file = |controller: &str, v1: &str, v2: &str| {
+        let directory = t.cgroups().directory_of(c.pid(), controller).unwrap();
+        let name = if t.cgroups().uses_v2(controller) { v2 } else { v1 };
+        runtime_tests::cgroup::read(&directory, name)
+    };
+    let number = |text: &str| text.parse::<u64>().unwrap();
+    // What is used changes of itself, by what the kernel counts late: it is between before and afterwards.
+    let used = || {
+        let of =
+            |controller: &str, v1: &str, v2: &str| has(controller).then(|| number(&file(controller, v1, v2)));
+        let memory = of("memory", "memory.usage_in_bytes", "memory.current");
+        (memory, of("cpuacct", "cpuacct.usage", "cpuacct.usage"))
+    };
+    let before = used();
+    let stats = stats(&c);
+    let after = used();
+    let between = |value: &Value, before: Option<u64>, after: Option<u64>| {
+        let (Some(before), Some(after)) = (before, after) else { return };
+        let value = value.as_u64().unwrap();
+        // A batch of pages for each processor.
+        let slack = 4 << 20;
+        assert!(
+            before.min(after) <= value + slack && value <= before.max(after) + slack,
+            "{before} {after}: {stats}"
+        );
+    };
+    between(&stats["memory"]["usage"]["usage"], before.0, after.0);
+    between(&stats["cpu"]["usage"]["total"], before.1, after.1);
+    if has("pids") {
+        assert_eq!(stats["pids"]["limit"], number(&file("pids", "pids.max", "pids.max")));
+        assert_eq!(stats["pids"]["current"], number(&file("pids", "pids.current", "pids.current")));
+    }
+    if has("memory") {
+        let usage = &stats["memory"]["usage"];
+        assert_eq!(usage["limit"], number(&file("memory", "memory.limit_in_bytes", "memory.max")));
+        // Each line of the kernel's is there.
+        for line in file("memory", "memory.stat", "memory.stat").lines() {
+            let (key, _) = line.split_once(' ').unwrap();
+            assert!(stats["memory"]["raw"][key].is_u64(), "{key}: {stats}");
+        }
+    }
+    if has("cpuset") && !t.cgroups().uses_v2("cpuset") {
+        assert_eq!((&stats["cpuset"]["cpus"], &stats["cpuset"]["mems"]), (&json!([0]), &json!([0])));
+    }
+    if has("hugetlb") {
+        let usage = file("hugetlb", "hugetlb.2MB.usage_in_bytes", "hugetlb.2MB.current");
+        let of_size = &stats["hugetlb"]["2MB"];
+        // What is nothing may be left out.
+        assert_eq!(of_size["usage"].as_u64().unwrap_or_default(), number(&usage), "{stats}");
+    }
     Ok(())
 }
 

@@ -46,6 +46,7 @@ pub(crate) fn cases() -> Vec<Case> {
     for point in POINTS {
         all.push(Case::new(format!("hooks::state_on_stdin_{point}"), move |t| state_on_stdin(t, point)));
         all.push(Case::new(format!("hooks::failure_of_{point}"), move |t| failure(t, point)));
+        all.push(Case::new(format!("hooks::timeout_at_{point}"), move |t| timeout(t, point)));
         all.push(Case::new(format!("hooks::missing_program_at_{point}"), move |t| missing(t, point)));
     }
     all
@@ -363,10 +364,24 @@ fn create_runtime_sees_the_mounts_but_not_the_process(t: &Test) -> Verdict {
 }
 
 fn failure(t: &Test, point: &str) -> Verdict {
+    fails_at(t, point, script("exit 7"))
+}
+
+fn timeout(t: &Test, point: &str) -> Verdict {
+    let mut hook = script("exec sleep 1000");
+    hook["timeout"] = json!(1);
+    let before = Instant::now();
+    fails_at(t, point, hook)?;
+    assert!(before.elapsed() >= Duration::from_secs(1));
+    Ok(())
+}
+
+/// What a hook that fails comes to at its point.
+fn fails_at(t: &Test, point: &str, hook: Value) -> Verdict {
     let b = t.bundle();
     b.stays();
     let log = Log::new(t, &b);
-    b.hook(point, script("exit 7"));
+    b.hook(point, hook);
     b.hook("poststop", log.hook("poststop"));
     let (call, id) = t.bundle_call("create", &b, &[]);
     let created = call.output();

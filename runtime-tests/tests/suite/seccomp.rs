@@ -13,6 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
         absent_is_no_filter,
         default_allow_denies_the_named_call,
         errno_is_returned,
+        errno_at_the_ends_of_its_range,
         errno_default_is_eperm,
         errno_of_the_default_action,
         default_errno_allows_the_named_calls,
@@ -105,6 +106,18 @@ fn errno_is_returned(t: &Test) -> Verdict {
     let profile = json!({"defaultAction": "SCMP_ACT_ALLOW",
                          "syscalls": [{"names": MKDIR, "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]});
     t.run(&with(t, profile, "mkdir /tmp/x")).fails().says("No space left on device");
+    Ok(())
+}
+
+/// 0 is success without the call; the last that libseccomp takes is one below the kernel's.
+fn errno_at_the_ends_of_its_range(t: &Test) -> Verdict {
+    for (errno, said) in [(0, ""), (1, "Operation not permitted"), (4094, "4094")] {
+        let profile = json!({"defaultAction": "SCMP_ACT_ALLOW",
+                             "syscalls": [{"names": MKDIR, "action": "SCMP_ACT_ERRNO", "errnoRet": errno}]});
+        let output = t.run(&with(t, profile, "mkdir /tmp/x; echo $?; ls /tmp")).ok();
+        assert_eq!(output.text(), if errno == 0 { "0" } else { "1" }, "{errno}: {output}");
+        assert!(output.stderr.contains(said), "{errno}: {output}");
+    }
     Ok(())
 }
 
