@@ -21,6 +21,23 @@ pub fn heed_interrupts() {
     }
 }
 
+/// The flags of a process's scheduling, as `sched_getattr(2)` has them.
+///
+/// # Errors
+/// The kernel's.
+pub fn scheduler_flags(pid: i32) -> std::io::Result<u64> {
+    // struct sched_attr, version 0: size, policy, flags (as two halves), and what is of no interest here.
+    let mut attributes = [0_u32; 12];
+    let size = size_of_val(&attributes);
+    // SAFETY: the kernel writes at most `size` bytes to the array, which has as many.
+    let result =
+        unsafe { nix::libc::syscall(nix::libc::SYS_sched_getattr, pid, attributes.as_mut_ptr(), size, 0) };
+    if result < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(u64::from(attributes[2]) | u64::from(attributes[3]) << 32)
+}
+
 /// Makes the command a tracee of the calling thread: it stops with SIGTRAP at its `execve`.
 pub fn trace_me(command: &mut Command) -> &mut Command {
     // SAFETY: the closure runs between fork and exec and makes one system call; it neither allocates nor locks.

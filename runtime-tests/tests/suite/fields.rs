@@ -15,6 +15,9 @@ pub(crate) fn cases() -> Vec<Case> {
         ours("scheduler_idle", scheduler_idle),
         ours("scheduler_other_and_nice", scheduler_other_and_nice),
         ours("scheduler_deadline_and_its_times", scheduler_deadline_and_its_times),
+        ours("scheduler_flags_of_a_deadline", scheduler_flags_of_a_deadline),
+        ours("scheduler_flags_that_keep_what_is", scheduler_flags_that_keep_what_is),
+        ours("scheduler_flags_of_clamps_are_the_kernels_to_take", scheduler_flags_of_clamps),
         ours("scheduler_mistakes_are_refused", scheduler_mistakes_are_refused),
         ours("io_priority_of_each_class", io_priority_of_each_class),
         ours("io_priority_mistakes_are_refused", io_priority_mistakes_are_refused),
@@ -103,6 +106,58 @@ fn scheduler_deadline_and_its_times(t: &Test) -> Verdict {
     let output = std::process::Command::new("chrt").args(["-p", &c.pid().to_string()]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("1000000/20000000/30000000"), "{text}");
+    Ok(())
+}
+
+fn scheduler_flags_of_a_deadline(t: &Test) -> Verdict {
+    // `linux/sched.h`
+    const RECLAIM: u64 = 0x02;
+    const DL_OVERRUN: u64 = 0x04;
+    for (flags, expected) in [
+        (json!([]), 0),
+        (json!(["SCHED_FLAG_RECLAIM"]), RECLAIM),
+        (json!(["SCHED_FLAG_DL_OVERRUN"]), DL_OVERRUN),
+        (json!(["SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN"]), RECLAIM | DL_OVERRUN),
+    ] {
+        let c = scheduled(
+            t,
+            json!({"policy": "SCHED_DEADLINE", "runtime": 1_000_000, "deadline": 20_000_000,
+                "period": 30_000_000, "flags": flags}),
+        );
+        let found = runtime_tests::sys::scheduler_flags(c.pid()).unwrap();
+        assert_eq!(found & (RECLAIM | DL_OVERRUN), expected, "{flags}");
+        // The kernel admits only so much of it at a time.
+        c.delete_force().ok();
+    }
+    Ok(())
+}
+
+/// Whatever policy and parameters are given beside them.
+fn scheduler_flags_that_keep_what_is(t: &Test) -> Verdict {
+    let batch = |flags: Value| {
+        let c = scheduled(t, json!({"policy": "SCHED_BATCH", "nice": 5, "flags": flags}));
+        (sched(&c, "policy"), nice(&c))
+    };
+    let own = nice(&scheduled(t, json!({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_KEEP_PARAMS"]})));
+    let found = |policy: &str, nice: &str| (policy.to_owned(), nice.to_owned());
+    assert_eq!(batch(json!([])), found("3", "5"));
+    assert_eq!(batch(json!(["SCHED_FLAG_KEEP_POLICY"])), found("0", "5"));
+    // Linux sets a policy of the same class with the parameters, or not at all.
+    let (policy, nice) = batch(json!(["SCHED_FLAG_KEEP_PARAMS"]));
+    assert!(["0", "3"].contains(&&*policy) && nice == own, "{policy} {nice}");
+    Ok(())
+}
+
+/// A kernel without clamps (`CONFIG_UCLAMP_TASK`) refuses them, and that is said.
+fn scheduler_flags_of_clamps(t: &Test) -> Verdict {
+    for flag in ["SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MAX"] {
+        let b = t.bundle();
+        b.args(&["true"]).set("/process/scheduler", json!({"policy": "SCHED_OTHER", "flags": [flag]}));
+        let output = t.run(&b).output();
+        if !output.status.success() {
+            let _ = output.fails().says("/process/scheduler").says("sched_setattr");
+        }
+    }
     Ok(())
 }
 

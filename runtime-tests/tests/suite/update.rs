@@ -38,6 +38,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("refused_device_rules_take_back_the_others", refused_devices),
         ("device_rules_are_replaced", devices),
         ("device_rules_stay_when_not_asked_for", devices_stay),
+        ("device_rules_are_replaced_without_a_gap", devices_without_a_gap),
         ("limit_above_the_usage_is_checked_where_asked", check_before_update),
         ("hugepage_limit_that_create_did_not_set", hugepages),
         ("pids_limit_zero_asks_nothing", pids_zero),
@@ -433,6 +434,38 @@ fn devices(t: &Test) -> Verdict {
         by_file(t, &opener.container, &json!({"devices": rules})).ok();
         opener.finds(t, answer);
     }
+    Ok(())
+}
+
+/// What is allowed before and afterwards, and what is denied, is so meanwhile: the container tries without a pause.
+fn devices_without_a_gap(t: &Test) -> Verdict {
+    if !fs::exists("/sys/block/loop0").unwrap_or(false) {
+        return Err(Skip::new("no block device 7:0"));
+    }
+    let b = t.bundle();
+    b.sh("n=0; while [ ! -e /stop ]; do \
+           (true </dev/fuse) 2>>/wrong || echo refused >>/wrong; \
+           (true </dev/loop) 2>/dev/null && echo allowed >>/wrong; \
+           n=$((n + 1)); [ $n = 5 ] && echo ready >/fifo; \
+         done; echo $n >/fifo");
+    let node = |path: &str, kind: &str, major: u32, minor: u32| json!({"path": path, "type": kind, "major": major, "minor": minor, "fileMode": 438});
+    b.set("/linux/devices", json!([node("/dev/fuse", "c", 10, 229), node("/dev/loop", "b", 7, 0)]));
+    b.set("/linux/resources/devices", allowed()).writable();
+    let mut fifo = b.fifo("/fifo");
+    let c = t.start(&b);
+    assert_eq!(fifo.line(), "ready");
+    let mut more = allowed();
+    more.as_array_mut()
+        .unwrap()
+        .push(json!({"allow": true, "type": "c", "major": 1, "minor": 11, "access": "r"}));
+    for _ in 0..10 {
+        by_file(t, &c, &json!({"devices": more})).ok();
+        by_file(t, &c, &json!({"devices": allowed()})).ok();
+    }
+    fs::write(b.inside("stop"), "").unwrap();
+    let rounds: u32 = fifo.line().trim().parse().unwrap();
+    assert!(rounds > 5, "{rounds}");
+    assert_eq!(fs::read_to_string(b.inside("wrong")).unwrap_or_default(), "", "of {rounds} rounds");
     Ok(())
 }
 
