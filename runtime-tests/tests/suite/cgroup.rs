@@ -73,6 +73,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.push(ours("each_limit_of_a_missing_controller_is_refused", each_limit_of_a_missing_controller));
     all.push(ours("v1_limits_without_a_v2_equal_are_refused", v1_limits_without_a_v2_equal));
     all.push(ours("unified_names_that_lead_out_are_refused", unified_names_that_lead_out));
+    all.push(ours("memory_hierarchy_is_the_kernels_only_way", memory_hierarchy));
     all.push(ours("blkio_leaf_weights_that_the_kernel_has_not_are_refused", leaf_weights_are_refused));
     all
 }
@@ -321,6 +322,19 @@ fn memory_swappiness_is_set(t: &Test) -> Verdict {
     }
     let limits = [limit("memory", ("memory.swappiness", "33"), ("", ""))];
     limits_are(t, &json!({"memory": {"limit": 52_428_800, "swappiness": 33}}), &limits)
+}
+
+/// `useHierarchy`: Linux has had no other since 5.11, and v2 never.
+fn memory_hierarchy(t: &Test) -> Verdict {
+    t.needs_controller("memory")?;
+    let hierarchy = |used: bool| with_resources(t, &json!({"memory": {"useHierarchy": used}}));
+    let c = t.create(&hierarchy(true));
+    let directory = t.cgroups().directory_of(c.pid(), "memory").unwrap();
+    if !t.cgroups().uses_v2("memory") {
+        assert_eq!(read(&directory, "memory.use_hierarchy"), "1");
+    }
+    let _ = t.create_fails(&hierarchy(false)).says("/linux/resources/memory/useHierarchy");
+    Ok(())
 }
 
 fn memory_oom_killer_is_disabled(t: &Test) -> Verdict {

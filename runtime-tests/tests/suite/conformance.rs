@@ -1,4 +1,5 @@
-//! `docs/spec-conformance.md`: every line of the specification that asks something is in it, and what it names exists.
+//! `docs/spec-conformance.md`: every line of the specification that asks something is in it, every field of its schema, and
+//! what it names exists.
 //!
 //! That the named tests have run, and passed somewhere, is seen by who runs all of them: `cargo xtask test`.
 
@@ -42,6 +43,52 @@ const LINES: [(&str, &str); 7] = [
     ("features-linux.md", "8, 27, 107, 109, 111, 113, 116, 203, 206, 257"),
 ];
 
+/// Fields of the schema of runtime-spec 1.3.0 that concern Linux: those that have no fields of their own.
+const FIELDS: &str = "\
+    annotations domainname hooks.POINT hooks.POINT[].args hooks.POINT[].env hooks.POINT[].path \
+    hooks.POINT[].timeout hostname linux.cgroupsPath linux.devices[].fileMode linux.devices[].gid \
+    linux.devices[].major linux.devices[].minor linux.devices[].path linux.devices[].type \
+    linux.devices[].uid linux.gidMappings linux.intelRdt.closID linux.intelRdt.enableMonitoring \
+    linux.intelRdt.l3CacheSchema linux.intelRdt.memBwSchema linux.intelRdt.schemata linux.maskedPaths \
+    linux.memoryPolicy.flags linux.memoryPolicy.mode linux.memoryPolicy.nodes linux.mountLabel \
+    linux.namespaces[].path linux.namespaces[].type linux.netDevices linux.netDevices{}.name \
+    linux.personality.domain linux.personality.flags linux.readonlyPaths \
+    linux.resources.blockIO.leafWeight linux.resources.blockIO.throttleReadBpsDevice[].rate \
+    linux.resources.blockIO.throttleReadIOPSDevice[].rate \
+    linux.resources.blockIO.throttleWriteBpsDevice[].rate \
+    linux.resources.blockIO.throttleWriteIOPSDevice[].rate linux.resources.blockIO.weight \
+    linux.resources.blockIO.weightDevice[].leafWeight linux.resources.blockIO.weightDevice[].weight \
+    linux.resources.cpu.burst linux.resources.cpu.cpus linux.resources.cpu.idle linux.resources.cpu.mems \
+    linux.resources.cpu.period linux.resources.cpu.quota linux.resources.cpu.realtimePeriod \
+    linux.resources.cpu.realtimeRuntime linux.resources.cpu.shares linux.resources.devices[].access \
+    linux.resources.devices[].allow linux.resources.devices[].major linux.resources.devices[].minor \
+    linux.resources.devices[].type linux.resources.hugepageLimits[].limit \
+    linux.resources.hugepageLimits[].pageSize linux.resources.memory.checkBeforeUpdate \
+    linux.resources.memory.disableOOMKiller linux.resources.memory.kernel \
+    linux.resources.memory.kernelTCP linux.resources.memory.limit linux.resources.memory.reservation \
+    linux.resources.memory.swap linux.resources.memory.swappiness linux.resources.memory.useHierarchy \
+    linux.resources.network.classID linux.resources.network.priorities[].name \
+    linux.resources.network.priorities[].priority linux.resources.pids.limit \
+    linux.resources.rdma{}.hcaHandles linux.resources.rdma{}.hcaObjects linux.resources.unified \
+    linux.rootfsPropagation linux.seccomp.architectures linux.seccomp.defaultAction \
+    linux.seccomp.defaultErrnoRet linux.seccomp.flags linux.seccomp.listenerMetadata \
+    linux.seccomp.listenerPath linux.seccomp.syscalls[].action linux.seccomp.syscalls[].args[].index \
+    linux.seccomp.syscalls[].args[].op linux.seccomp.syscalls[].args[].value \
+    linux.seccomp.syscalls[].args[].valueTwo linux.seccomp.syscalls[].errnoRet \
+    linux.seccomp.syscalls[].names linux.sysctl linux.timeOffsets.boottime.nanosecs \
+    linux.timeOffsets.boottime.secs linux.timeOffsets.monotonic.nanosecs \
+    linux.timeOffsets.monotonic.secs linux.uidMappings mounts[].destination mounts[].gidMappings \
+    mounts[].options mounts[].source mounts[].type mounts[].uidMappings ociVersion \
+    process.apparmorProfile process.args process.capabilities.ambient process.capabilities.bounding \
+    process.capabilities.effective process.capabilities.inheritable process.capabilities.permitted \
+    process.consoleSize.height process.consoleSize.width process.cwd process.env \
+    process.execCPUAffinity.final process.execCPUAffinity.initial process.ioPriority.class \
+    process.ioPriority.priority process.noNewPrivileges process.oomScoreAdj process.rlimits[].hard \
+    process.rlimits[].soft process.rlimits[].type process.scheduler.deadline process.scheduler.flags \
+    process.scheduler.nice process.scheduler.period process.scheduler.policy process.scheduler.priority \
+    process.scheduler.runtime process.selinuxLabel process.terminal process.user.additionalGids \
+    process.user.gid process.user.uid process.user.umask root.path root.readonly";
+
 /// A row of a table: the heading above it, and its cells.
 struct Row<'a> {
     heading: &'a str,
@@ -57,7 +104,7 @@ fn rows(text: &str) -> Vec<Row<'_>> {
             heading = title;
         } else if line.starts_with("| ") {
             let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-            if !["lines", "test of the suite", ""].contains(&cells[0]) {
+            if !["lines", "test of the suite", "field", ""].contains(&cells[0]) {
                 rows.push(Row { heading, cells });
             }
         }
@@ -145,6 +192,7 @@ pub(crate) fn case(others: &[Case]) -> Case {
         let elsewhere = Elsewhere::read();
         let mut wrong = Vec::new();
         let mut suite = BTreeSet::new();
+        let mut fields = BTreeSet::new();
         let mut lines: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
         for Row { heading, cells } in rows(&text) {
             match heading {
@@ -157,6 +205,7 @@ pub(crate) fn case(others: &[Case]) -> Case {
                 "The validation suite" => {
                     suite.insert(cells[0]);
                 }
+                "Fields" => fields.extend(quoted(cells[0])),
                 file => {
                     assert_eq!(cells.len(), 4, "{cells:?}");
                     lines.entry(file).or_default().extend(numbers(cells[0]));
@@ -171,6 +220,9 @@ pub(crate) fn case(others: &[Case]) -> Case {
             let missing = named.filter(|name| !names.contains(*name) && !elsewhere.has(name));
             wrong.extend(missing.map(|name| format!("{heading} {}: there is no test {name}", cells[0])));
         }
+        let known: BTreeSet<&str> = FIELDS.split_whitespace().collect();
+        wrong.extend(known.difference(&fields).map(|field| format!("the field {field} has no row")));
+        wrong.extend(fields.difference(&known).map(|field| format!("{field} is no field of the schema")));
         for (file, list) in LINES {
             let (asked, have) = (numbers(list), lines.remove(file).unwrap_or_default());
             wrong.extend(asked.difference(&have).map(|line| format!("{file} {line} is in no table")));
