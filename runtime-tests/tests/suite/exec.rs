@@ -68,6 +68,7 @@ pub(crate) fn cases() -> Vec<Case> {
     all.extend([
         ours("process_file_errors_have_pointers", process_file_pointers),
         ours("affinity_is_set", affinity),
+        ours("affinity_is_the_initial_one_on_the_way", initial_affinity),
         ours("ignore_paused_waits_for_resume", ignore_paused),
         ours("pidfd_is_sent", pidfd_socket),
         ours("chroot_of_a_joined_mount_namespace_is_kept", joined_mount_namespace),
@@ -691,6 +692,27 @@ fn affinity(t: &Test) -> Verdict {
     b.set("/process/execCPUAffinity", json!({"initial": "0", "final": "0"}));
     let output = output_in(t, &b, &[], "grep Cpus_allowed_list /proc/self/status");
     assert_eq!(output.text(), "Cpus_allowed_list:\t0");
+    Ok(())
+}
+
+/// `initial` before the process enters the cgroup, `final` afterwards: by the calls that are made.
+fn initial_affinity(t: &Test) -> Verdict {
+    t.needs_program("strace")?;
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return Err(Skip::new("there is one processor"));
+    }
+    let b = t.bundle();
+    b.set("/process/execCPUAffinity", json!({"initial": "1", "final": "0"}));
+    let c = running(t, &b);
+    let log = t.dir.join("calls");
+    let trace = "trace=sched_setaffinity,setns,write";
+    let call = sh(t, &c, &[], "grep Cpus_allowed_list /proc/self/status");
+    let output = call.through(["strace", "-f", "-qq", "-e", trace, "-o", log.to_str().unwrap()]).ok();
+    assert_eq!(output.text(), "Cpus_allowed_list:\t0");
+    let text = std::fs::read_to_string(log).unwrap();
+    let at = |call: &str| text.find(call).unwrap_or_else(|| panic!("{call} is missing of {text}"));
+    let (first, last) = (at("sched_setaffinity(0, 8, [1])"), at("sched_setaffinity(0, 8, [0])"));
+    assert!(first < last && last < at("setns("), "{text}");
     Ok(())
 }
 
