@@ -3,9 +3,9 @@
 //! First the crates' own tests, then the black-box suite (`runtime-tests`) with the static binary, once per lane; in the
 //! virtual machine the part of it that needs what only that has: it is about eight times slower. At the end is once more
 //! what the failed tests said, and those that passed at the second attempt only; then the tables: the lanes with their
-//! counts, the skips with their reasons, the tests that no lane has run, and for a whole run the scenarios and faults of
-//! `docs/security.md` with how many of their tests have passed on which lane. The last line is the sum of all:
-//! `N passed, N failed, N skipped, N at the second attempt`.
+//! counts, each of them by user (root or not) and by who makes the cgroups, the skips with their reasons, the tests that
+//! no lane has run, and for a whole run the scenarios and faults of `docs/security.md` with how many of their tests have
+//! passed on which lane. The last line is the sum of all: `N passed, N failed, N skipped, N at the second attempt`.
 //!
 //! In continuous integration (`CI` is set) a lane also fails that skips more than `runtime-tests/skips.txt` says, and a
 //! row of `docs/spec-conformance.md` of which no test has passed, and a test that `docs/security.md` names which has not.
@@ -173,7 +173,8 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     }
     let said = |outcome: &Outcome| [outcome.repeated.clone(), outcome.failures.clone()].concat();
     outcomes.iter().flat_map(said).for_each(|line| println!("{line}"));
-    println!("\n{}\n{}", matrix::lanes(&outcomes), matrix::skips(&outcomes));
+    println!("\n{}\n{}", matrix::lanes(&outcomes), matrix::set_ups(&outcomes));
+    println!("{}", matrix::skips(&outcomes));
     if lanes.is_empty() {
         println!("{}", matrix::nowhere(&outcomes));
     }

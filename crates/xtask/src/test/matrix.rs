@@ -44,6 +44,36 @@ pub(super) fn lanes(outcomes: &[Outcome]) -> String {
     table(&["lane", "passed", "failed", "skipped", "2nd try", "seconds"], &rows)
 }
 
+/// Who makes the containers of a test, and who their cgroups: the suite's name says it.
+fn set_up(test: &str) -> (&'static str, &'static str) {
+    let suite = test.split("::").next().unwrap_or_default();
+    let user = if suite.starts_with("rootless") { "rootless" } else { "root" };
+    // A session is one of a user's systemd.
+    let by_systemd = suite.contains("systemd") || suite.ends_with("_session");
+    (user, if by_systemd { "systemd" } else { "cgroupfs" })
+}
+
+/// The black-box suite by lane, by who makes the containers, and by who makes their cgroups.
+pub(super) fn set_ups(outcomes: &[Outcome]) -> String {
+    let mut rows = Vec::new();
+    for outcome in outcomes.iter().filter(|outcome| !outcome.lane.starts_with("crates")) {
+        let mut counts: BTreeMap<(&str, &str), [u32; 3]> = BTreeMap::new();
+        let ended = [
+            outcome.names.iter().collect::<Vec<_>>(),
+            outcome.failed.iter().collect(),
+            outcome.skipped.keys().collect(),
+        ];
+        for (place, names) in ended.iter().enumerate() {
+            names.iter().for_each(|name| counts.entry(set_up(name)).or_default()[place] += 1);
+        }
+        rows.extend(counts.into_iter().map(|((user, manager), numbers)| {
+            let title = format!("{}, {user}, {manager}", outcome.lane);
+            [title].into_iter().chain(numbers.map(|number| number.to_string())).collect()
+        }));
+    }
+    table(&["lane, user, cgroups by", "passed", "failed", "skipped"], &rows)
+}
+
 /// Reason by reason, the most frequent first; a column for each lane.
 pub(super) fn skips(outcomes: &[Outcome]) -> String {
     let mut reasons: BTreeMap<&str, u32> = BTreeMap::new();
@@ -100,6 +130,25 @@ mod tests {
         ];
         assert_eq!(nowhere(&outcomes), "1 tests ran on no lane\n    b: no wish\n");
         assert_eq!(nowhere(&outcomes[1..]), "2 tests ran on no lane\n    b: no wish\n    c: no room\n");
+    }
+
+    #[test]
+    fn set_ups_are_told_apart() {
+        let output = "test exec::a ... ok\ntest exec::b ... ignored (no room)\ntest rootless::a ... ok\n\
+                      test podman_systemd::a ... FAILED\ntest rootless_podman_session::a ... ok";
+        let text = set_ups(&[outcome("crates", "test a ... ok"), outcome("vm-v2", output)]);
+        let rows: Vec<Vec<&str>> =
+            text.lines().skip(2).map(|line| line.split("  ").filter(|it| !it.is_empty()).collect()).collect();
+        let words = |row: &Vec<&str>| row.iter().map(|word| word.trim().to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            rows.iter().map(words).collect::<Vec<_>>(),
+            [
+                ["vm-v2, root, cgroupfs", "1", "0", "1"],
+                ["vm-v2, root, systemd", "0", "1", "0"],
+                ["vm-v2, rootless, cgroupfs", "1", "0", "0"],
+                ["vm-v2, rootless, systemd", "1", "0", "0"],
+            ]
+        );
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl Outcome {
         }
     }
 
+    /// Whether a test was found there: a lane that this machine can't show has one skip, of no test.
+    pub(super) fn has_run(&self) -> bool {
+        !(self.names.is_empty() && self.failed.is_empty() && self.skipped.is_empty())
+    }
+
     /// Takes in that each failed test has passed when it was run once more.
     pub(super) fn passed_again(&mut self) {
         let count = u32::try_from(self.failed.len()).unwrap_or(u32::MAX);
