@@ -46,6 +46,9 @@ const PATH_CALLS: [i64; 33] = [
     264, 265, 266, 267, 322, 332, 428, 429, 437, 442,
 ];
 
+/// `flock`, of x86_64.
+const FLOCK: i64 = 73;
+
 /// Makes the call, stops before the `at`th path-taking system call (the first is 0) of whose are counted, changes the
 /// world and lets it go on.
 ///
@@ -53,13 +56,32 @@ const PATH_CALLS: [i64; 33] = [
 /// When it can't be traced, or at the deadline.
 #[must_use]
 pub fn step(call: Call, at: usize, whose: Whose, change: impl FnOnce()) -> Stepped {
+    step_before(call, at, whose, is_path_call, change)
+}
+
+/// Makes the call, stops its own process before its first `flock(2)`, changes the world and lets it go on.
+///
+/// # Panics
+/// When it can't be traced, or at the deadline.
+#[must_use]
+pub fn step_before_lock(call: Call, change: impl FnOnce()) -> Stepped {
+    step_before(call, 0, Whose::Command, |pid| call_number(pid) == Some(FLOCK), change)
+}
+
+fn step_before(
+    call: Call,
+    at: usize,
+    whose: Whose,
+    is_counted: fn(Pid) -> bool,
+    change: impl FnOnce(),
+) -> Stepped {
     let mut output = anonymous_file(b"");
     let mut command = call.stdout_file(output.try_clone().expect("dup")).into_command();
     let (reached, is_reached) = channel();
     let (changed, is_changed) = channel();
     let (reached, status) = std::thread::scope(|scope| {
         let stepping = scope.spawn(move || {
-            follow(&mut command, at, whose, || {
+            follow(&mut command, at, whose, is_counted, || {
                 let _ = reached.send(());
                 // The test's thread is gone when it has failed: that is reported there.
                 let _ = is_changed.recv();
@@ -82,7 +104,13 @@ pub(crate) fn text_of(file: &mut File) -> String {
 }
 
 /// Whether the call was reached, and the exit status.
-fn follow(command: &mut Command, at: usize, whose: Whose, change: impl FnOnce()) -> (bool, i32) {
+fn follow(
+    command: &mut Command,
+    at: usize,
+    whose: Whose,
+    is_counted: fn(Pid) -> bool,
+    change: impl FnOnce(),
+) -> (bool, i32) {
     let first = spawn(command);
     let mut known = BTreeSet::from([first]);
     let mut change = Some(change);
@@ -102,7 +130,7 @@ fn follow(command: &mut Command, at: usize, whose: Whose, change: impl FnOnce())
             WaitStatus::Exited(..) | WaitStatus::Signaled(..) => continue,
             WaitStatus::PtraceSyscall(pid) => {
                 let counted = (whose == Whose::Command) == (pid == first);
-                if counted && at_entry(pid) && is_path_call(pid) {
+                if counted && at_entry(pid) && is_counted(pid) {
                     if seen == at
                         && let Some(change) = change.take()
                     {
@@ -142,9 +170,12 @@ pub(crate) fn next_stop(first: Pid, end: Instant) -> Option<(Pid, WaitStatus)> {
 const WNOTHREAD: i32 = 0x2000_0000;
 
 fn is_path_call(pid: Pid) -> bool {
-    !cfg!(target_arch = "x86_64")
-        || read_user_word(pid, register::ORIG_RAX)
-            .is_ok_and(|number| PATH_CALLS.binary_search(&number).is_ok())
+    call_number(pid).is_none_or(|number| PATH_CALLS.binary_search(&number).is_ok())
+}
+
+/// The number of the call that a tracee is about to make (x86_64).
+fn call_number(pid: Pid) -> Option<i64> {
+    if cfg!(target_arch = "x86_64") { read_user_word(pid, register::ORIG_RAX).ok() } else { None }
 }
 
 // It is waited for with waitpid, as a tracee must be.

@@ -1,16 +1,17 @@
 //! State roots that are full or read-only, calls that race, cgroups that are not as they should be.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use runtime_tests::cgroup::processes;
+use runtime_tests::step::step_before_lock;
 use runtime_tests::trace::{End, kill_before};
 use runtime_tests::wait::DEADLINE;
 use runtime_tests::world::times;
-use runtime_tests::{Bundle, Call, Case, Container, Output, Test, Verdict};
+use runtime_tests::{Bundle, Call, Case, Container, Output, Skip, Test, Verdict};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use serde_json::json;
 
@@ -24,8 +25,10 @@ pub(super) fn cases() -> Vec<Case> {
         case("f09_state_root_that_fills_up", fills_up),
         case("f09_state_root_that_is_read_only", read_only),
         case("f10_many_creations_of_one_id", many_creations),
+        case("f10_creation_that_is_overtaken_at_the_lock", overtaken_creation),
         case("f11_many_deletions_of_one_id", many_deletions),
         case("f12_deletion_while_it_is_created", deletion_of_creating),
+        case("f13_commands_whose_container_is_replaced_before_the_lock", replaced_before_lock),
         case("f14_cgroups_of_its_own_are_removed", many_cgroups),
         case("f14_process_of_another_is_named", outsider),
         case("f15_cgroup_that_was_frozen_inside", frozen_inside),
@@ -196,6 +199,85 @@ fn many_creations(t: &Test) -> Verdict {
         assert_nothing_left(t, "50 creations of one id");
     }
     Ok(())
+}
+
+/// Between making the directory, or finding one in which nothing is recorded, and locking it, another creation or a
+/// deletion is faster.
+fn overtaken_creation(t: &Test) -> Verdict {
+    needs_x86()?;
+    let b = t.bundle();
+    b.stays().write();
+    let call = |words: &[&str], id: &str| t.call(words).args([id]);
+    let create = |id: &str| call(&["create", "--bundle", b.path.to_str().unwrap()], id);
+    for is_found in [false, true] {
+        let prepared = || {
+            let id = t.fresh_id();
+            if is_found {
+                fs::create_dir_all(t.root().join(&id)).unwrap();
+                fs::set_permissions(t.root(), fs::Permissions::from_mode(0o700)).unwrap();
+            }
+            id
+        };
+        // Another creation: it wins, and what it made is whole.
+        let id = prepared();
+        let stepped = step_before_lock(create(&id), || drop(create(&id).ok()));
+        assert!(stepped.reached, "no lock is taken: {}", stepped.output);
+        assert!(stepped.status != 0 && stepped.output.contains("already exists"), "{}", stepped.output);
+        let winner = Container::open(t, &id);
+        assert_eq!(winner.start().status(), "running");
+        winner.delete_force().ok();
+        // What takes it for gone, and removes it: creation begins again.
+        let id = prepared();
+        let stepped = step_before_lock(create(&id), || drop(call(&["delete", "--force"], &id).ok()));
+        assert_eq!((stepped.reached, stepped.status), (true, 0), "{}", stepped.output);
+        let made = Container::open(t, &id);
+        assert_eq!(made.start().status(), "running");
+        made.delete_force().ok();
+        assert_nothing_left(t, "a creation that was overtaken");
+    }
+    Ok(())
+}
+
+/// A command finds its container; before it has the lock, that one is deleted, and there is another of its id: which it
+/// leaves alone.
+fn replaced_before_lock(t: &Test) -> Verdict {
+    needs_x86()?;
+    let b = t.bundle();
+    b.stays().write();
+    let commands: [&[&str]; 6] = [
+        &["start"],
+        &["pause"],
+        &["resume"],
+        &["update", "--pids-limit", "99"],
+        &["delete"],
+        &["delete", "--force"],
+    ];
+    for command in commands {
+        let id = t.fresh_id();
+        let create = || t.call(&["create", "--bundle", b.path.to_str().unwrap(), &id]);
+        create().ok();
+        let stepped = step_before_lock(t.call(command).args([&id]), || {
+            t.call(&["delete", "--force", &id]).ok();
+            create().ok();
+        });
+        assert!(stepped.reached, "{command:?} takes no lock: {}", stepped.output);
+        if command.contains(&"--force") {
+            assert_eq!(stepped.status, 0, "{command:?}: {}", stepped.output);
+        } else {
+            assert!(stepped.status != 0, "{command:?}");
+            assert!(stepped.output.contains("does not exist"), "{command:?}: {}", stepped.output);
+        }
+        let other = Container::open(t, &id);
+        assert_eq!(other.status(), "created", "{command:?}");
+        assert_eq!(other.start().status(), "running", "{command:?}");
+        other.delete_force().ok();
+    }
+    assert_nothing_left(t, "commands whose container was replaced");
+    Ok(())
+}
+
+fn needs_x86() -> Result<(), Skip> {
+    if cfg!(target_arch = "x86_64") { Ok(()) } else { Err(Skip::new("its calls are known by x86's numbers")) }
 }
 
 /// Each says that it is done, or that there is no such container; the poststop hook runs once.
