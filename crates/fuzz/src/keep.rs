@@ -1,4 +1,4 @@
-//! A small corpus: as few and as short inputs as reach all that was reached.
+//! Corpora in directories: all that reached something new, or as few and as short inputs as reach the most.
 
 use std::collections::HashSet;
 use std::fs;
@@ -18,8 +18,8 @@ pub(crate) struct Input {
 const MOST_INPUTS: usize = 24;
 const MOST_BYTES_EACH: usize = 2048;
 
-/// Replaces the files of a directory by the corpus, reduced.
-pub(crate) fn keep(directory: &Path, corpus: &[Input]) -> io::Result<()> {
+/// Replaces the files of a directory by inputs.
+pub(crate) fn write<'a>(directory: &Path, corpus: impl IntoIterator<Item = &'a Input>) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     for entry in fs::read_dir(directory)? {
         let file = entry?.path();
@@ -27,14 +27,14 @@ pub(crate) fn keep(directory: &Path, corpus: &[Input]) -> io::Result<()> {
             fs::remove_file(file)?;
         }
     }
-    for input in reduce(corpus) {
+    for input in corpus {
         fs::write(directory.join(format!("{:016x}", hash(&input.bytes))), &input.bytes)?;
     }
     Ok(())
 }
 
-/// The next is always the one that adds most for its length.
-fn reduce(corpus: &[Input]) -> Vec<&Input> {
+/// As few inputs as reach the most: the next is always the one that adds most for its length.
+pub(crate) fn reduce(corpus: &[Input]) -> Vec<&Input> {
     let mut left: Vec<&Input> = corpus
         .iter()
         .filter(|input| !input.bytes.is_empty() && input.bytes.len() <= MOST_BYTES_EACH)

@@ -25,7 +25,9 @@ pub(crate) struct Request {
     pub(crate) seeds: Vec<PathBuf>,
     /// Where inputs go that panic.
     pub(crate) findings: PathBuf,
-    /// Where a small corpus that reaches all that was reached goes.
+    /// Where every input goes that reached something new: what the next run begins with.
+    pub(crate) grown: Option<PathBuf>,
+    /// Where a small corpus that reaches nearly all that was reached goes.
     pub(crate) keep: Option<PathBuf>,
 }
 
@@ -39,6 +41,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Request, String> {
         seed: 1,
         seeds: Vec::new(),
         findings: "findings".into(),
+        grown: None,
         keep: None,
     };
     while let Some(word) = words.next() {
@@ -49,6 +52,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Request, String> {
             "--seed" => request.seed = number()?,
             "--seeds" => request.seeds.push(value.into()),
             "--findings" => request.findings = value.into(),
+            "--grown" => request.grown = Some(value.into()),
             "--keep" => request.keep = Some(value.into()),
             _ => return Err(format!("unknown: {word}")),
         }

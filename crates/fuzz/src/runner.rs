@@ -40,8 +40,11 @@ pub(crate) fn run(request: &Request) -> io::Result<usize> {
     }
     println!("{}", work.summary(begin.elapsed()));
     let _ = fs::remove_file(current_file(request));
+    if let Some(directory) = &request.grown {
+        keep::write(directory, &work.corpus)?;
+    }
     if let Some(directory) = &request.keep {
-        keep::keep(directory, &work.corpus)?;
+        keep::write(directory, keep::reduce(&work.corpus))?;
     }
     Ok(work.findings)
 }
@@ -141,10 +144,11 @@ impl<'a> Work<'a> {
         };
         let rate = self.runs as f64 / time.as_secs_f64().max(0.001);
         format!(
-            "{}: {} runs in {} s ({rate:.0} per second), {coverage}, {} inputs, {} findings",
+            "{}: {} runs in {} s ({rate:.0} per second), {} s of a processor, {coverage}, {} inputs, {} findings",
             self.request.target.name,
             self.runs,
             time.as_secs(),
+            processor_time().as_secs(),
             self.corpus.len(),
             self.findings
         )

@@ -1,7 +1,7 @@
 //! `fuzz [TARGET]... [--seconds N]`: the fuzz targets (`crates/fuzz`), each for a while.
 //!
-//! Built apart, with the compiler's coverage counters: the flags are the stable compiler's. What was found new stays in
-//! `target/fuzz`; `--keep` writes the reduced corpus into the repository. With `--sanitizer` also under AddressSanitizer,
+//! Built apart, with the compiler's coverage counters: the flags are the stable compiler's. What reached something new
+//! stays in `target/fuzz`, and the next run goes on from there; `--keep` writes a reduced corpus into the repository. With `--sanitizer` also under AddressSanitizer,
 //! which the stable compiler has but does not promise: `RUSTC_BOOTSTRAP=1`.
 
 use std::path::{Path, PathBuf};
@@ -83,7 +83,6 @@ fn findings() -> PathBuf {
 fn run_target(program: &Path, target: &str, request: &Request) -> Result<bool> {
     let kept = project::root().join("crates/fuzz/corpus").join(target);
     let grown = directory().join("corpus").join(target);
-    let keep = if request.keep { &kept } else { &grown };
     let mut command = Command::new(program);
     command.arg(target).args([
         "--seconds",
@@ -92,7 +91,10 @@ fn run_target(program: &Path, target: &str, request: &Request) -> Result<bool> {
         &request.seed.to_string(),
     ]);
     command.arg("--seeds").arg(&kept).arg("--seeds").arg(&grown);
-    command.arg("--findings").arg(findings()).arg("--keep").arg(keep);
+    command.arg("--findings").arg(findings()).arg("--grown").arg(&grown);
+    if request.keep {
+        command.arg("--keep").arg(&kept);
+    }
     let status = command.status().context(rendered(&command))?;
     // An end that the runner does not survive (an abort, a stack overflow) leaves the input at work.
     let current = findings().join(format!("{target}-current"));
