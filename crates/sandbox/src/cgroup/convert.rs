@@ -14,9 +14,16 @@ pub fn shares_to_weight(shares: u64) -> u64 {
         _ => {
             let logarithm = (shares as f64).log2();
             let exponent = (logarithm * logarithm + 125.0 * logarithm) / 612.0 - 7.0 / 34.0;
-            10f64.powf(exponent).ceil() as u64
+            round_up(10f64.powf(exponent))
         }
     }
+}
+
+/// To the next integer, but for what logarithm and power may be wrong by, which no standard binds: 1024 is 100 exactly, and
+/// a last bit more would make it 101. No other number's weight is as close above an integer.
+fn round_up(weight: f64) -> u64 {
+    const INEXACT: f64 = 1e-9;
+    (weight - INEXACT).ceil() as u64
 }
 
 /// `blkio.weight` (10 to 1000) as `io.weight` (1 to 10000), linear.
@@ -80,6 +87,13 @@ mod tests {
         {
             assert_eq!(shares_to_weight(shares), weight, "{shares}");
         }
+    }
+
+    #[test]
+    fn shares_do_not_depend_on_the_last_bits() {
+        assert_eq!(round_up(100_f64.next_down()), 100);
+        assert_eq!(round_up(100_f64.next_up()), 100);
+        assert_eq!(round_up(100.001), 101);
     }
 
     #[test]
