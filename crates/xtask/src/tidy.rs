@@ -3,8 +3,10 @@
 //! Each module begins with `//!`; `unsafe` stands only in modules named `sys` and in the programs that run without a
 //! standard library, each with its reason, and is counted by place; imports point down; file names keep to the field's
 //! words; links in the documents lead somewhere, and tests that they name exist; each direct dependency has its line in
-//! `docs/dependencies.md`; every package is under a licence that `deny.toml` allows, and from the registry.
+//! `docs/dependencies.md`; every package is under a licence that `deny.toml` allows, from the registry, of one version, and asked
+//! for by a version.
 
+mod bans;
 mod layers;
 mod links;
 mod source;
@@ -73,6 +75,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     }
     findings.extend(check_dependencies(&root)?);
     findings.extend(check_packages(&root)?);
+    findings.extend(bans::check(&root)?);
     findings.extend(check_format(&root, &files)?);
     for finding in &findings {
         println!("{finding}");
