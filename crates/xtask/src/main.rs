@@ -12,6 +12,7 @@ mod lane;
 mod load;
 mod man;
 mod markdown;
+mod miri;
 mod packages;
 mod process;
 mod project;
@@ -53,6 +54,7 @@ usage: cargo xtask TASK
                                 1 000 live containers and 10 000 life cycles, or as many as given, as root: times, and
                                 what there is of the machine before and after
   man                           the manual pages, into target/man
+  miri                          what reads bytes of others, in the interpreter that finds undefined behaviour (nightly)
   tidy                          headers, unsafe, words, links, dependencies
   lane LANE COMMAND [ARG...]    runs a command where it sees cgroup v1 or v2 alone
   vm [--suite bookworm|trixie|sid] [--lsm apparmor|selinux] [--cgroup LANE] [--limit SECONDS] [--runtime FILE] [--copy FILE]... [--console]
@@ -93,6 +95,7 @@ fn dispatch() -> Result<ExitCode> {
         "fuzz" => fuzz::main(parser),
         "load" => load::main(parser),
         "man" => man::main(parser),
+        "miri" => miri::main(parser),
         "tidy" => tidy::main(parser),
         "lane" => lane::main(parser),
         "vm" => vm::main(parser),

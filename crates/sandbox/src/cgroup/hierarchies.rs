@@ -335,6 +335,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it asks the kernel")]
     fn host_probe_agrees_with_parse() {
         let probed = probe_hierarchies(OwnPaths::Read).unwrap();
         let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
