@@ -17,6 +17,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::command::{Call, anonymous_file};
+use crate::inject::SystemCall;
 use crate::sys::{at_entry, read_user_word, register, trace_me};
 use crate::wait::{DEADLINE, stretched};
 
@@ -46,9 +47,6 @@ const PATH_CALLS: [i64; 33] = [
     264, 265, 266, 267, 322, 332, 428, 429, 437, 442,
 ];
 
-/// `flock`, of x86_64.
-const FLOCK: i64 = 73;
-
 /// Makes the call, stops before the `at`th path-taking system call (the first is 0) of whose are counted, changes the
 /// world and lets it go on.
 ///
@@ -56,32 +54,43 @@ const FLOCK: i64 = 73;
 /// When it can't be traced, or at the deadline.
 #[must_use]
 pub fn step(call: Call, at: usize, whose: Whose, change: impl FnOnce()) -> Stepped {
-    step_before(call, at, whose, is_path_call, change)
+    step_counting(call, at, whose, Counted::Path, change)
 }
 
-/// Makes the call, stops its own process before its first `flock(2)`, changes the world and lets it go on.
+/// As [`step`], of the calls of one name alone.
 ///
 /// # Panics
-/// When it can't be traced, or at the deadline.
+/// When it can't be traced, or at the deadline; or no call of this name is known.
 #[must_use]
-pub fn step_before_lock(call: Call, change: impl FnOnce()) -> Stepped {
-    step_before(call, 0, Whose::Command, |pid| call_number(pid) == Some(FLOCK), change)
+pub fn step_before(call: Call, name: &str, at: usize, whose: Whose, change: impl FnOnce()) -> Stepped {
+    let number = SystemCall::named(name).unwrap_or_else(|| panic!("no call {name}")).number;
+    step_counting(call, at, whose, Counted::Number(number), change)
 }
 
-fn step_before(
-    call: Call,
-    at: usize,
-    whose: Whose,
-    is_counted: fn(Pid) -> bool,
-    change: impl FnOnce(),
-) -> Stepped {
+/// Which calls are.
+#[derive(Clone, Copy)]
+enum Counted {
+    Path,
+    Number(i64),
+}
+
+impl Counted {
+    fn is(self, pid: Pid) -> bool {
+        match self {
+            Self::Path => is_path_call(pid),
+            Self::Number(number) => call_number(pid) == Some(number),
+        }
+    }
+}
+
+fn step_counting(call: Call, at: usize, whose: Whose, counted: Counted, change: impl FnOnce()) -> Stepped {
     let mut output = anonymous_file(b"");
     let mut command = call.stdout_file(output.try_clone().expect("dup")).into_command();
     let (reached, is_reached) = channel();
     let (changed, is_changed) = channel();
     let (reached, status) = std::thread::scope(|scope| {
         let stepping = scope.spawn(move || {
-            follow(&mut command, at, whose, is_counted, || {
+            follow(&mut command, at, whose, counted, || {
                 let _ = reached.send(());
                 // The test's thread is gone when it has failed: that is reported there.
                 let _ = is_changed.recv();
@@ -108,7 +117,7 @@ fn follow(
     command: &mut Command,
     at: usize,
     whose: Whose,
-    is_counted: fn(Pid) -> bool,
+    counting: Counted,
     change: impl FnOnce(),
 ) -> (bool, i32) {
     let first = spawn(command);
@@ -130,7 +139,7 @@ fn follow(
             WaitStatus::Exited(..) | WaitStatus::Signaled(..) => continue,
             WaitStatus::PtraceSyscall(pid) => {
                 let counted = (whose == Whose::Command) == (pid == first);
-                if counted && at_entry(pid) && is_counted(pid) {
+                if counted && at_entry(pid) && counting.is(pid) {
                     if seen == at
                         && let Some(change) = change.take()
                     {

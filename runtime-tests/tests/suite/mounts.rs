@@ -44,6 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
         tmpfs_options_are_applied,
         tmpfs_mode_of_the_directory_is_kept_without_option,
         tmpcopyup_copies_the_directory,
+        tmpcopyup_read_only_is_read_only,
         unknown_type_fails,
         default_file_systems_are_there,
         default_proc_is_this_pid_namespaces,
@@ -613,6 +614,18 @@ fn tmpcopyup_copies_the_directory(t: &Test) -> Verdict {
                   echo new >/data/sub/file; stat -f -c %T /data";
     assert_eq!(t.output_of(&b, script).lines(), ["image", "640 5 6", "sub/file", "tmpfs"]);
     assert_eq!(fs::read_to_string(dir.join("sub/file")).unwrap(), "image\n");
+    Ok(())
+}
+
+/// It is writable while the copy is made, and not afterwards.
+fn tmpcopyup_read_only_is_read_only(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let dir = b.inside("/data");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("file"), "image\n").unwrap();
+    b.mount("/data", "tmpfs", "tmpfs", &["ro", "tmpcopyup"]);
+    let script = "cat /data/file; echo new >/data/new || echo refused";
+    assert_eq!(t.output_of(&b, script).lines(), ["image", "refused"]);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use runtime_tests::cgroup::processes;
-use runtime_tests::step::step_before_lock;
+use runtime_tests::step::{Stepped, Whose, step_before};
 use runtime_tests::trace::{End, kill_before};
 use runtime_tests::wait::DEADLINE;
 use runtime_tests::world::times;
@@ -274,6 +274,11 @@ fn replaced_before_lock(t: &Test) -> Verdict {
     }
     assert_nothing_left(t, "commands whose container was replaced");
     Ok(())
+}
+
+/// Stops before the lock is taken.
+fn step_before_lock(call: Call, change: impl FnOnce()) -> Stepped {
+    step_before(call, "flock", 0, Whose::Command, change)
 }
 
 fn needs_x86() -> Result<(), Skip> {

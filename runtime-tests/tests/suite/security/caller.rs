@@ -209,6 +209,30 @@ fn omitted_capabilities(t: &Test) -> Verdict {
         let warned = output.stderr.contains("CAP_NOT_THERE");
         assert_eq!(warned, format!("{capabilities:?}").contains("CAP_NOT_THERE"), "{output}");
     }
+    ambient_left_out(t)
+}
+
+/// The ambient set is empty where none is asked for: also what the caller has in it, and what init needs at first in a new
+/// user namespace.
+fn ambient_left_out(t: &Test) -> Verdict {
+    t.needs_program("setpriv")?;
+    let kill = json!(["CAP_KILL"]);
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+    for (in_user_namespace, uid) in [(false, 0), (false, 1000), (true, 0), (true, 1000)] {
+        let b = t.bundle();
+        b.set("/process/capabilities", json!({"bounding": kill, "permitted": kill, "inheritable": kill}));
+        b.set("/process/user", json!({"uid": uid, "gid": uid})).args(&["cat", "/proc/self/status"]);
+        if in_user_namespace {
+            b.namespace("user", None).set("/linux/uidMappings", map.clone());
+            b.set("/linux/gidMappings", map.clone());
+        }
+        let caller = ["setpriv", "--inh-caps", "+kill", "--ambient-caps", "+kill"];
+        let output = t.run(&b).through(caller).ok();
+        let found: Vec<u64> = sets(&output.stdout).into_iter().map(|(_, set)| set).collect();
+        // Of root execve makes the others.
+        let of_root = if uid == 0 { 1 << 5 } else { 0 };
+        assert_eq!(found, [1 << 5, of_root, of_root, 1 << 5, 0], "{uid}, {in_user_namespace}: {output}");
+    }
     Ok(())
 }
 
@@ -413,6 +437,15 @@ fn foreign_state(t: &Test) -> Verdict {
     }
     let _ = at(&root, &["delete", "--force", &c.id]).output();
     assert_eq!(c.status(), "running", "by a record that is a link");
+    // A container's directory that is a link to its own.
+    let _ = fs::remove_dir_all(&borrowed);
+    symlink(t.root().join(&c.id), &borrowed).unwrap();
+    for args in [&["state", &c.id][..], &["kill", &c.id, "KILL"], &["exec", &c.id, "true"], &["pause", &c.id]]
+    {
+        let _ = at(&root, args).fails();
+    }
+    let _ = at(&root, &["delete", "--force", &c.id]).output();
+    assert_eq!(c.status(), "running", "by a directory that is a link");
     c.delete_force().ok();
     let listed = at(&root, &["list"]).output();
     assert!(listed.status.code().is_some(), "{listed}");

@@ -18,6 +18,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, moun
 use serde_json::json;
 
 use super::races::on_one_lane;
+use super::refused;
 
 pub(super) fn cases() -> Vec<Case> {
     let case =
@@ -25,7 +26,9 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case("t03_joining_process_is_not_to_be_had", joining_process),
         case("t15_parameters_through_a_proc_of_the_image", image_proc),
+        case("t15_parameters_through_a_proc_of_the_host_with_mounts_in_it", covered_proc),
         case("t20_mounts_of_the_host_stay", host_mounts),
+        case("t20_mounts_of_a_host_that_shares_all_stay", shared_host),
         case("t32_no_library_of_the_image_is_loaded", image_libraries),
         case("t40_frozen_containers_can_be_ended", frozen),
     ]
@@ -154,10 +157,69 @@ fn image_proc(t: &Test) -> Verdict {
     Ok(())
 }
 
+/// Who may not mount a procfs has the host's (a user namespace, without pids of its own). What covers a part of it, as where
+/// the runtime is in a container itself, is not written to in its place.
+fn covered_proc(t: &Test) -> Verdict {
+    t.needs_program("unshare")?;
+    let fake = t.dir.join("fake");
+    let file = fake.join("net/ipv4/ip_unprivileged_port_start");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    // What the runtime itself reads there.
+    fs::create_dir_all(fake.join("kernel/random")).unwrap();
+    fs::copy("/proc/sys/kernel/random/boot_id", fake.join("kernel/random/boot_id")).unwrap();
+    let map = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+    let script = format!("mount --bind {} /proc/sys && exec \"$@\"", fake.display());
+    for covered in [false, true] {
+        fs::write(&file, "as it was").unwrap();
+        let b = t.bundle();
+        b.stays().namespace("user", None).without_namespace("pid").without_mount("/proc");
+        b.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map.clone());
+        b.unset("/linux/maskedPaths").unset("/linux/readonlyPaths");
+        b.set("/linux/sysctl", json!({"net.ipv4.ip_unprivileged_port_start": "77"}));
+        let (call, id) = t.bundle_call("create", &b, &[]);
+        if covered {
+            let output = refused(call.through(["unshare", "-m"]).through_sh(&script).output());
+            let _ = output.says("ip_unprivileged_port_start");
+            t.assert_missing(&id);
+        } else {
+            call.ok();
+            let c = Container::open(t, &id);
+            assert_eq!(in_network_of(&c, "/proc/sys/net/ipv4/ip_unprivileged_port_start"), "77");
+            c.delete_force().ok();
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "as it was", "covered: {covered}");
+    }
+    Ok(())
+}
+
 /// A parameter in a container's network namespace.
 fn in_network_of(c: &Container<'_>, path: &str) -> String {
     let namespace = format!("--net=/proc/{}/ns/net", c.pid());
     runtime_tests::Call::new(["nsenter", &namespace, "cat", path]).ok().text().to_owned()
+}
+
+/// As systemd has it: every mount of the host is shared, its root too, which the container's old root is a peer of.
+fn shared_host(t: &Test) -> Verdict {
+    t.needs_program("unshare")?;
+    let (before, after) = (t.dir.join("before"), t.dir.join("after"));
+    let script = format!(
+        "mount --make-rshared / && cat /proc/self/mountinfo >{} && \"$@\"; status=$?
+        cat /proc/self/mountinfo >{}; exit $status",
+        before.display(),
+        after.display()
+    );
+    for propagation in [None, Some("private"), Some("rslave"), Some("shared"), Some("rshared")] {
+        let b = t.bundle();
+        b.args(&["true"]);
+        if let Some(propagation) = propagation {
+            b.set("/linux/rootfsPropagation", propagation);
+        }
+        t.run(&b).through(["unshare", "-m"]).through_sh(&script).ok();
+        let mounts = |file: &Path| fs::read_to_string(file).unwrap();
+        assert!(mounts(&before).contains(" shared:"));
+        assert_eq!(mounts(&before), mounts(&after), "rootfsPropagation {propagation:?}");
+    }
+    Ok(())
 }
 
 /// The host's mounts, and who gets what is mounted on them, stay as they are: whatever the containers' propagation is, and

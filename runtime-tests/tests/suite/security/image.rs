@@ -23,6 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("t07_hostile_destinations", hostile_destinations),
         case("t08_fake_proc_and_sys", fake_proc_and_sys),
         case("t11_masks_are_the_hosts_null_device", masks),
+        case("t11_null_device_of_the_host_that_is_none", host_null),
         case("t12_console_of_a_fake_devpts", fake_devpts),
         case("t13_console_link_makes_no_file", console_link),
         case("t14_null_device_of_the_image", null_device),
@@ -403,13 +404,33 @@ fn masks(t: &Test) -> Verdict {
                 let firmware = c.inside("/sys/firmware");
                 if firmware.exists() {
                     assert_eq!(fs::read_dir(&firmware).unwrap().count(), 0);
-                    assert!(fs::write(firmware.join("x"), "").is_err());
+                    let refused = fs::write(firmware.join("x"), "").unwrap_err();
+                    assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
                 }
                 assert!(!c.proc("mountinfo").contains("core_pattern"));
                 c.delete_force().ok();
             }
             world.assert_same(t, name);
         }
+    }
+    Ok(())
+}
+
+/// Where the host's own is something else (the runtime is in a container whose author could put it there), nothing is
+/// masked with that.
+fn host_null(t: &Test) -> Verdict {
+    t.needs_program("unshare")?;
+    let world = World::of_machine(t);
+    let file = t.dir.join("no-null");
+    fs::write(&file, "text").unwrap();
+    for (name, source) in [("a file", file.to_str().unwrap()), ("/dev/zero", "/dev/zero")] {
+        let b = t.bundle();
+        b.stays().set("/linux/maskedPaths", json!(["/proc/version"]));
+        let (call, id) = t.bundle_call("create", &b, &[]);
+        let prepared = format!("mount --bind {source} /dev/null && exec \"$@\"");
+        let _ = refused(call.through(["unshare", "-m"]).through_sh(&prepared).output());
+        t.assert_missing(&id);
+        world.assert_same(t, name);
     }
     Ok(())
 }
@@ -682,5 +703,26 @@ fn files_read(t: &Test) -> Verdict {
         c.delete_force().ok();
         assert!(before.elapsed() < Duration::from_secs(15), "{name} took {:?}", before.elapsed());
     }
+    fifo_unopened(t);
     Ok(())
+}
+
+/// To open a special file can do something already: a writer waits at this one until somebody does.
+fn fifo_unopened(t: &Test) {
+    let b = t.bundle();
+    let passwd = b.inside("/etc/passwd");
+    fs::remove_file(&passwd).unwrap();
+    make_fifo(&passwd);
+    let waiting = {
+        let passwd = passwd.clone();
+        std::thread::spawn(move || drop(fs::File::options().write(true).open(passwd).unwrap()))
+    };
+    b.args(&["true"]).patch(|config| config["process"]["env"] = json!([]));
+    t.run(&b).ok();
+    let opened = waiting.is_finished();
+    // Whoever opens it for reading and writing waits for nobody, and lets the writer go on.
+    let reader = fs::File::options().read(true).write(true).open(&passwd).unwrap();
+    waiting.join().unwrap();
+    drop(reader);
+    assert!(!opened, "a FIFO of the image's was opened");
 }

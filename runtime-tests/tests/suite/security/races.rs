@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use runtime_tests::procfs::mounts_of;
 use runtime_tests::race::{Flip, exchange};
-use runtime_tests::step::{Stepped, Whose, step};
+use runtime_tests::step::{Stepped, Whose, step, step_before};
 use runtime_tests::world::{World, times};
 use runtime_tests::{Bundle, Case, Container, Lane, Skip, Test, Verdict};
 use serde_json::json;
@@ -158,7 +158,42 @@ fn made_below_volume(t: &Test) -> Verdict {
         },
     );
     world.assert_same(t, "destinations that are missing");
+    step_replacing_what_was_made(t, &b, &a);
+    world.assert_same(t, "destinations that are replaced as soon as they are made");
     Ok(())
+}
+
+/// What init has made of the missing destinations becomes links out of the volume, before it opens any of them.
+fn step_replacing_what_was_made(t: &Test, b: &Bundle, volume: &Path) {
+    const MOST_CALLS: usize = 200;
+    let replace = || {
+        for made in fs::read_dir(volume).unwrap().flatten().map(|entry| entry.path()) {
+            let is_directory = fs::symlink_metadata(&made).is_ok_and(|status| status.is_dir());
+            let _ = if is_directory { fs::remove_dir_all(&made) } else { fs::remove_file(&made) };
+            let _ = symlink(t.canary(), &made);
+        }
+    };
+    let mut refused = 0;
+    for at in 0..MOST_CALLS {
+        let (call, id) = t.bundle_call("create", b, &[]);
+        let stepped = step_before(call, "openat", at, Whose::Made, replace);
+        if stepped.status == 0 {
+            let c = Container::open(t, &id);
+            assert_inside(t, &c);
+            c.delete_force().ok();
+        } else {
+            assert!(stepped.status < 128 && !stepped.output.trim().is_empty(), "call {at}: {stepped:?}");
+            refused += 1;
+            t.assert_missing(&id);
+        }
+        fs::remove_dir_all(volume).unwrap();
+        fs::create_dir(volume).unwrap();
+        if !stepped.reached {
+            assert!(refused > 0, "nothing was replaced between making and opening, in {at} calls");
+            return;
+        }
+    }
+    panic!("more than {MOST_CALLS} calls of openat");
 }
 
 /// The container's `/dev` is a volume; its null device is another file from some moment on.
