@@ -106,6 +106,16 @@ fn directory_by_descriptor(t: &Test) -> Verdict {
         }
     }
     assert!(!t.dir.join("ran").exists(), "a program of the host was run");
+    // A directory of the host that the caller hands over, and means to: the process may have it, and not begin in it.
+    let preserve = ["--preserve-fds", "2"];
+    for directory in ["/proc/self/fd/3", "/proc/self/fd/4", "/x3"] {
+        let b = t.bundle();
+        symlink("/proc/self/fd/3", b.inside("/x3")).unwrap();
+        b.set("/process/cwd", directory).args(&["readlink", "/proc/self/cwd"]);
+        let _ = leaking(t.bundle_call("run", &b, &preserve).0).fails();
+        let exec = c.call(&["exec", "--cwd", directory, "--preserve-fds", "2"]);
+        let _ = leaking(exec).args(["readlink", "/proc/self/cwd"]).fails();
+    }
     c.delete_force().ok();
     world.assert_same(t, "descriptors in paths");
     Ok(())
