@@ -39,6 +39,10 @@ pub enum Error {
     #[error("container is busy: another operation holds its lock")]
     Busy,
 
+    /// The caller's: it is a hook's, and what waits for the hook holds the lock.
+    #[error("container is busy: what holds its lock waits for this command, which a hook of its own called")]
+    CalledByHook,
+
     /// The caller's: what was asked for does not fit the config.
     #[error("{0}")]
     Request(&'static str),

@@ -33,6 +33,9 @@ pub(crate) fn of_error(error: &Error) -> Option<Hint> {
         }
         Error::Status(text) => of_status(text),
         Error::Busy => Some("another command works on the container: try again when it is done".into()),
+        Error::CalledByHook => {
+            Some("a hook that wants the container gone ends with an error: then it is removed".into())
+        }
         Error::Config(violations) => suggest::of_violation(violations.first()),
         Error::CgroupPlan(error) => of_cgroup_plan(error),
         Error::Cgroup(error) => of_cgroup(error),

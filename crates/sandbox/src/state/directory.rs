@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::checksum::{self, Checked};
+use super::holder;
 use super::identity::boot_id;
 use super::record::{Phase, Record, SCHEMA};
 use crate::ContainerId;
@@ -134,7 +135,9 @@ impl StateRoot {
             match claimed {
                 // It was removed meanwhile.
                 Err(Error::NotFound) => {}
-                Err(Error::Exists | Error::Busy | Error::State { .. }) => return Err(Error::Exists),
+                Err(Error::Exists | Error::Busy | Error::CalledByHook | Error::State { .. }) => {
+                    return Err(Error::Exists);
+                }
                 Err(error) if made => {
                     // It is empty: nobody has anything of it.
                     let _ = unlinkat(&self.directory, &**id, AtFlags::REMOVEDIR);
@@ -165,7 +168,7 @@ impl StateRoot {
     /// A container's directory, locked.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Busy`]
+    /// [`Error::NotFound`], [`Error::Busy`], [`Error::CalledByHook`]
     pub fn lock(&self, id: &ContainerId) -> Result<Entry> {
         let entry = self.open_entry(id)?;
         entry.lock(self)?;
@@ -284,7 +287,7 @@ impl Entry {
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(Duration::from_millis(20));
                 }
-                Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(Error::Busy),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(self.why_busy()),
                 Err(errno) => return Err(Error::host("flock", errno.into())),
             }
         }
@@ -295,6 +298,15 @@ impl Entry {
             Ok(_) | Err(Errno::NOENT) => Err(Error::NotFound),
             // Not the same as its absence: `delete --force` would take that for a success.
             Err(errno) => Err(Error::file("stat", root.path.join(&*self.id), errno.into())),
+        }
+    }
+
+    /// Who has the lock is looked for only now: a program that launches containers may well have started this one for
+    /// something else than a hook, and then it was worth waiting.
+    fn why_busy(&self) -> Error {
+        match fstat(&self.directory).map(|status| holder::is_waiting_for_us(&status)) {
+            Ok(true) => Error::CalledByHook,
+            _ => Error::Busy,
         }
     }
 

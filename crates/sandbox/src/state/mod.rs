@@ -6,6 +6,7 @@
 
 mod checksum;
 mod directory;
+mod holder;
 mod identity;
 mod record;
 

@@ -25,6 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("f13_kill_all_of_a_container_that_was_replaced", kill_replaced),
         case("f14_cgroup_made_later_at_the_same_path_is_left_alone", cgroup_made_later),
         case("f23_hooks_that_misbehave", hooks_misbehave),
+        case("f23_hook_that_deletes_its_own_container", hook_deletes),
         case("f23_hook_whose_launch_fails_half_way_does_not_hang", hook_launch_killed),
         case("f25_console_socket_that_nobody_accepts", console_backlog),
         case("f25_console_socket_that_nobody_reads", console_unread),
@@ -261,6 +262,31 @@ fn hooks_misbehave(t: &Test) -> Verdict {
     call.fails();
     t.assert_missing(&removed);
     assert_nothing_left(t, "a hook has removed the record");
+    Ok(())
+}
+
+/// `create` waits for the hook, and the hook for `create`: until a deadline, and then it is said. The container is whole.
+fn hook_deletes(t: &Test) -> Verdict {
+    let said = t.dir.join("said");
+    let b = t.bundle();
+    let id = r#"id=$(tr -d '\n' | sed 's/.*"id": *"\([^"]*\)".*/\1/')"#;
+    let delete = format!(
+        "{} --root {} delete --force $id >{} 2>&1",
+        t.runtime.path.display(),
+        t.root().display(),
+        said.display()
+    );
+    let args = ["sh", "-c", &format!("{id}; if {delete}; then exit 1; fi")];
+    let env = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"];
+    b.stays().hook("createRuntime", json!({"path": "/bin/sh", "args": args, "env": env, "timeout": 40}));
+    let (call, id) = t.bundle_call("create", &b, &[]);
+    call.ok();
+    let said = fs::read_to_string(&said).unwrap();
+    assert!(said.contains("waits for this command, which a hook of its own called"), "{said}");
+    let c = Container::open(t, &id);
+    assert_eq!(c.start().status(), "running");
+    c.delete_force().ok();
+    assert_nothing_left(t, "a hook that deletes its own container");
     Ok(())
 }
 
