@@ -19,7 +19,7 @@ use crate::wire::{Field, Reader};
 pub const SLOTS: usize = 512;
 
 /// Descriptors from here on are closed as soon as they are done with; those below, by execve.
-const CLOSED_AT_ONCE: i32 = 128;
+const CLOSED_AT_ONCE: i32 = 48;
 
 /// What init holds while it works.
 pub struct Init {
