@@ -50,16 +50,17 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let release = read_release()?;
     if !twice {
         let binary = build_at(&project::root(), &project::target().join("dist-build"), &release)?;
-        let archive = make(&release, &binary, &output)?;
+        let archive = make(&release, &project::root(), &binary, &output)?;
         println!("{}", archive.display());
         return Ok(ExitCode::SUCCESS);
     }
+    let places = ["one", "another-place"].map(|name| project::target().join("dist-twice").join(name));
+    // Both before the first is built: who goes on working meanwhile changes neither.
+    places.iter().try_for_each(|sources| copy_sources(sources))?;
     let mut archives = Vec::new();
-    for name in ["one", "another-place"] {
-        let sources = project::target().join("dist-twice").join(name);
-        copy_sources(&sources)?;
-        let binary = build_at(&sources, &sources.join("target"), &release)?;
-        archives.push(make(&release, &binary, &sources.join("dist"))?);
+    for sources in &places {
+        let binary = build_at(sources, &sources.join("target"), &release)?;
+        archives.push(make(&release, sources, &binary, &sources.join("dist"))?);
     }
     compare(&archives[0], &archives[1])?;
     for made in [archives[0].clone(), archive::checksum_file(&archives[0])] {
@@ -137,8 +138,8 @@ fn copy_sources(to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the release together; its archive.
-fn make(release: &Release, binary: &Path, output: &Path) -> Result<PathBuf> {
+/// Puts the release together, with the documents of the sources; its archive.
+fn make(release: &Release, sources: &Path, binary: &Path, output: &Path) -> Result<PathBuf> {
     let name = format!("sandboxd-{}-{}", release.version, release.target);
     let stage = Stage::begin(output, &name)?;
     stage.add_program(binary, "sandboxd")?;
@@ -152,7 +153,7 @@ fn make(release: &Release, binary: &Path, output: &Path) -> Result<PathBuf> {
     run(&mut man)?;
     stage.add_directory(&pages, "man/man8")?;
     for document in DOCUMENTS {
-        stage.add_file(&project::root().join(document), document)?;
+        stage.add_file(&sources.join(document), document)?;
     }
     stage.add_text("LICENSES-OF-DEPENDENCIES.txt", &licences::text(&release.packages)?)?;
     stage.add_text("sandboxd.cdx.json", &sbom::document(release)?)?;
