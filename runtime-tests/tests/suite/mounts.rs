@@ -92,6 +92,8 @@ pub(crate) fn cases() -> Vec<Case> {
         idmap_without_mappings_or_user_namespace_fails,
         idmap_of_users_or_groups_alone_fails,
     ];
+    let below = "mounts::readonly_path_covers_what_is_mounted_below";
+    all.push(Case::new(below, readonly_path_covers_what_is_mounted_below).only_ours());
     for option in OPTIONS {
         let name = format!("mounts::option_{}", option.given.join("_").replace(['=', '%'], "_"));
         all.push(Case::new(name, move |t| option_is_applied(t, option)));
@@ -731,6 +733,16 @@ fn readonly_directory_stays_readable_with_its_submounts(t: &Test) -> Verdict {
     bind(&b, &source(t, "host"), "/mnt/sub", &[]);
     b.set("/linux/readonlyPaths", json!(["/mnt"]));
     assert_eq!(t.output_of(&b, "cat /mnt/sub/mark").text(), "host");
+    Ok(())
+}
+
+/// runc and crun leave it as it was mounted.
+fn readonly_path_covers_what_is_mounted_below(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.mount("/mnt", "tmpfs", "tmpfs", &[]).mount("/mnt/sub", "tmpfs", "tmpfs", &[]);
+    b.set("/linux/readonlyPaths", json!(["/mnt"]));
+    let script = "for at in /mnt /mnt/sub; do (echo x >$at/file) 2>/dev/null || echo refused; done";
+    assert_eq!(t.output_of(&b, script).lines(), ["refused", "refused"]);
     Ok(())
 }
 
