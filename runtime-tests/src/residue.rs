@@ -17,13 +17,19 @@ use crate::wait::{self, DEADLINE, Process, exited_children};
 
 const EBUSY: i32 = 16;
 
-/// Deletes the test's containers, as a caller would, and waits for the ends of their processes.
-pub fn delete_containers(test: &Test) {
+/// Deletes the test's containers, as a caller would, and waits for the ends of their processes. What the runtime says where
+/// it does not delete one: of use where something is left then.
+pub fn delete_containers(test: &Test) -> Vec<String> {
+    let mut said = Vec::new();
     for id in test.ids().iter().rev() {
-        let _ = test.call(&["delete", "--force", id]).output();
+        let output = test.call(&["delete", "--force", id]).output();
+        if !output.status.success() {
+            said.push(output.to_string());
+        }
     }
     let _ = processes_of(test).iter().all(|process| process.wait_exit(DEADLINE));
     reap_orphans(test);
+    said
 }
 
 /// Waits for the ends of the test's processes, and reaps those that became this process's children.
@@ -60,7 +66,7 @@ pub fn find(test: &Test) -> Vec<String> {
         }
     }
     for directory in Hierarchies::mounted().directories_named(&test.token) {
-        left.push(format!("cgroup: {}", directory.display()));
+        left.push(format!("cgroup: {}, with the processes {:?}", directory.display(), processes(&directory)));
     }
     for process in processes_of(test) {
         let file =

@@ -239,8 +239,9 @@ fn attempt(world: &World, case: &Case, token: String) -> Result<Completion, Stri
     let test = Test::new(world.runtime.clone(), world.lane, &world.scratch, token, world.busybox);
     let verdict = guarded(|| (case.run)(&test));
     let residue = guarded(|| {
-        residue::delete_containers(&test);
-        residue::find(&test)
+        let said = residue::delete_containers(&test);
+        let left = residue::find(&test);
+        if left.is_empty() { left } else { left.into_iter().chain(said).collect() }
     });
     if std::env::var_os("KEEP").is_none() {
         residue::scrub(&test);
