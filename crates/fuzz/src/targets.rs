@@ -2,6 +2,7 @@
 
 mod config;
 mod host;
+mod netlink;
 mod plan;
 mod process;
 mod seccomp;
@@ -18,7 +19,7 @@ pub(crate) struct Target {
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 8] = [
+pub(crate) const TARGETS: [Target; 9] = [
     Target { name: "config", run: config::run, seeds: config::seeds },
     Target { name: "systemd", run: config::run_systemd, seeds: config::systemd_seeds },
     Target { name: "process", run: process::run, seeds: process::seeds },
@@ -27,6 +28,7 @@ pub(crate) const TARGETS: [Target; 8] = [
     Target { name: "seccomp", run: seccomp::run, seeds: seccomp::seeds },
     Target { name: "text", run: text::run, seeds: text::seeds },
     Target { name: "host", run: host::run, seeds: host::seeds },
+    Target { name: "netlink", run: netlink::run, seeds: netlink::seeds },
 ];
 
 pub(crate) fn by_name(name: &str) -> Option<&'static Target> {

@@ -5,23 +5,26 @@
 // Each of the two features uses a part.
 #![cfg_attr(not(all(feature = "net", feature = "netdevices")), allow(dead_code))]
 
+mod answers;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
-    NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
-use netlink_packet_route::link::{LinkFlags, LinkMessage, LinkMessageBuffer};
+use netlink_packet_route::link::{LinkFlags, LinkMessage};
 use netlink_packet_route::route::RouteMessage;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice, recv, send, socket_with,
 };
 
+use self::answers::{address_of, flags_of, malformed, read_answers};
 use crate::launch::wait_readable;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -59,8 +62,7 @@ impl Rtnetlink {
         link.header.index = index;
         let mut flags = 0;
         self.request(RouteNetlinkMessage::GetLink(link), NLM_F_ACK, |packet| {
-            // The header is enough; attributes that the packet's library does not know are of no concern.
-            flags = LinkMessageBuffer::new_checked(packet.payload()).map_err(malformed)?.flags();
+            flags = flags_of(&packet)?;
             Ok(())
         })?;
         Ok(LinkFlags::from_bits_retain(flags).contains(LinkFlags::Up))
@@ -102,17 +104,7 @@ impl Rtnetlink {
         let mut addresses = Vec::new();
         let all = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         self.request(all, NLM_F_DUMP, |packet| {
-            // struct ifaddrmsg: the index is in its last four bytes.
-            let payload = packet.payload();
-            if payload.get(4..8).is_some_and(|bytes| bytes == index.to_ne_bytes()) {
-                let bytes = packet.into_inner();
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes).map_err(malformed)?;
-                if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) =
-                    message.payload
-                {
-                    addresses.push(address);
-                }
-            }
+            addresses.extend(address_of(packet, index)?);
             Ok(())
         })?;
         Ok(addresses)
@@ -149,35 +141,11 @@ impl Rtnetlink {
             if length > received {
                 return Err(malformed("an answer is too long"));
             }
-            let mut rest = &buffer[..received];
-            while !rest.is_empty() {
-                let packet = NetlinkBuffer::new_checked(rest).map_err(malformed)?;
-                let length = packet.length() as usize;
-                let (this, after) = rest.split_at(length.next_multiple_of(4).min(rest.len()));
-                let packet = NetlinkBuffer::new_checked(&this[..length]).map_err(malformed)?;
-                match packet.message_type() {
-                    NLMSG_ERROR | NLMSG_DONE => return result_of(packet.payload()),
-                    _ => each(packet)?,
-                }
-                rest = after;
+            if read_answers(&buffer[..received], &mut each)? {
+                return Ok(());
             }
         }
     }
-}
-
-/// The number that an acknowledgement begins with: 0, or an errno with a minus.
-fn result_of(payload: &[u8]) -> io::Result<()> {
-    match payload.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes)) {
-        Some(0) | None => Ok(()),
-        Some(code) => Err(io::Error::from_raw_os_error(-code)),
-    }
-}
-
-fn malformed(error: impl ToString) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("malformed answer of rtnetlink: {}", error.to_string()),
-    )
 }
 
 #[cfg(test)]

@@ -1,0 +1,114 @@
+//! What the kernel answers, read packet by packet. Pure.
+
+use std::io;
+
+use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::LinkMessageBuffer;
+
+/// Gives each answer of what was received to `each`; whether the last one is among them: an acknowledgement, or the end of a
+/// list.
+///
+/// # Errors
+/// What the acknowledgement says, or `each`; or the bytes are no packets.
+pub(crate) fn read_answers(
+    received: &[u8],
+    mut each: impl FnMut(NetlinkBuffer<&[u8]>) -> io::Result<()>,
+) -> io::Result<bool> {
+    let mut rest = received;
+    while !rest.is_empty() {
+        let packet = NetlinkBuffer::new_checked(rest).map_err(malformed)?;
+        let length = packet.length() as usize;
+        let (this, after) = rest.split_at(length.next_multiple_of(4).min(rest.len()));
+        let packet = NetlinkBuffer::new_checked(&this[..length]).map_err(malformed)?;
+        match packet.message_type() {
+            NLMSG_ERROR | NLMSG_DONE => return result_of(packet.payload()).map(|()| true),
+            _ => each(packet)?,
+        }
+        rest = after;
+    }
+    Ok(false)
+}
+
+/// The flags of the device that an answer is about. The header is enough; attributes that the packet's library does not know
+/// are of no concern.
+///
+/// # Errors
+/// It is none about a device.
+pub(crate) fn flags_of(answer: &NetlinkBuffer<&[u8]>) -> io::Result<u32> {
+    Ok(LinkMessageBuffer::new_checked(answer.payload()).map_err(malformed)?.flags())
+}
+
+/// The address of an answer, where it is one of the device of this index.
+///
+/// # Errors
+/// It is malformed.
+pub(crate) fn address_of(answer: NetlinkBuffer<&[u8]>, index: u32) -> io::Result<Option<AddressMessage>> {
+    // struct ifaddrmsg: the index is in its last four bytes.
+    if answer.payload().get(4..8).is_none_or(|bytes| bytes != index.to_ne_bytes()) {
+        return Ok(None);
+    }
+    let message =
+        NetlinkMessage::<RouteNetlinkMessage>::deserialize(answer.into_inner()).map_err(malformed)?;
+    match message.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) => Ok(Some(address)),
+        _ => Ok(None),
+    }
+}
+
+/// The number that an acknowledgement begins with: 0, or an errno with a minus.
+fn result_of(payload: &[u8]) -> io::Result<()> {
+    match payload.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes)) {
+        Some(0) | None => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(code.saturating_neg())),
+    }
+}
+
+pub(crate) fn malformed(error: impl ToString) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("malformed answer of rtnetlink: {}", error.to_string()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(kind: u16, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = (16 + payload.len() as u32).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend([0; 10]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn acknowledgement_ends_it_with_its_number() {
+        assert!(read_answers(&packet(NLMSG_ERROR, &0_i32.to_ne_bytes()), |_| Ok(())).unwrap());
+        for (code, errno) in [(-17, 17), (i32::MIN, i32::MAX)] {
+            let error = read_answers(&packet(NLMSG_ERROR, &i32::to_ne_bytes(code)), |_| Ok(())).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(errno));
+        }
+    }
+
+    #[test]
+    fn answers_are_given_up_to_the_last() {
+        let mut received = packet(20, &[1; 5]);
+        received.extend([0; 3]);
+        received.extend(packet(20, &[2; 4]));
+        let mut lengths = Vec::new();
+        let mut read = |received: &[u8]| {
+            read_answers(received, |answer| {
+                lengths.push(answer.payload().len());
+                Ok(())
+            })
+        };
+        assert!(!read(&received).unwrap());
+        received.extend(packet(NLMSG_DONE, &[]));
+        assert!(read(&received).unwrap());
+        assert!(read(&received[..30]).is_err());
+        assert_eq!(lengths, [5, 4, 5, 4, 5]);
+    }
+}
