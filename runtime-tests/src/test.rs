@@ -19,6 +19,9 @@ use crate::suite::Skip;
 /// A variable that every call of the runtime carries, so that what it leaves behind is recognised.
 pub const TOKEN_VARIABLE: &str = "RUNTIME_TESTS_TOKEN";
 
+/// `systemd`: every test has its cgroups made by it, not only those of systemd's own suite.
+const MANAGER_VARIABLE: &str = "CGROUP_MANAGER";
+
 /// One test's world: a scratch directory, a `--root`, and a token that is in every name it makes.
 #[derive(Debug)]
 pub struct Test {
@@ -59,7 +62,9 @@ impl Test {
             token,
             busybox,
             ids: RefCell::default(),
-            systemd: Cell::new(false),
+            systemd: Cell::new(
+                std::env::var_os(MANAGER_VARIABLE).is_some_and(|manager| manager == "systemd"),
+            ),
             counter: Cell::new(0),
         }
     }
