@@ -8,6 +8,7 @@ use init::{Call, Report, Step};
 use spec::config::HookPoint;
 
 use crate::cgroup::{CgroupError, PlanError as CgroupPlanError};
+use crate::errno::errno_text;
 use crate::hint;
 use crate::id::InvalidContainerId;
 use crate::plan::{PlanError, PlannedStep, describe, syscall_text};
@@ -413,18 +414,4 @@ fn program_sentence(name: &str, errno: i32) -> String {
 /// The reason alone, in lower case: `no such file or directory`.
 pub(crate) fn reason(error: &io::Error) -> String {
     error.raw_os_error().map_or_else(|| error.to_string(), errno_text)
-}
-
-/// The C library's text for an errno, in lower case.
-pub(crate) fn errno_text(errno: i32) -> String {
-    let text = io::Error::from_raw_os_error(errno).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    match letters.next() {
-        // Not the start of a name: `I/O error`.
-        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
-            first.to_lowercase().chain(letters).collect()
-        }
-        _ => text.to_owned(),
-    }
 }

@@ -41,6 +41,7 @@ pub mod cgroup;
 pub mod confinement;
 #[cfg(feature = "criu")]
 pub mod criu;
+mod errno;
 pub mod error;
 mod features;
 mod hint;
@@ -65,6 +66,7 @@ mod streams;
 pub mod survey;
 mod sys;
 
+pub use errno::errno_text;
 pub use error::{Error, Result};
 pub use features::features;
 pub use id::ContainerId;

@@ -170,15 +170,17 @@ impl Error {
 
 /// The reason alone, in lower case: `no such file or directory`.
 pub(crate) fn reason(error: &io::Error) -> String {
+    if let Some(errno) = error.raw_os_error() {
+        return sandbox::errno_text(errno);
+    }
     let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     match letters.next() {
-        // Not the start of a name: `I/O error`.
+        // Not the start of a name.
         Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
             first.to_lowercase().chain(letters).collect()
         }
-        _ => text.to_owned(),
+        _ => text,
     }
 }
 
