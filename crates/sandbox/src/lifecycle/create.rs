@@ -197,6 +197,7 @@ pub(super) fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
         cgroup: None,
         resources: None,
         poststop: !prepared.config.hooks.poststop.is_empty(),
+        start_reads_config: prepared.config.process.is_none() || !prepared.config.hooks.poststart.is_empty(),
         own_pids: has_own_pids(prepared),
         inherits_keyring: false,
         pod: None,

@@ -2,6 +2,7 @@
 //!
 //! Runs in the runtime.
 
+use std::cell::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -41,8 +42,8 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> 
         Status::Stopped => return Err(Error::status("cannot start a container that has stopped")),
         Status::Creating => return Err(Error::status("cannot start a container that is being created")),
     }
-    let config = spec::parse_config(entry.read_config()?.as_bytes())?.config;
-    if config.process.is_none() {
+    let config = RecordedConfig { entry: &entry, parsed: OnceCell::new() };
+    if record.start_reads_config && config.get()?.process.is_none() {
         return Err(Error::Request(
             "cannot start a container without a process (from /process): it is required at start",
         ));
@@ -50,7 +51,7 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> 
     let init = record.init.ok_or(Error::NotFound)?;
     let pidfd = init.open().map_err(|error| Error::host("look at init", error))?;
     let pidfd = pidfd.ok_or_else(|| Error::status("cannot start a container that has stopped"))?;
-    let starting = Starting { entry: &entry, record: &record, config: &config, pidfd };
+    let starting = Starting { entry: &entry, record: &record, config, pidfd };
     let conversation = Conversation::new(starting.connect()?);
     if let Err(error) = starting.follow(&conversation) {
         starting.end(conversation);
@@ -64,8 +65,24 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> 
 struct Starting<'a> {
     entry: &'a Entry,
     record: &'a Record,
-    config: &'a Config,
+    config: RecordedConfig<'a>,
     pidfd: OwnedFd,
+}
+
+/// The config as it was at `create`, read where it is needed.
+struct RecordedConfig<'a> {
+    entry: &'a Entry,
+    parsed: OnceCell<Config>,
+}
+
+impl RecordedConfig<'_> {
+    fn get(&self) -> Result<&Config> {
+        if let Some(config) = self.parsed.get() {
+            return Ok(config);
+        }
+        let config = spec::parse_config(self.entry.read_config()?.as_bytes())?.config;
+        Ok(self.parsed.get_or_init(|| config))
+    }
 }
 
 impl Starting<'_> {
@@ -115,7 +132,12 @@ impl Starting<'_> {
                 Ok(Message::Failed(report)) => {
                     let planned = self.planned(report.step)?;
                     let mut error = StepError::new(planned.as_ref(), report);
-                    hint::program::explain(&mut error, planned.as_ref(), &self.record.rootfs, self.config);
+                    hint::program::explain(
+                        &mut error,
+                        planned.as_ref(),
+                        &self.record.rootfs,
+                        self.config.get()?,
+                    );
                     return Err(error.into());
                 }
                 Ok(Message::Ready | Message::Forked { .. } | Message::Offered { .. }) => {}
@@ -132,7 +154,7 @@ impl Starting<'_> {
     fn planned(&self, index: u32) -> Result<Option<PlannedStep>> {
         let host = HostFacts::with_everything();
         let request = PlanRequest::new(self.entry.id(), &self.record.bundle, Purpose::Create);
-        let mut steps = plan(self.config, &host, request)?.steps;
+        let mut steps = plan(self.config.get()?, &host, request)?.steps;
         let gate = steps.iter().position(|planned| matches!(planned.step, Step::AwaitStart { .. }));
         let recorded_gate = self.record.gate_step.unwrap_or_default();
         let position = gate.map(|gate| gate + (index.saturating_sub(recorded_gate)) as usize);
@@ -142,7 +164,7 @@ impl Starting<'_> {
     fn hand_over(&self, filtering: &Filtering, conversation: &Conversation) -> Result<Handed> {
         let container = Container::with_status(self.entry.id(), self.record, Status::Created, true);
         let handover = Handover {
-            config: self.config,
+            config: self.config.get()?,
             bundle: &self.record.bundle,
             pid: container.pid,
             pidfd: self.pidfd.as_fd(),
@@ -158,13 +180,13 @@ impl Starting<'_> {
     }
 
     fn start_container_hooks(&self) -> Result<()> {
-        let own_pids =
-            self.config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none());
+        let config = self.config.get()?;
+        let own_pids = config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none());
         let container = Container::with_status(self.entry.id(), self.record, Status::Created, true);
-        let launch = hook_launcher(&container, self.record, &self.pidfd, self.config);
+        let launch = hook_launcher(&container, self.record, &self.pidfd, config);
         let run = HookRun {
             point: HookPoint::StartContainer,
-            hooks: &self.config.hooks,
+            hooks: &config.hooks,
             directory: &self.record.bundle,
             state: &state_document(&container, own_pids),
             place: HookPlace::Container(&launch),
@@ -174,12 +196,12 @@ impl Starting<'_> {
     }
 
     fn poststart(&self) -> Result<Vec<crate::Warning>> {
-        if self.config.hooks.poststart.is_empty() {
+        if !self.record.start_reads_config || self.config.get()?.hooks.poststart.is_empty() {
             return Ok(Vec::new());
         }
         let run = HookRun {
             point: HookPoint::Poststart,
-            hooks: &self.config.hooks,
+            hooks: &self.config.get()?.hooks,
             directory: &self.record.bundle,
             state: &self.hook_state(Status::Running, false),
             place: HookPlace::Runtime,

@@ -590,6 +590,7 @@ mod tests {
             cgroup: None,
             resources: None,
             poststop: false,
+            start_reads_config: false,
             own_pids: true,
             inherits_keyring: false,
             pod: None,

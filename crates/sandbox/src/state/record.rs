@@ -59,6 +59,10 @@ pub struct Record {
     pub resources: Option<serde_json::Value>,
     /// Whether there are poststop hooks: the config is read for them at `delete` alone.
     pub poststop: bool,
+    /// Whether `start` reads the config whatever happens: there are poststart hooks, or no process. Otherwise it does where
+    /// init asks for something.
+    #[serde(default = "yes")]
+    pub start_reads_config: bool,
     /// Whether it has a pid namespace of its own: the end of init is the end of all.
     pub own_pids: bool,
     /// Whether it stays in the caller's session keyring.
@@ -72,6 +76,10 @@ pub struct Record {
     pub resctrl: Option<ResctrlRecord>,
     /// Index of the step at the gate: what fails after it is reported to `start`.
     pub gate_step: Option<u32>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Record {
