@@ -1,5 +1,7 @@
 //! What the kernel's error numbers mean, in one wording whatever C library is linked: callers look for the words.
 
+use std::io;
+
 /// Texts by number, from 1 on, in glibc's words but for a capital that begins a sentence; empty where there is no such number.
 /// Those that callers of runc know are Go's too.
 const TEXTS: [&str; 133] = [
@@ -147,6 +149,11 @@ pub fn errno_text(errno: i32) -> String {
     }
 }
 
+/// The reason alone, in lower case.
+pub(crate) fn reason(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), errno_text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +162,7 @@ mod tests {
     #[cfg(target_env = "gnu")]
     fn texts_are_those_of_glibc() {
         for errno in 1..200 {
-            let text = std::io::Error::from_raw_os_error(errno).to_string();
+            let text = io::Error::from_raw_os_error(errno).to_string();
             let text = text.split(" (os error").next().unwrap_or_default();
             assert_eq!(errno_text(errno).to_lowercase(), text.to_lowercase(), "{errno}");
         }

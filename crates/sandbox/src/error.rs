@@ -13,6 +13,8 @@ use crate::hint;
 use crate::id::InvalidContainerId;
 use crate::plan::{PlanError, PlannedStep, describe, syscall_text};
 
+pub(crate) use crate::errno::reason;
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -409,9 +411,4 @@ fn program_sentence(name: &str, errno: i32) -> String {
         errno => format!("exec: {name:?}: {}", errno_text(errno)),
     };
     format!("unable to start container process: {reason}")
-}
-
-/// The reason alone, in lower case: `no such file or directory`.
-pub(crate) fn reason(error: &io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), errno_text)
 }

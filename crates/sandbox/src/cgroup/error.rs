@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::errno::reason;
+
 /// The cgroup can't be planned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -60,7 +62,7 @@ impl PlanError {
 #[non_exhaustive]
 pub enum CgroupError {
     /// A call on a cgroup file or directory.
-    #[error("{call} {}: {}", path.display(), Lower(source))]
+    #[error("{call} {}: {}", path.display(), reason(source))]
     Call {
         /// What was done: `mkdir`, `open`, `read`, …
         call: &'static str,
@@ -70,7 +72,7 @@ pub enum CgroupError {
         source: io::Error,
     },
     /// A value that the kernel does not take.
-    #[error("write {value:?} to {} (from {pointer}): {}", path.display(), Lower(source))]
+    #[error("write {value:?} to {} (from {pointer}): {}", path.display(), reason(source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -82,7 +84,7 @@ pub enum CgroupError {
         source: io::Error,
     },
     /// The device filter is not taken.
-    #[error("{call} device filter on {} (from /linux/resources/devices): {}", path.display(), Lower(source))]
+    #[error("{call} device filter on {} (from /linux/resources/devices): {}", path.display(), reason(source))]
     DeviceFilter {
         /// `load` or `attach`.
         call: &'static str,
@@ -104,7 +106,7 @@ pub enum CgroupError {
         source: Option<io::Error>,
     },
     /// A limit needs a cgroup, and this runtime may not make one.
-    #[error("{pointer} needs a cgroup, and {} can't be written: {} (rootless needs no limits and no cgroupsPath where no cgroup is delegated to the user)", path.display(), Lower(source))]
+    #[error("{pointer} needs a cgroup, and {} can't be written: {} (rootless needs no limits and no cgroupsPath where no cgroup is delegated to the user)", path.display(), reason(source))]
     NotDelegated {
         /// What can't be written.
         path: PathBuf,
@@ -140,7 +142,7 @@ pub enum CgroupError {
         reason: String,
     },
     /// A cgroup that a process is to enter can't be opened.
-    #[error("adding pid of the process to cgroups: open {}: {}", path.display(), Lower(source))]
+    #[error("adding pid of the process to cgroups: open {}: {}", path.display(), reason(source))]
     Enter {
         /// Its directory.
         path: PathBuf,
@@ -235,21 +237,6 @@ impl CgroupError {
     }
 }
 
-/// An errno's text in lower case, without the number.
-struct Lower<'a>(&'a io::Error);
-
-impl fmt::Display for Lower<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        let text = text.split(" (os error").next().unwrap_or(&text);
-        let mut chars = text.chars();
-        match chars.next() {
-            Some(first) => write!(f, "{}{}", first.to_lowercase(), chars.as_str()),
-            None => Ok(()),
-        }
-    }
-}
-
 struct Reason<'a>(&'a Option<io::Error>);
 
 impl fmt::Display for Reason<'_> {
@@ -259,7 +246,7 @@ impl fmt::Display for Reason<'_> {
             Some(error) if error.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) => {
                 f.write_str("it has processes of its own (device or resource busy)")
             }
-            Some(error) => Lower(error).fmt(f),
+            Some(error) => f.write_str(&reason(error)),
             None => f.write_str("it is not enabled there by its parent"),
         }
     }
