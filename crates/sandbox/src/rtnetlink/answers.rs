@@ -7,6 +7,8 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessageBuffer;
 
+const RTM_NEWADDR: u16 = 20;
+
 /// Gives each answer of what was received to `each`; whether the last one is among them: an acknowledgement, or the end of a
 /// list.
 ///
@@ -46,8 +48,12 @@ pub(crate) fn flags_of(answer: &NetlinkBuffer<&[u8]>) -> io::Result<u32> {
 /// It is malformed.
 pub(crate) fn address_of(answer: NetlinkBuffer<&[u8]>, index: u32) -> io::Result<Option<AddressMessage>> {
     // struct ifaddrmsg: the index is in its last four bytes.
-    if answer.payload().get(4..8).is_none_or(|bytes| bytes != index.to_ne_bytes()) {
+    let is_of_device = answer.payload().get(4..8).is_some_and(|bytes| bytes == index.to_ne_bytes());
+    if answer.message_type() != RTM_NEWADDR || !is_of_device {
         return Ok(None);
+    }
+    if !is_cache_info_whole(answer.payload().get(8..).unwrap_or_default()) {
+        return Err(malformed("IFA_CACHEINFO is too short"));
     }
     let message =
         NetlinkMessage::<RouteNetlinkMessage>::deserialize(answer.into_inner()).map_err(malformed)?;
@@ -55,6 +61,23 @@ pub(crate) fn address_of(answer: NetlinkBuffer<&[u8]>, index: u32) -> io::Result
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) => Ok(Some(address)),
         _ => Ok(None),
     }
+}
+
+/// The packet's library takes it to be, and panics where it is not.
+fn is_cache_info_whole(mut attributes: &[u8]) -> bool {
+    const IFA_CACHEINFO: u16 = 6;
+    /// struct ifa_cacheinfo, behind its header.
+    const LENGTH: usize = 4 + 16;
+    while let Some([low, high, kind_low, kind_high]) = attributes.first_chunk() {
+        let length = usize::from(u16::from_ne_bytes([*low, *high]));
+        // Without the bits that say how it is to be read.
+        let kind = u16::from_ne_bytes([*kind_low, *kind_high]) & 0x3fff;
+        if kind == IFA_CACHEINFO && length < LENGTH {
+            return false;
+        }
+        attributes = attributes.get(length.max(4).next_multiple_of(4)..).unwrap_or_default();
+    }
+    true
 }
 
 /// The number that an acknowledgement begins with: 0, or an errno with a minus.
