@@ -30,6 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
         devices_stay_denied_at_a_reload,
         run_returns_the_status_and_leaves_nothing,
         out_of_memory_leaves_no_failed_unit,
+        failed_scope_of_the_name_is_no_obstacle,
         kill_all_reaches_every_process,
         pause_and_resume_stop_the_scope,
         update_holds_at_a_reload,
@@ -286,6 +287,24 @@ fn out_of_memory_leaves_no_failed_unit(t: &Test) -> Verdict {
     b.set("/linux/resources", json!({"memory": {"limit": 20 << 20, "swap": 20 << 20}}));
     let _ = t.run(&b).output().exits(137);
     assert_gone(&format!("t-{name}.scope"));
+    Ok(())
+}
+
+/// What systemd has ended for its time is failed, and stays loaded under its name.
+fn failed_scope_of_the_name_is_no_obstacle(t: &Test) -> Verdict {
+    t.use_systemd()?;
+    let name = t.fresh_name();
+    let unit = format!("t-{name}.scope");
+    let scope = ["systemd-run", "--scope", "--quiet", "--property=RuntimeMaxSec=1", "--unit"];
+    let _ = Call::new(scope).args([&*unit, "sleep", "1000"]).output();
+    let begin = Instant::now();
+    while show(&unit, "ActiveState") != "failed" {
+        assert!(begin.elapsed() < stretched(DEADLINE), "{}", show(&unit, "ActiveState"));
+    }
+    let b = t.sh("exit 7");
+    b.set("/linux/cgroupsPath", format!("system.slice:t:{name}"));
+    let _ = t.run(&b).output().exits(7);
+    assert_gone(&unit);
     Ok(())
 }
 

@@ -22,6 +22,9 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SCOPE: &str = "org.freedesktop.systemd1.Scope";
 
+/// How often a start is tried whose name a unit has that systemd has not unloaded yet: between two tries it answers twice.
+const ATTEMPTS: usize = 16;
+
 /// Why it did not succeed.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -161,6 +164,22 @@ impl Systemd {
         }
     }
 
+    /// Has systemd unload a unit that has ended; false where it has not.
+    async fn give_up_ended(&self, name: &str) -> Said<bool> {
+        let Some(object) = self.unit(name).await? else { return Ok(true) };
+        match self.text(&object, UNIT, "ActiveState").await.as_deref() {
+            Ok("inactive") => Ok(true),
+            Ok("failed") => {
+                // It may be gone by now.
+                let _ = self.manager("ResetFailedUnit", &(name,)).await;
+                Ok(true)
+            }
+            Ok(_) => Ok(false),
+            Err(failure) if failure.is("org.freedesktop.DBus.Error.UnknownObject") => Ok(true),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// The ends of jobs, from now on.
     async fn ends_of_jobs(&self) -> Said<MessageStream> {
         let rule = MatchRule::builder()
@@ -234,12 +253,19 @@ pub(super) async fn start(plan: &UnitPlan, record: &UnitRecord, pid: i32) -> Sai
         ("CollectMode", Variant::from("inactive-or-failed")),
     ];
     properties.extend(plan.properties.iter().map(|property| (&*property.name, variant(&property.value))));
-    let job = match systemd.start(&record.name, &properties, &missing).await {
-        // Another was faster, or a slice has a file of its own: the start pulls it in.
-        Err(failure) if !missing.is_empty() && failure.is_taken() => {
-            systemd.start(&record.name, &properties, &[]).await?
+    let mut slices = &*missing;
+    let mut attempts = 1..ATTEMPTS;
+    let job = loop {
+        match systemd.start(&record.name, &properties, slices).await {
+            // Another was faster, or a slice has a file of its own: the start pulls it in.
+            Err(failure) if failure.is_taken() && !slices.is_empty() => slices = &[],
+            // Or the name is that of a scope that has ended, and is about to be unloaded.
+            Err(failure)
+                if failure.is_taken()
+                    && attempts.next().is_some()
+                    && systemd.give_up_ended(&record.name).await? => {}
+            job => break job?,
         }
-        job => job?,
     };
     wait_end(&mut jobs, &job).await?;
     let unit = systemd.unit(&record.name).await?;
