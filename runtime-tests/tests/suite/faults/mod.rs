@@ -17,7 +17,7 @@ use runtime_tests::command::Call;
 use runtime_tests::procfs::mounts_of;
 use runtime_tests::trace::{End, kill_before};
 use runtime_tests::{Bundle, Case, Test, Verdict, residue};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) fn cases() -> Vec<Case> {
     let case = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("faults::{name}"), run).only_ours();
@@ -70,6 +70,13 @@ fn kill_everywhere(
             state.status.success() || state.stderr.contains("does not exist"),
             "{place}: state has neither an answer nor says that it does not exist: {state}"
         );
+        let status = serde_json::from_str(&state.stdout).unwrap_or(Value::Null)["status"].clone();
+        if !matches!(status.as_str(), Some("created" | "running" | "paused")) {
+            // Whoever was to make it one of these is gone, and init ends with that.
+            residue::settle(t, SETTLE);
+            let alive = residue::pids(t);
+            assert!(alive.is_empty(), "{place}: it is {status}, and {alive:?} do not end by themselves");
+        }
         let deleted = t.call(&["delete", "--force", &id]).output();
         assert!(deleted.status.success(), "{place}: {deleted}");
         residue::settle(t, SETTLE);
