@@ -100,37 +100,34 @@ pub fn exited_children() -> Vec<i32> {
     all_pids().into_iter().filter(is_exited_child).collect()
 }
 
-/// How long an init that has ended is left for its test to reap. A test that wants its status asks for it at once.
+/// How long a child that has ended is left for its test to reap. A test that wants its status asks for it at once.
 const UNASKED: Duration = Duration::from_secs(90);
 
-/// Inits that have ended and that nobody has reaped, with when that was first seen: by pid and start time.
-static ENDED_INITS: Mutex<BTreeMap<(i32, String), Instant>> = Mutex::new(BTreeMap::new());
+/// Children that have ended and that nobody has reaped, with when that was first seen: by pid and start time.
+static ENDED: Mutex<BTreeMap<(i32, String), Instant>> = Mutex::new(BTreeMap::new());
 
 /// Reaps exited children in pid namespaces, as any parent of orphans does: what a runtime or a hook has left there, since
-/// a pid namespace ends only when they are reaped. Inits are the tests' to reap; those that nobody has asked for in
-/// 90 seconds are reaped here: on cgroup v1 thousands would stay, and each look at `/proc` takes longer for each of them.
+/// a pid namespace ends only when they are reaped. Inits, and children in the machine's pid namespace, are the tests' to
+/// reap; those that nobody has asked for in 90 seconds are reaped here, what engines and runtimes have left: thousands
+/// would stay, and each look at `/proc` takes longer for each of them.
 pub fn reap_orphans() {
-    let mut inits = BTreeMap::new();
-    let mut known = ENDED_INITS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut left = BTreeMap::new();
+    let mut known = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
     for pid in exited_children() {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
         let ids: Vec<_> = ids.split_whitespace().collect();
-        // A child of the machine's pid namespace may be one that a test waits for.
-        if ids.len() < 2 {
-            continue;
-        }
-        if ids.last() == Some(&"1") {
-            let init = (pid, start_time(pid));
-            let since = known.get(&init).copied().unwrap_or_else(Instant::now);
+        if ids.len() < 2 || ids.last() == Some(&"1") {
+            let child = (pid, start_time(pid));
+            let since = known.get(&child).copied().unwrap_or_else(Instant::now);
             if since.elapsed() < stretched(UNASKED) {
-                inits.insert(init, since);
+                left.insert(child, since);
                 continue;
             }
         }
         let _ = Process::open(pid).map(|process| process.reap());
     }
-    *known = inits;
+    *known = left;
 }
 
 /// Field 22 of `/proc/PID/stat`, proc_pid_stat(5).
