@@ -141,7 +141,7 @@ const TEXTS: [&str; 133] = [
 ];
 
 /// The text of an errno, in lower case: `no such file or directory`.
-pub fn errno_text(errno: i32) -> String {
+pub(crate) fn errno_text(errno: i32) -> String {
     let index = usize::try_from(errno).ok().and_then(|errno| errno.checked_sub(1));
     match index.and_then(|index| TEXTS.get(index)).filter(|text| !text.is_empty()) {
         Some(text) => (*text).to_owned(),
@@ -149,9 +149,20 @@ pub fn errno_text(errno: i32) -> String {
     }
 }
 
-/// The reason alone, in lower case.
-pub(crate) fn reason(error: &io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), errno_text)
+/// The reason alone, in lower case: `no such file or directory`.
+pub fn reason(error: &io::Error) -> String {
+    if let Some(errno) = error.raw_os_error() {
+        return errno_text(errno);
+    }
+    let text = error.to_string();
+    let mut letters = text.chars();
+    match letters.next() {
+        // Not the start of a name.
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text,
+    }
 }
 
 #[cfg(test)]

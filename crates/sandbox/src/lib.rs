@@ -66,7 +66,7 @@ mod streams;
 pub mod survey;
 mod sys;
 
-pub use errno::errno_text;
+pub use errno::reason;
 pub use error::{Error, Result};
 pub use features::features;
 pub use id::ContainerId;

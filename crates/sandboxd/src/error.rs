@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::args::Misuse;
+pub(crate) use sandbox::reason;
 
 /// A result of this crate.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -165,22 +166,6 @@ impl Error {
             },
             _ => return None,
         })
-    }
-}
-
-/// The reason alone, in lower case: `no such file or directory`.
-pub(crate) fn reason(error: &io::Error) -> String {
-    if let Some(errno) = error.raw_os_error() {
-        return sandbox::errno_text(errno);
-    }
-    let text = error.to_string();
-    let mut letters = text.chars();
-    match letters.next() {
-        // Not the start of a name.
-        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
-            first.to_lowercase().chain(letters).collect()
-        }
-        _ => text,
     }
 }
 

@@ -181,14 +181,13 @@ impl Starting<'_> {
 
     fn start_container_hooks(&self) -> Result<()> {
         let config = self.config.get()?;
-        let own_pids = config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none());
         let container = Container::with_status(self.entry.id(), self.record, Status::Created, true);
         let launch = hook_launcher(&container, self.record, &self.pidfd, config);
         let run = HookRun {
             point: HookPoint::StartContainer,
             hooks: &config.hooks,
             directory: &self.record.bundle,
-            state: &state_document(&container, own_pids),
+            state: &state_document(&container, self.record.own_pids),
             place: HookPlace::Container(&launch),
             ignored_signals: ignored_signals()?,
         };

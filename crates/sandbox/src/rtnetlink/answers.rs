@@ -63,7 +63,7 @@ pub(crate) fn address_of(answer: NetlinkBuffer<&[u8]>, index: u32) -> io::Result
     }
 }
 
-/// The packet's library takes it to be, and panics where it is not.
+/// Whether IFA_CACHEINFO has its whole structure, which the packet's library reads.
 fn is_cache_info_whole(mut attributes: &[u8]) -> bool {
     const IFA_CACHEINFO: u16 = 6;
     /// struct ifa_cacheinfo, behind its header.
