@@ -1,14 +1,15 @@
 //! The container's view of its cgroups (mounts of type `cgroup`), on whatever set-up the host has.
 //!
-//! Pure. On v2 one file system. On v1 a tmpfs with a directory for each hierarchy: the hierarchy itself, seen from the
-//! container's cgroup namespace, or without one the container's own cgroup, bound.
+//! Pure. On v2 one file system. On v1 a tmpfs with a directory for each hierarchy, on which the container's own cgroup is
+//! bound. A mount of the hierarchy, seen from the container's cgroup namespace, would show the same; but the kernel visits
+//! every cgroup of the host for each such mount (`cgroup_lock_and_drain_offline()`), and keeps a superblock of it.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
 use init::Step;
 use init::wire::{MountAttributes, Propagations, Str, Strs};
-use spec::config::{Mount, attribute};
+use spec::config::{Mount, NamespaceKind, attribute};
 
 use super::mounts::options;
 use super::namespaces::NamespacePlan;
@@ -54,11 +55,14 @@ pub(super) fn plan_cgroup_mount(
     for hierarchy in &hierarchies.v1 {
         let name = directory_name(hierarchy);
         let place = format!("{target}/{name}");
-        let step = if namespaces.cgroup_namespace {
-            new_filesystem("cgroup", "cgroup", &place, attributes, hierarchy_options(hierarchy, mount))
-        } else {
-            let own = own_directory(request, hierarchy);
-            bind_own(&own.to_string_lossy(), &place, attributes)
+        let own = own_directory(request, hierarchy).filter(|_| !namespaces.joined(NamespaceKind::Cgroup));
+        let step = match own {
+            Some(own) => bind_own(&own.to_string_lossy(), &place, attributes),
+            // What the namespace shows is not the container's own cgroup.
+            None if namespaces.cgroup_namespace => {
+                new_filesystem("cgroup", "cgroup", &place, attributes, hierarchy_options(hierarchy, mount))
+            }
+            None => bind_own(&hierarchy.mount_point.to_string_lossy(), &place, attributes),
         };
         steps.push(pointer.clone(), step);
         // cpu and cpuacct for cpu,cpuacct
@@ -105,12 +109,9 @@ fn hierarchy_options(hierarchy: &V1Hierarchy, mount: &Mount) -> Strs {
     selected
 }
 
-/// The container's cgroup in a hierarchy; the hierarchy's mount where the container has none of its own.
-fn own_directory(request: &PlanRequest<'_>, hierarchy: &V1Hierarchy) -> PathBuf {
-    let own = request.cgroup.as_ref().and_then(|cgroup| {
-        v1_directories(cgroup).find(|directory| directory.starts_with(&hierarchy.mount_point))
-    });
-    own.unwrap_or_else(|| hierarchy.mount_point.clone())
+/// The container's cgroup in a hierarchy.
+fn own_directory(request: &PlanRequest<'_>, hierarchy: &V1Hierarchy) -> Option<PathBuf> {
+    v1_directories(request.cgroup.as_ref()?).find(|directory| directory.starts_with(&hierarchy.mount_point))
 }
 
 fn new_filesystem(fstype: &str, source: &str, target: &str, attributes: u64, options: Strs) -> Step {
