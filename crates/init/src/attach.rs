@@ -72,7 +72,7 @@ impl Init {
             sys::fchmod(directory, hidden.mode & 0o7777)?;
             sys::close(directory);
         }
-        held.attributes.apply(mount)?;
+        held.attributes.apply(mount, false)?;
         let (set, clear) = held.all_attributes;
         if set | clear != 0 {
             sys::mount_setattr(mount, c"", true, set, clear, 0)?;

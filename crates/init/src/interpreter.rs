@@ -10,6 +10,7 @@ use crate::mount::{BindAttributes, BindMount, NewMount, clone_host_path, clone_p
 use crate::network;
 use crate::program::Program;
 use crate::report::{Call, Kind};
+use crate::resolve::OwnDirectory;
 use crate::step::Step;
 use crate::sys::{self, Failure, flag};
 use crate::terminal::Terminal;
@@ -33,6 +34,8 @@ pub struct Init {
     pub root: i32,
     /// The directory entered.
     pub directory: i32,
+    /// The file system of ours that the next mounts may lie in.
+    pub own: OwnDirectory,
     /// A procfs of our own; −1 as long as there is none.
     pub procfs: i32,
     /// The null device, attached somewhere; −1 as long as there is none.
@@ -75,6 +78,7 @@ impl Init {
             first_own: 3,
             root: flag::AT_FDCWD,
             directory: -1,
+            own: OwnDirectory::NONE,
             procfs: -1,
             null: -1,
             empty: -1,
@@ -105,6 +109,7 @@ impl Init {
     /// All descriptors were closed.
     pub fn forget_descriptors(&mut self) {
         self.root = flag::AT_FDCWD;
+        self.own = OwnDirectory::NONE;
         (self.directory, self.procfs, self.null, self.empty) = (-1, -1, -1, -1);
     }
 

@@ -6,7 +6,7 @@
 use core::ffi::CStr;
 
 use crate::interpreter::Init;
-use crate::mount::attribute;
+use crate::mount::{BindAttributes, attribute};
 use crate::report::Call;
 use crate::resolve;
 use crate::sys::{self, flag};
@@ -55,8 +55,9 @@ impl Init {
     /// Binds a path onto itself, read-only, where it exists.
     pub fn readonly(&mut self, path: &CStr) -> sys::Result<()> {
         let Some(target) = resolve::open_existing(self.root, path)? else { return Ok(()) };
-        let tree = sys::clone_tree(target, c"", flag::AT_EMPTY_PATH | flag::AT_RECURSIVE)?;
-        sys::mount_setattr(tree, c"", true, attribute::RDONLY, 0, 0)?;
+        let flags = flag::AT_EMPTY_PATH | flag::AT_RECURSIVE;
+        let read_only = BindAttributes { set: attribute::RDONLY, clear: 0, implied_clear: 0 };
+        let tree = read_only.clone_tree(target, c"", flags)?;
         sys::attach(tree, target)?;
         self.discard(target);
         self.discard(tree);

@@ -7,7 +7,7 @@ use core::ffi::CStr;
 
 use crate::interpreter::Init;
 use crate::report::Call;
-use crate::resolve::{self, Make};
+use crate::resolve::{self, Make, OwnDirectory};
 use crate::sys::{self, Failure, flag};
 use crate::wire::{PropagationsRef, StrsRef};
 
@@ -45,20 +45,41 @@ pub struct BindAttributes {
 }
 
 impl BindAttributes {
-    /// Changes the mount. In a user namespace the flags of the host's mounts are locked: what nobody has asked to clear
-    /// stays then, but for the one that is never locked.
-    pub fn apply(self, mount: i32) -> sys::Result<()> {
+    /// Changes the mount, and with `recursive` what is mounted below. In a user namespace the flags of the host's mounts are
+    /// locked: what nobody has asked to clear stays then, but for the one that is never locked.
+    pub fn apply(self, mount: i32, recursive: bool) -> sys::Result<()> {
         let Self { set, clear, implied_clear } = self;
-        if set | clear | implied_clear == 0 {
+        if self.is_none() {
             return Ok(());
         }
-        match sys::mount_setattr(mount, c"", false, set, clear | implied_clear, 0) {
+        match sys::mount_setattr(mount, c"", recursive, set, clear | implied_clear, 0) {
             Err(Failure { errno: flag::EPERM, .. }) if implied_clear != 0 => {
                 let never_locked = implied_clear & attribute::NOSYMFOLLOW;
-                sys::mount_setattr(mount, c"", false, set, clear | never_locked, 0)
+                sys::mount_setattr(mount, c"", recursive, set, clear | never_locked, 0)
             }
             result => result,
         }
+    }
+
+    /// A detached copy of what is mounted at a path, with these attributes; with `AT_RECURSIVE` all that is mounted below
+    /// has them too.
+    pub fn clone_tree(self, directory: i32, path: &CStr, flags: usize) -> sys::Result<i32> {
+        if self.is_none() {
+            return sys::clone_tree(directory, path, flags);
+        }
+        // Older kernels don't know the call, filters around the runtime may not: two calls do the same.
+        if let Ok(tree) =
+            sys::clone_tree_with(directory, path, flags, self.set, self.clear | self.implied_clear)
+        {
+            return Ok(tree);
+        }
+        let tree = sys::clone_tree(directory, path, flags)?;
+        self.apply(tree, flags & flag::AT_RECURSIVE != 0)?;
+        Ok(tree)
+    }
+
+    const fn is_none(self) -> bool {
+        self.set | self.clear | self.implied_clear == 0
     }
 }
 
@@ -110,10 +131,13 @@ fn octal(mode: u32, buffer: &mut [u8; 5]) -> &CStr {
 
 impl Init {
     /// Makes a mount of a new instance of a file system.
-    pub fn mount(&mut self, new: &NewMount<'_>) -> sys::Result<()> {
+    pub fn mount(&mut self, new: &NewMount<'static>) -> sys::Result<()> {
         let kernel_view = matches!(new.fstype.to_bytes(), b"proc" | b"sysfs");
         let mut mode = None;
-        let target = if kernel_view {
+        let made = self.own.make_directory(new.target)?;
+        let target = if let Some(made) = made {
+            made
+        } else if kernel_view {
             resolve::open_or_make_ordinary(self.root, new.target)?
         } else if new.keep_mode {
             // As the directory that it hides, if there is one.
@@ -130,7 +154,7 @@ impl Init {
         let attributes = if new.copy_up { new.attributes & !attribute::RDONLY } else { new.attributes };
         let mount = new_instance(new.fstype, new.source, new.options, mode, attributes)?;
         if new.fstype != c"proc" {
-            self.check_not_in_proc(false, mount, target)?;
+            self.check_place(false, mount, target, made.is_some())?;
         }
         if new.copy_up {
             crate::copy::copy_directory(target, mount)?;
@@ -139,8 +163,14 @@ impl Init {
             }
         }
         self.attach(mount, target, new.propagation)?;
+        if made.is_none() {
+            // What was mounted may cover it.
+            self.own.forget();
+        }
         if new.fstype == c"proc" && new.attributes & attribute::RDONLY == 0 && self.procfs < 0 {
             self.procfs = mount;
+        } else if made.is_none() && new.fstype == c"tmpfs" && !new.copy_up {
+            self.own = OwnDirectory::new(new.target, mount);
         } else {
             self.discard(mount);
         }
@@ -150,18 +180,42 @@ impl Init {
     /// Clones a mount of the host and attaches it.
     pub fn bind(&mut self, bind: &BindMount<'_>) -> sys::Result<()> {
         let opened = if bind.slot == 0 { -1 } else { self.slots[bind.slot as usize] };
-        let tree = if opened >= 0 { opened } else { clone_host_path(bind.source, bind.recursive)? };
-        let make = if sys::stat(tree, c"")?.kind() == flag::S_IFDIR { Make::Directory } else { Make::File };
-        let target = resolve::open_or_make(self.root, bind.target, make)?;
-        self.check_not_in_proc(bind.in_proc, tree, target)?;
-        bind.attributes.apply(tree)?;
+        let tree = if opened >= 0 {
+            bind.attributes.apply(opened, false)?;
+            opened
+        } else if bind.recursive {
+            let tree = clone_host_path(bind.source, true)?;
+            bind.attributes.apply(tree, false)?;
+            tree
+        } else {
+            bind.attributes.clone_tree(flag::AT_FDCWD, bind.source, 0)?
+        };
+        let directory = sys::stat(tree, c"")?.kind() == flag::S_IFDIR;
+        let made = if directory { self.own.make_directory(bind.target)? } else { None };
+        let target = match made {
+            Some(target) => target,
+            None => {
+                let make = if directory { Make::Directory } else { Make::File };
+                resolve::open_or_make(self.root, bind.target, make)?
+            }
+        };
+        self.check_place(bind.in_proc, tree, target, made.is_some())?;
         let (set, clear) = bind.all_attributes;
         if set | clear != 0 {
             sys::mount_setattr(tree, c"", true, set, clear, 0)?;
         }
         self.attach(tree, target, bind.propagation)?;
+        if made.is_none() {
+            self.own.forget();
+        }
         self.discard(tree);
         Ok(())
+    }
+
+    /// As [`Init::check_not_in_proc`]; what was `made` in a file system of ours is in no procfs, and is not the root's `/proc`
+    /// where that is one.
+    fn check_place(&self, in_proc: bool, tree: i32, target: i32, made: bool) -> sys::Result<()> {
+        if made && self.procfs >= 0 { Ok(()) } else { self.check_not_in_proc(in_proc, tree, target) }
     }
 
     /// A procfs that is hidden by something else would make every later write to it go astray, the container's own too:

@@ -22,6 +22,47 @@ pub enum Make {
     File,
 }
 
+/// The file system that was mounted last, new and empty: a directory that is made in it is made by its name there, whatever
+/// the image's links are.
+pub struct OwnDirectory {
+    path: &'static CStr,
+    directory: i32,
+}
+
+impl OwnDirectory {
+    /// There is none.
+    pub const NONE: Self = Self { path: c"", directory: -1 };
+
+    /// By the path that it was mounted at, and its mount.
+    pub const fn new(path: &'static CStr, mount: i32) -> Self {
+        Self { path, directory: mount }
+    }
+
+    /// Makes the directory that a path names, directly in this one, and opens it; `None` where it is somewhere else, or can't
+    /// be made: then it is had, or the reason said, in the way of all paths.
+    pub fn make_directory(&self, path: &CStr) -> sys::Result<Option<i32>> {
+        let Some(name) = self.name_of(path) else { return Ok(None) };
+        if sys::mkdirat(self.directory, name, 0o755).is_err() {
+            return Ok(None);
+        }
+        // Nobody else is in it: what is opened is what was made.
+        sys::openat(self.directory, name, flag::O_PATH | flag::O_NOFOLLOW, 0).map(Some)
+    }
+
+    fn name_of<'a>(&self, path: &'a CStr) -> Option<&'a CStr> {
+        let within = self.path.to_bytes().len() + 1;
+        let parent = path.to_bytes().get(..within)?.strip_suffix(b"/")?;
+        let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[within..]).ok()?;
+        let plain = !matches!(name.to_bytes(), b"" | b"." | b"..") && !name.to_bytes().contains(&b'/');
+        (self.directory >= 0 && parent == self.path.to_bytes() && plain).then_some(name)
+    }
+
+    /// There may be something above it.
+    pub fn forget(&mut self) {
+        crate::interpreter::discard(core::mem::replace(self, Self::NONE).directory);
+    }
+}
+
 /// An existing path of the root.
 pub fn open(root: i32, path: &CStr) -> sys::Result<i32> {
     sys::openat2(root, path, flag::O_PATH, 0, INSIDE)

@@ -41,6 +41,7 @@ pub(crate) fn cases() -> Vec<Case> {
         destination_absent_fails,
         nested_mounts_are_all_visible,
         same_destination_twice_the_later_is_on_top,
+        destinations_below_a_new_file_system,
         tmpfs_options_are_applied,
         tmpfs_mode_of_the_directory_is_kept_without_option,
         tmpcopyup_copies_the_directory,
@@ -581,6 +582,34 @@ fn same_destination_twice_the_later_is_on_top(t: &Test) -> Verdict {
     bind(&b, &source(t, "one"), "/mnt", &[]);
     bind(&b, &source(t, "two"), "/mnt", &[]);
     assert_eq!(t.output_of(&b, "cat /mnt/mark").text(), "two");
+    Ok(())
+}
+
+fn destinations_below_a_new_file_system(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.mount("/mnt", "tmpfs", "tmpfs", &[]);
+    for source in ["below", "above"] {
+        b.mount("/mnt/a", "tmpfs", source, &["mode=711"]);
+    }
+    bind(&b, &source(t, "inner"), "/mnt/b", &[]);
+    bind(&b, &t.dir.join("inner/mark"), "/mnt/file", &[]);
+    b.mount("/mnt/c/../d", "tmpfs", "tmpfs", &["mode=733"]);
+    let script =
+        "stat -c %a /mnt/a /mnt/d; cat /mnt/b/mark /mnt/file; grep -c ' /mnt/a ' /proc/self/mountinfo";
+    assert_eq!(t.output_of(&b, script).lines(), ["711", "733", "inner", "inner", "2"]);
+
+    // Covered, by another of its names: what comes later lies in what covers it.
+    let b = t.bundle();
+    symlink("/mnt", b.inside("/other")).unwrap();
+    let host = source(t, "host");
+    b.mount("/mnt", "tmpfs", "tmpfs", &[]).mount("/mnt/a", "tmpfs", "tmpfs", &[]);
+    bind(&b, &host, "/other", &[]);
+    b.mount("/mnt/b", "tmpfs", "tmpfs", &["mode=711"]);
+    assert_eq!(
+        t.output_of(&b, "cat /mnt/mark; stat -c %a /mnt/b; ls /mnt").lines(),
+        ["host", "711", "b", "mark"]
+    );
+    assert!(host.join("b").is_dir());
     Ok(())
 }
 

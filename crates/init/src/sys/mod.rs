@@ -35,6 +35,7 @@ pub mod common {
     pub const LANDLOCK_CREATE_RULESET: usize = 444;
     pub const LANDLOCK_ADD_RULE: usize = 445;
     pub const LANDLOCK_RESTRICT_SELF: usize = 446;
+    pub const OPEN_TREE_ATTR: usize = 467;
 }
 
 /// Constants of the kernel's interface that are used here (`linux/*.h`).
@@ -479,16 +480,27 @@ pub fn openat(directory: i32, name: &CStr, flags: u64, mode: u32) -> Result<i32>
     .map(fd)
 }
 
+/// Flags of `open_tree(2)` for a detached copy.
+const OPEN_TREE_CLONE_CLOEXEC: usize = 1 | 0o2_000_000;
+
 /// `open_tree(directory, path, OPEN_TREE_CLONE | flags)`: a detached copy of the mount.
 pub fn clone_tree(directory: i32, name: &CStr, flags: usize) -> Result<i32> {
-    const OPEN_TREE_CLONE: usize = 1;
-    const OPEN_TREE_CLOEXEC: usize = 0o2_000_000;
+    call!(Call::OpenTree, common::OPEN_TREE, arg(directory), path(name), OPEN_TREE_CLONE_CLOEXEC | flags)
+        .map(fd)
+}
+
+/// `open_tree_attr(directory, path, OPEN_TREE_CLONE | flags, {set, clear})`: a detached copy with other attributes, as
+/// [`clone_tree`] and [`mount_setattr`] make it, in one call; since Linux 6.15.
+pub fn clone_tree_with(directory: i32, name: &CStr, flags: usize, set: u64, clear: u64) -> Result<i32> {
+    let attributes = [set, clear, 0, 0];
     call!(
         Call::OpenTree,
-        common::OPEN_TREE,
+        common::OPEN_TREE_ATTR,
         arg(directory),
         path(name),
-        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags
+        OPEN_TREE_CLONE_CLOEXEC | flags,
+        attributes.as_ptr() as usize,
+        size_of_val(&attributes)
     )
     .map(fd)
 }
