@@ -5,6 +5,7 @@
 use std::fs;
 use std::io;
 
+use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 use spec::config::{Capability, CapabilitySet};
 
@@ -41,17 +42,13 @@ impl Confinement {
     /// Looks at the runtime's own process; `None` where nothing binds it.
     ///
     /// # Errors
-    /// `/proc/self/uid_map` and its like can't be read.
+    /// `/proc/self/gid_map` and its like can't be read.
     pub fn probe(permitted: CapabilitySet, oom_score_adj_asked: bool) -> Result<Option<Self>> {
         let read =
             |path: &'static str| read_small_file(path).map_err(|source| Error::file("read", path, source));
         let uid = geteuid().as_raw();
-        // Without /proc, or without user namespaces in the kernel, nothing says that there is one.
-        let in_user_namespace = match read_small_file("/proc/self/uid_map") {
-            Ok(map) => !is_initial_map(&map),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(Error::file("read", "/proc/self/uid_map", error)),
-        };
+        let in_user_namespace =
+            in_user_namespace().map_err(|source| Error::file("stat", OWN_USER_NAMESPACE, source))?;
         if !in_user_namespace && (uid == 0 || has(permitted, "CAP_SYS_ADMIN")) {
             return Ok(None);
         }
@@ -75,10 +72,23 @@ pub(crate) fn has(set: CapabilitySet, name: &str) -> bool {
     Capability::from_name(name).is_some_and(|capability| set.contains(capability))
 }
 
-/// Whether this is the map of the initial user namespace.
-pub fn is_initial_map(map: &str) -> bool {
-    map.split_whitespace().eq(["0", "0", "4294967295"])
+/// Whether this process is in another user namespace than the host's first. Without `/proc`, or without user namespaces in
+/// the kernel, nothing says that it is.
+///
+/// # Errors
+/// The namespace's file can't be looked at.
+pub fn in_user_namespace() -> io::Result<bool> {
+    match rustix::fs::stat(OWN_USER_NAMESPACE) {
+        Ok(status) => Ok(status.st_ino != INITIAL_USER_NAMESPACE),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
 }
+
+const OWN_USER_NAMESPACE: &str = "/proc/self/ns/user";
+
+/// Its inode, which is the same on every host (`USER_NS_INIT_INO`, linux/nsfs.h).
+const INITIAL_USER_NAMESPACE: u64 = 0xefff_fffd;
 
 /// The left sides of `uid_map` or `gid_map`.
 fn parse_ranges(map: &str) -> Vec<IdRange> {
@@ -92,13 +102,6 @@ fn parse_ranges(map: &str) -> Vec<IdRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn map_of_initial_namespace_recognised() {
-        assert!(is_initial_map("         0          0 4294967295\n"));
-        assert!(!is_initial_map("         0       1000          1\n"));
-        assert!(!is_initial_map("0 0 1\n1 1 4294967294\n"));
-    }
 
     #[test]
     fn ranges_are_the_inner_side() {

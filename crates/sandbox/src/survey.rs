@@ -220,16 +220,15 @@ fn mounts() -> Vec<Finding> {
 
 fn user() -> Vec<Finding> {
     let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
-    let map = read("/proc/self/uid_map").unwrap_or_default();
-    let initial = map.split_whitespace().eq(["0", "0", "4294967295"]);
-    let place = if initial { "in the initial user namespace" } else { "in a user namespace" };
+    let inside = crate::confinement::in_user_namespace().unwrap_or(false);
+    let place = if inside { "in a user namespace" } else { "in the initial user namespace" };
     let mut findings = vec![found("caller", format!("uid {uid}, gid {gid}, {place}"))];
     let passwd = read("/etc/passwd").unwrap_or_default();
     let name = user_name(&passwd, uid);
     for file in ["/etc/subuid", "/etc/subgid"] {
         let ranges = ranges(&read(file).unwrap_or_default(), name, uid);
         let kind = if file.ends_with("uid") { "subordinate uids" } else { "subordinate gids" };
-        findings.push(if uid == 0 && initial {
+        findings.push(if uid == 0 && !inside {
             found(kind, "root maps any id")
         } else if ranges.is_empty() {
             missing(kind, format!("{file} has no line for the caller: only his own id can be mapped by him"))

@@ -44,7 +44,8 @@ impl Orphans {
     /// # Errors
     /// Of prctl.
     pub(crate) fn adopt() -> Result<Self> {
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        // Any pid says that it is to be.
+        rustix::process::set_child_subreaper(Some(rustix::process::Pid::INIT))
             .context(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned())?;
         Ok(Self::Reap)
     }
@@ -97,8 +98,8 @@ fn forward(process: &Process, signals: &Signals, relay: Option<&Relay>) -> Resul
                     relay.resize();
                 }
             }
-            // Our own write to a pipe that nobody reads.
-            number::PIPE if signal.ssi_pid == std::process::id() => {}
+            // Our own write: to a pipe that nobody reads, or beyond the size that a file may have.
+            number::PIPE | number::FILE_SIZE if signal.ssi_pid == std::process::id() => {}
             // It may have ended in the meantime: then the signal has nobody to go to.
             other => drop(process.kill(other)),
         }
@@ -114,6 +115,7 @@ mod number {
     pub(super) const URGENT: i32 = Signal::SIGURG as i32;
     pub(super) const WINDOW_CHANGED: i32 = Signal::SIGWINCH as i32;
     pub(super) const PIPE: i32 = Signal::SIGPIPE as i32;
+    pub(super) const FILE_SIZE: i32 = Signal::SIGXFSZ as i32;
 }
 
 /// The exit code, if init has ended. Reaps what else has.

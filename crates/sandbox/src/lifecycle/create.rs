@@ -11,7 +11,6 @@ use init::{Report, Step};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
-use rustix::process::geteuid;
 use spec::config::{HookPoint, NamespaceKind};
 
 use super::agent::{self, Handed, Handover};
@@ -62,7 +61,7 @@ pub(super) fn launch(
     // It takes as long as all until init needs it, and another processor may be free. Nothing of it stays where we end.
     let network = prepared.plan.network_beside.then(NetworkInMaking::begin).transpose();
     let network = network.map_err(|(call, error)| Error::launch(call, error))?;
-    let mut record = intend(&entry, &prepared)?;
+    let mut record = intend(&entry, &prepared, state.owner())?;
     record.pod = pod.as_ref().map(|pod| pod.id().to_string());
     record.inherits_keyring = request.session_keyring == SessionKeyring::Inherit;
     let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
@@ -176,8 +175,8 @@ pub(super) fn check_console(request: &CreateRequest, prepared: &Prepared) -> Res
     }
 }
 
-/// What is going to be, as it is recorded before anything is done.
-pub(super) fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
+/// What is going to be, as it is recorded before anything is done; `owner` is the user that the state belongs to.
+pub(super) fn intend(entry: &Entry, prepared: &Prepared, owner: u32) -> Result<Record> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let steps = &prepared.plan.steps;
     let gate = steps.iter().position(|planned| matches!(planned.step, Step::AwaitStart { .. }));
@@ -190,7 +189,7 @@ pub(super) fn intend(entry: &Entry, prepared: &Prepared) -> Result<Record> {
         bundle: prepared.bundle.clone(),
         rootfs: prepared.plan.rootfs.clone(),
         created_ns: since_1970.as_nanos() as u64,
-        owner_uid: geteuid().as_raw(),
+        owner_uid: owner,
         annotations: prepared.config.annotations.clone(),
         init: None,
         executable: None,

@@ -220,8 +220,12 @@ pub(crate) fn read_document(action: &'static str, path: &Path) -> Result<Vec<u8>
         let message = "it is not a regular file";
         return Err(error(std::io::Error::new(std::io::ErrorKind::InvalidInput, message)));
     }
-    let mut bytes = Vec::with_capacity(status.len().min(MOST_CONFIG_BYTES) as usize + 1);
-    file.take(MOST_CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;
+    // What a file grows by while it is read is not waited for. One that has no length, as the kernel's have none, is read
+    // to its end.
+    let length = Some(status.len()).filter(|length| *length > 0).unwrap_or(MOST_CONFIG_BYTES + 1);
+    let length = length.min(MOST_CONFIG_BYTES + 1);
+    let mut bytes = Vec::with_capacity(if status.len() > 0 { length as usize } else { 0 });
+    file.take(length).read_to_end(&mut bytes).map_err(error)?;
     Ok(bytes)
 }
 

@@ -54,7 +54,7 @@ pub(super) fn restore(
 
     let entry = state.create(&request.create.id)?;
     let mut undo = Undo::new(state, &entry);
-    let mut record = intend(&entry, &prepared)?;
+    let mut record = intend(&entry, &prepared, state.owner())?;
     let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
     record.cgroup = claim.as_ref().map(|claim| claim.record().clone());
     // The parser has read it as UTF-8.

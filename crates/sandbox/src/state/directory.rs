@@ -50,6 +50,7 @@ const ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub struct StateRoot {
     directory: OwnedFd,
+    owner: u32,
     path: PathBuf,
 }
 
@@ -89,7 +90,12 @@ impl StateRoot {
         if status.st_mode & 0o022 != 0 {
             return Err(refuse(format!("others can write to it (mode {:04o})", status.st_mode & 0o7777)));
         }
-        Ok(Self { directory, path: path.to_owned() })
+        Ok(Self { directory, owner: status.st_uid, path: path.to_owned() })
+    }
+
+    /// The user that it belongs to: the effective one, when it was opened.
+    pub const fn owner(&self) -> u32 {
+        self.owner
     }
 
     /// Where it is.

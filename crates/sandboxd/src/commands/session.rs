@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
-use sandbox::confinement::is_initial_map;
+use sandbox::confinement::in_user_namespace;
 use sandbox::{Outcome, Runtime, Warning};
 
 use crate::args::Global;
@@ -92,5 +92,5 @@ fn default_root() -> Result<PathBuf> {
 fn is_root_by_namespace_only() -> bool {
     // Engines that made the namespace pass no USER at all.
     let named_otherwise = env::var_os("USER").is_none_or(|user| user != "root");
-    named_otherwise && fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !is_initial_map(&map))
+    named_otherwise && in_user_namespace().unwrap_or(false)
 }

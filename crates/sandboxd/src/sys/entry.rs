@@ -8,25 +8,24 @@ use std::os::fd::{BorrowedFd, IntoRawFd as _};
 use std::os::unix::ffi::OsStrExt as _;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 
 /// Called by the C library, which has set up the environment for `std::env`; not all of them do so with the arguments.
 #[unsafe(no_mangle)]
 extern "C" fn main(count: i32, words: *const *const c_char) -> i32 {
     open_streams();
-    // A write beyond RLIMIT_FSIZE is an error too. With SIGCHLD ignored, as a caller may leave it, the kernel would reap
-    // what we wait for.
-    let dispositions = [
-        (Signal::SIGPIPE, SigHandler::SigIgn),
-        (Signal::SIGXFSZ, SigHandler::SigIgn),
-        (Signal::SIGCHLD, SigHandler::SigDfl),
-    ];
-    for (number, disposition) in dispositions {
-        // SAFETY: no handler is installed, and no other thread exists.
-        let _ = unsafe { signal(number, disposition) };
-    }
+    set_signals();
     keep_files_readable();
     crate::run(&arguments(count, words)).into()
+}
+
+/// Writes to a broken pipe, or beyond RLIMIT_FSIZE, fail with an errno alone: their signals are blocked, which init takes
+/// back for all of them at once. With SIGCHLD ignored, as a caller may leave it, the kernel would reap what we wait for.
+fn set_signals() {
+    let failures = SigSet::from_iter([Signal::SIGPIPE, Signal::SIGXFSZ]);
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&failures), None);
+    // SAFETY: no handler is installed, and no other thread exists.
+    let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
 }
 
 /// What the caller said, without the program's name.
