@@ -83,8 +83,12 @@ pub(super) fn mount_point(index: usize) -> String {
     format!("/mnt/{index}")
 }
 
-/// The config with `count` bind mounts more, as volumes are given.
+/// The config with `count` bind mounts more, as volumes are given. In the network of the host: a namespace that is made beside
+/// the mounts would hide the cost of the first.
 pub(super) fn with_mounts(mut config: Value, source: &Path, count: usize) -> Value {
+    if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+        namespaces.retain(|namespace| namespace["type"] != "network");
+    }
     if let Some(mounts) = config["mounts"].as_array_mut() {
         let source = source.to_string_lossy();
         mounts

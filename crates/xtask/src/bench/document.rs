@@ -112,7 +112,7 @@ pub(super) const SERIES: [Series; 18] = [
     series("exec", "`exec` of `/bin/true` in a running container", "", Unit::Milliseconds),
     series("seccomp", "`run` with podman's config and seccomp profile", "", Unit::Milliseconds),
     series("throughput", "Containers per second", "at a time", Unit::PerSecond),
-    series("mounts", "`run` with bind mounts", "mounts", Unit::Milliseconds),
+    series("mounts", "`run` with bind mounts, in the host's network", "mounts", Unit::Milliseconds),
     series("delete", "`delete --force` with processes inside", "processes", Unit::Milliseconds),
     series("created-time", "`create` beside other created containers", "created", Unit::Milliseconds),
     series("created-pss", "PSS of a created container's process", "created", Unit::Kibibytes),
