@@ -6,11 +6,11 @@
 
 use core::ffi::CStr;
 
-use crate::buffer::PathBuffer;
-use crate::interpreter::Init;
+use crate::descriptor::descriptor_name;
 use crate::mount::{BindAttributes, new_instance};
 use crate::report::Call;
 use crate::resolve::{self, Make};
+use crate::state::Init;
 use crate::step::Step;
 use crate::sys::{self, Failure, flag};
 use crate::wire::{PropagationsRef, StrsRef};
@@ -144,21 +144,6 @@ impl Init {
             None => sys::refuse(Call::Plan, flag::EMFILE),
         }
     }
-}
-
-/// A descriptor of this process's, as a path below a procfs.
-pub fn descriptor_name(descriptor: i32) -> sys::Result<PathBuffer> {
-    let mut name = PathBuffer::new();
-    name.push(b"self/fd/")?;
-    let mut divisor = 1_000_000_000;
-    while divisor > 1 && descriptor / divisor == 0 {
-        divisor /= 10;
-    }
-    while divisor > 0 {
-        name.push(&[b'0' + (descriptor / divisor % 10) as u8])?;
-        divisor /= 10;
-    }
-    Ok(name)
 }
 
 /// A step of an encoded plan.

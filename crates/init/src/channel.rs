@@ -3,8 +3,8 @@
 //! Runs in init. Messages keep their borders (`SOCK_SEQPACKET`). End-of-file means that the runtime is gone: init
 //! ends, so that a container whose creator died never runs.
 
-use crate::interpreter::Init;
 use crate::report::{Kind, Report};
+use crate::state::Init;
 use crate::sys;
 
 impl Init {

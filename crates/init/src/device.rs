@@ -4,10 +4,10 @@
 
 use core::ffi::CStr;
 
-use crate::attach::descriptor_name;
-use crate::interpreter::Init;
+use crate::descriptor::descriptor_name;
 use crate::report::Call;
 use crate::resolve::{self, Make};
+use crate::state::Init;
 use crate::sys::{self, Failure, flag};
 
 /// A device node.

@@ -4,8 +4,8 @@
 //! it any more: a listener is fetched from outside (`pidfd_getfd(2)`), and init waits for that in a page fault, which is
 //! no system call. What tells the runtime that the filter is in place is that fault.
 
-use crate::interpreter::Init;
 use crate::report::{HANDED_OVER, Kind};
+use crate::state::Init;
 use crate::sys;
 
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`

@@ -3,15 +3,8 @@
 //! Runs in init, after the switch of the root. `/etc/passwd` is the image's: it must be a regular file, no special one is
 //! opened for reading, no more than a bounded part is read.
 
-use crate::buffer::Buffer;
-use crate::interpreter::Init;
+use crate::state::{Init, LINE};
 use crate::sys::{self, flag};
-
-/// Longest line of a user that is read.
-const LINE: usize = 1024;
-
-/// `HOME=…`: the variable's name, and what a line can hold.
-pub type Home = Buffer<{ LINE + 8 }>;
 
 /// Of a longer file, only the beginning counts.
 const MOST_BYTES: usize = 1 << 20;

@@ -4,93 +4,18 @@
 
 use crate::attach::HeldMount;
 use crate::credentials::{self, Scheduling};
+use crate::descriptor::descriptors;
 use crate::device::Node;
-use crate::home::Home;
 use crate::mount::{BindAttributes, BindMount, NewMount, clone_host_path, clone_path_inside};
 use crate::network;
-use crate::program::Program;
 use crate::report::{Call, Kind};
-use crate::resolve::OwnDirectory;
+use crate::state::Init;
 use crate::step::Step;
 use crate::sys::{self, Failure, flag};
 use crate::terminal::Terminal;
 use crate::wire::{Field, Reader};
 
-/// Clones of host paths that can be held at a time.
-pub const SLOTS: usize = 512;
-
-/// Descriptors from here on are closed as soon as they are done with; those below, by execve.
-const CLOSED_AT_ONCE: i32 = 48;
-
-/// What init holds while it works.
-pub struct Init {
-    /// Index of the step at work.
-    pub step: u32,
-    /// The socket to the runtime.
-    pub channel: i32,
-    /// The first descriptor that is not the container's.
-    pub first_own: u32,
-    /// The container's root.
-    pub root: i32,
-    /// The directory entered.
-    pub directory: i32,
-    /// The file system of ours that the next mounts may lie in.
-    pub own: OwnDirectory,
-    /// A procfs of our own; −1 as long as there is none.
-    pub procfs: i32,
-    /// The null device, attached somewhere; −1 as long as there is none.
-    pub null: i32,
-    /// An empty read-only directory, attached somewhere; −1 as long as there is none.
-    pub empty: i32,
-    /// The Landlock ruleset; −1 where there is none.
-    pub ruleset: i32,
-    /// Clones of host paths.
-    pub slots: [i32; SLOTS],
-    /// The program found.
-    pub program: Option<Program<'static>>,
-    /// `HOME=…`, where the environment has none; empty otherwise.
-    pub home: Home,
-    /// Each step is reported when it begins.
-    traced: bool,
-    /// The working directory is the process's already.
-    in_working_directory: bool,
-}
-
-/// Closes what is not needed any more, unless execve will: a call less for each of the first descriptors.
-pub fn discard(descriptor: i32) {
-    if descriptor >= CLOSED_AT_ONCE {
-        sys::close(descriptor);
-    }
-}
-
-/// The descriptors of a list in an encoded plan.
-pub fn descriptors(list: &[u8]) -> impl Iterator<Item = i32> {
-    let mut reader = Reader::new(list);
-    core::iter::from_fn(move || i32::decode(&mut reader))
-}
-
 impl Init {
-    /// Nothing opened yet.
-    pub const fn new() -> Self {
-        Self {
-            step: 0,
-            channel: -1,
-            first_own: 3,
-            root: flag::AT_FDCWD,
-            directory: -1,
-            own: OwnDirectory::NONE,
-            procfs: -1,
-            null: -1,
-            empty: -1,
-            ruleset: -1,
-            slots: [-1; SLOTS],
-            program: None,
-            home: Home::new(),
-            traced: false,
-            in_working_directory: false,
-        }
-    }
-
     fn try_directory(&mut self, path: &core::ffi::CStr) -> sys::Result<()> {
         match change_directory(path) {
             Err(Failure { errno: flag::EACCES, .. }) => Ok(()),
@@ -99,18 +24,6 @@ impl Init {
                 result
             }
         }
-    }
-
-    /// Closes what is not needed any more, unless execve will.
-    pub fn discard(&self, descriptor: i32) {
-        discard(descriptor);
-    }
-
-    /// All descriptors were closed.
-    pub fn forget_descriptors(&mut self) {
-        self.root = flag::AT_FDCWD;
-        self.own = OwnDirectory::NONE;
-        (self.directory, self.procfs, self.null, self.empty) = (-1, -1, -1, -1);
     }
 
     /// Does the plan: the channel's number, the first descriptor that is not the container's, whether steps are timed, then

@@ -5,7 +5,7 @@
 
 use core::ffi::CStr;
 
-use crate::interpreter::Init;
+use crate::state::Init;
 use crate::sys::{self, flag};
 
 /// Rights that a file has: execute, write, read, truncate, ioctl. The kernel refuses others for what is no directory.

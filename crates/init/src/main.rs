@@ -19,6 +19,7 @@ mod buffer;
 mod channel;
 mod copy;
 mod credentials;
+mod descriptor;
 mod device;
 mod filter;
 mod home;
@@ -33,10 +34,11 @@ mod resolve;
 mod rootfs;
 #[path = "sys/start.rs"]
 mod start;
+mod state;
 mod terminal;
 
-use interpreter::Init;
 use report::NO_PLAN;
+use state::Init;
 
 /// `argv[1..4]` in decimal.
 fn arguments(mut texts: impl Iterator<Item = &'static core::ffi::CStr>) -> Option<[usize; 3]> {

@@ -5,10 +5,10 @@
 
 use core::ffi::CStr;
 
-use crate::interpreter::Init;
 use crate::mount::{BindAttributes, attribute};
 use crate::report::Call;
 use crate::resolve;
+use crate::state::Init;
 use crate::sys::{self, flag};
 
 impl Init {

@@ -5,9 +5,9 @@
 
 use core::ffi::CStr;
 
-use crate::interpreter::Init;
 use crate::report::Call;
 use crate::resolve::{self, Make, OwnDirectory};
+use crate::state::Init;
 use crate::sys::{self, Failure, flag};
 use crate::wire::{PropagationsRef, StrsRef};
 
@@ -116,7 +116,7 @@ pub fn new_instance(
     }
     sys::fsconfig_create(context)?;
     let mount = sys::fsmount(context, attributes)?;
-    crate::interpreter::discard(context);
+    crate::descriptor::discard(context);
     Ok(mount)
 }
 
@@ -318,7 +318,7 @@ pub fn clone_path_inside(root: i32, path: &CStr, recursive: bool) -> sys::Result
     let place = resolve::open(root, path)?;
     let tree =
         sys::clone_tree(place, c"", flag::AT_EMPTY_PATH | if recursive { flag::AT_RECURSIVE } else { 0 });
-    crate::interpreter::discard(place);
+    crate::descriptor::discard(place);
     tree
 }
 

@@ -4,8 +4,9 @@
 
 use core::ffi::CStr;
 
-use crate::interpreter::{Init, descriptors};
+use crate::descriptor::descriptors;
 use crate::report::{Call, Kind, Report};
+use crate::state::Init;
 use crate::sys::{self, Failure, flag};
 
 impl Init {
@@ -95,7 +96,7 @@ fn new_procfs() -> sys::Result<i32> {
     let context = sys::fsopen(c"proc")?;
     sys::fsconfig_create(context)?;
     let procfs = sys::fsmount(context, 0)?;
-    crate::interpreter::discard(context);
+    crate::descriptor::discard(context);
     Ok(procfs)
 }
 

@@ -5,20 +5,13 @@
 use core::ffi::CStr;
 
 use crate::buffer::PathBuffer;
-use crate::interpreter::Init;
 use crate::report::Call;
+use crate::state::{Init, Program};
 use crate::sys::{self, Failure, PointerTable, flag};
 use crate::wire::StrsRef;
 
 /// Arguments and environment entries that fit on the stack; more get memory of their own.
 const FEW: usize = 256;
-
-/// A command, where it lies in the plan.
-pub struct Program<'a> {
-    /// The directory of the search path that has it; none where its name is a path.
-    directory: Option<&'a [u8]>,
-    name: &'a CStr,
-}
 
 impl Program<'_> {
     fn path(&self) -> sys::Result<PathBuffer> {

@@ -59,7 +59,7 @@ impl OwnDirectory {
 
     /// There may be something above it.
     pub fn forget(&mut self) {
-        crate::interpreter::discard(core::mem::replace(self, Self::NONE).directory);
+        crate::descriptor::discard(core::mem::replace(self, Self::NONE).directory);
     }
 }
 
@@ -116,7 +116,7 @@ fn make_last(root: i32, path: &CStr, make: Make) -> sys::Result<Option<i32>> {
         Err(Failure { errno: flag::EEXIST, .. }) => Ok(None),
         Err(failure) => Err(failure),
     };
-    crate::interpreter::discard(parent);
+    crate::descriptor::discard(parent);
     result
 }
 

@@ -4,8 +4,8 @@
 
 use core::ffi::CStr;
 
-use crate::interpreter::Init;
 use crate::mount::attribute;
+use crate::state::Init;
 use crate::sys::{self, Failure, flag};
 use crate::wire::StrsRef;
 

@@ -4,9 +4,9 @@
 
 use core::ffi::CStr;
 
-use crate::interpreter::Init;
 use crate::report::Call;
 use crate::resolve::{self};
+use crate::state::Init;
 use crate::sys::{self, Failure, flag};
 
 /// Requests of `ioctl_tty(2)`.
