@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 
 use spec::config::{Limit, Resources};
 
+use super::device_plan::{DeviceFilter, device_rules, v1_filter};
 use super::error::PlanError;
 use super::hierarchies::Hierarchies;
-use super::plan::{DeviceFilter, Place, Planner, Write, v1_filter};
+use super::planner::{Place, Planner, Write};
+use super::{limits_v1, limits_v2};
 use crate::Outcome;
 
 /// What the kernel says now, of values that are written together with others.
@@ -46,7 +48,7 @@ pub fn plan_change(
     hierarchies: &Hierarchies,
 ) -> Result<Outcome<ChangePlan>, PlanError> {
     let mut wanted = asked.clone();
-    let mut planner = Planner::of_change(&wanted, hierarchies);
+    let mut planner = Planner::of_change(hierarchies);
     let (memory_place, cpu_place) = (planner.place("memory"), planner.place("cpu"));
     if memory_place.is_some() && matches!(wanted.memory.swap, Some(Limit::Value(_))) {
         wanted.memory.limit = wanted.memory.limit.or(current.memory);
@@ -61,10 +63,15 @@ pub fn plan_change(
     if wanted.memory.check_before_update {
         check_usage(&wanted, current.memory_usage_bytes)?;
     }
-    planner = Planner::of_change(&wanted, hierarchies);
-    let mut outcome = planner.plan_change()?;
-    outcome.value.devices = plan_devices(&wanted, hierarchies)?;
-    Ok(outcome)
+    limits_v1::check_and_add(&mut planner, &wanted)?;
+    limits_v2::check_and_add(&mut planner, &wanted)?;
+    let value = ChangePlan {
+        v1: planner.v1,
+        v2: planner.v2,
+        required_controllers: planner.required,
+        devices: plan_devices(&wanted, hierarchies)?,
+    };
+    Ok(Outcome { value, warnings: planner.warnings })
 }
 
 /// `memory.checkBeforeUpdate`.
@@ -95,9 +102,8 @@ pub(super) fn plan_filter(
     resources: &Resources,
     hierarchies: &Hierarchies,
 ) -> Result<DeviceFilter, PlanError> {
-    let planner = Planner::of_change(resources, hierarchies);
-    let rules = super::plan::device_rules(resources)?;
-    match planner.place("devices") {
+    let rules = device_rules(resources)?;
+    match Planner::of_change(hierarchies).place("devices") {
         Some(Place::V1(_)) => v1_filter(&rules),
         _ => Ok(DeviceFilter::Program(rules)),
     }

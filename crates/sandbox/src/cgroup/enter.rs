@@ -11,7 +11,8 @@ use super::file::{self, is_gone};
 use super::handle::Cgroup;
 use super::permission::may_write;
 use super::record::{CgroupRecord, Hierarchy, RecordedDirectory};
-use super::systemd::{self, Session};
+use super::systemd;
+use super::systemd::session::Session;
 
 /// How the v2 cgroup is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,12 +11,13 @@ use std::path::PathBuf;
 use spec::config::{Access, DeviceRule, DeviceRuleKind};
 
 use super::bpf::device_program;
-use super::create::write_all;
+use super::configure::write_all;
 use super::device::{Line, access_bits, access_of};
+use super::device_plan::{DeviceFilter, DevicePlan};
 use super::error::CgroupError;
 use super::file;
 use super::handle::{Cgroup, open_cgroup};
-use super::plan::{DeviceFilter, DevicePlan, Missing, Write};
+use super::planner::{Missing, Write};
 use super::record::{Hierarchy, RecordedDirectory};
 use super::sys;
 

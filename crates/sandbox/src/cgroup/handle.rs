@@ -7,9 +7,10 @@ use std::path::{Component, Path};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::device_plan::DeviceFilter;
 use super::error::CgroupError;
 use super::file::{self, is_errno, is_gone};
-use super::plan::{CgroupPlan, DeviceFilter};
+use super::plan::CgroupPlan;
 use super::record::{CgroupRecord, Hierarchy, RecordedDirectory};
 
 /// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC`, linux/magic.h.

@@ -4,7 +4,7 @@ use spec::config::{BlockThrottle, BlockWeight, Resources};
 
 use super::convert::{swap, v1_limit};
 use super::error::PlanError;
-use super::plan::{Missing, Place, Planner, Write, write};
+use super::planner::{Missing, Place, Planner, Write, write};
 use crate::Warning;
 
 /// Where each controller's file goes, on v1.

@@ -8,7 +8,7 @@ use spec::config::{BlockThrottle, Limit, Resources};
 use super::convert::{io_weight, shares_to_weight, swap, v2_limit};
 use super::error::PlanError;
 use super::limits_v1::{kernel_memory_warning, rdma};
-use super::plan::{Missing, Place, Planner, Write, controller_error, write};
+use super::planner::{Missing, Place, Planner, Write, controller_error, write};
 
 /// Where each controller's file goes, on v2; errors for controllers that are on none.
 pub(super) fn check_and_add(planner: &mut Planner<'_>, resources: &Resources) -> Result<(), PlanError> {

@@ -39,9 +39,11 @@
 
 mod bpf;
 mod change;
+mod configure;
 mod convert;
 mod create;
 mod device;
+mod device_plan;
 mod enter;
 mod error;
 mod file;
@@ -57,6 +59,7 @@ mod owner;
 mod path;
 mod permission;
 mod plan;
+mod planner;
 mod previous;
 mod record;
 mod remove;
@@ -74,6 +77,7 @@ pub use change::{ChangePlan, CurrentLimits, plan_change};
 pub use convert::{io_weight, shares_to_weight};
 pub use create::Claim;
 pub use device::default_device_rules;
+pub use device_plan::{DeviceFilter, DevicePlan};
 pub use enter::{Entrance, SubCgroup};
 pub use error::{CgroupError, PlanError};
 pub use handle::Cgroup;
@@ -83,14 +87,17 @@ pub use oom::OomWatch;
 pub use owner::{OwnerPlan, plan_owner};
 pub use path::CgroupPath;
 pub use permission::Refusal;
-pub use plan::{CgroupPlan, DeviceFilter, DevicePlan, DirectoryPlan, Missing, Write, plan_cgroup};
+pub use plan::{CgroupPlan, DirectoryPlan, plan_cgroup};
+pub use planner::{Missing, Write};
 pub use record::{CgroupRecord, Hierarchy, RecordedDirectory, UnitRecord};
 pub use stats::{
     BlockIoEntry, BlockIoStats, CpuStats, CpusetStats, HugetlbStats, MemoryStats, MemoryUsage, PidsStats,
     Pressure, PressureLine, Stats,
 };
 pub(crate) use systemd::SYSTEMD_ANNOTATIONS;
-pub use systemd::{Property, Session, UnitPlan, Value, plan_systemd};
+pub use systemd::session::Session;
+pub use systemd::unit::UnitPlan;
+pub use systemd::{Property, Value, plan_systemd};
 pub use update::Applied;
 
 /// How long to wait for a cgroup to become empty, where the caller has no other wish.

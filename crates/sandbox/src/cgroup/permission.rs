@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::device_plan::DeviceFilter;
 use super::error::CgroupError;
 use super::file::{self, is_errno};
 use super::hierarchies::Hierarchies;
-use super::plan::{CgroupPlan, DeviceFilter, DirectoryPlan};
+use super::plan::{CgroupPlan, DirectoryPlan};
 use super::record::Hierarchy;
 
 /// What can't be written.

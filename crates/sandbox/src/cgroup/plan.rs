@@ -8,73 +8,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use spec::Config;
-use spec::config::{DeviceRule, Resources};
+use spec::config::Resources;
 
-use super::bpf::MAX_RULES;
-use super::change::ChangePlan;
-use super::device::{Exceptions, Line, default_device_rules};
+use super::device_plan::{DeviceFilter, device_rules, v1_filter};
 use super::error::PlanError;
 use super::hierarchies::{Hierarchies, Mode, V1Hierarchy, V2Hierarchy};
 use super::owner::{OwnerPlan, plan_owner};
 use super::path::CgroupPath;
+use super::planner::{Missing, Place, Planner, Write, controller_error};
 use super::record::Hierarchy;
-use super::systemd::UnitPlan;
+use super::systemd::unit::UnitPlan;
 use super::{limits_v1, limits_v2};
 use crate::{CgroupManager, Outcome, Warning};
-
-/// What a write does where the kernel does not have the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Missing {
-    /// It is an error.
-    #[default]
-    Error,
-    /// Nothing: what is asked is the case then, for lack of the thing that it limits.
-    Ignore,
-    /// It writes into another file.
-    Instead {
-        /// Its name.
-        file: String,
-        /// What is written.
-        value: String,
-    },
-}
-
-/// A value for a file of the cgroup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Write {
-    /// The file's name.
-    pub file: String,
-    /// What is written, in one call.
-    pub value: String,
-    /// The field of the config that it comes from, as JSON pointer.
-    pub pointer: String,
-    /// What happens without the file.
-    pub missing: Missing,
-}
-
-/// A rule of the device filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DevicePlan {
-    /// The rule.
-    pub rule: DeviceRule,
-    /// The field of the config that it comes from, as JSON pointer; absent for a default one.
-    pub pointer: Option<String>,
-}
-
-/// Which devices may be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeviceFilter {
-    /// v2: a program that is attached to the cgroup.
-    Program(Vec<DevicePlan>),
-    /// v1: files are written. First everything is allowed or denied, then each of the rules.
-    Files {
-        /// Which of the two.
-        allow: bool,
-        /// Exceptions from it.
-        exceptions: Vec<DevicePlan>,
-    },
-}
 
 /// The container's cgroup in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -138,160 +83,74 @@ pub fn plan_cgroup(
             }
             Ok(outcome)
         }
-        CgroupManager::Cgroupfs => Planner::new(resources, hierarchies).plan(path),
+        CgroupManager::Cgroupfs => plan_cgroupfs(resources, path, hierarchies),
     }
 }
 
-/// What is collected while planning: writes by the place of their controller.
-pub(super) struct Planner<'a> {
-    resources: &'a Resources,
-    hierarchies: &'a Hierarchies,
-    v1_writes: Vec<Vec<Write>>,
-    v2_writes: Vec<Write>,
-    required: BTreeMap<String, String>,
-    pub(super) warnings: Vec<Warning>,
-    /// The cgroup exists, and may have had other values: what a new one has anyway is written too.
-    pub(super) is_change: bool,
+fn plan_cgroupfs(
+    resources: &Resources,
+    path: &CgroupPath,
+    hierarchies: &Hierarchies,
+) -> Result<Outcome<CgroupPlan>, PlanError> {
+    let mut planner = Planner::new(hierarchies);
+    limits_v1::check_and_add(&mut planner, resources)?;
+    limits_v2::check_and_add(&mut planner, resources)?;
+    let rules = device_rules(resources)?;
+    let mut directories = Vec::with_capacity(hierarchies.v1.len() + 1);
+    let v1_devices = planner.place("devices").filter(|place| *place != Place::V2);
+    for (index, hierarchy) in hierarchies.v1.iter().enumerate() {
+        let devices = if v1_devices == Some(Place::V1(index)) { Some(v1_filter(&rules)?) } else { None };
+        let writes = std::mem::take(&mut planner.v1[index]);
+        directories.push(v1_directory(hierarchy, path, writes, devices)?);
+    }
+    if let Some(hierarchy) = &hierarchies.v2 {
+        // v2 filters devices without a controller; on a hybrid host v1 does, where it can.
+        let devices = v1_devices.is_none().then(|| DeviceFilter::Program(rules.clone()));
+        directories.push(v2_directory(&mut planner, hierarchy, path, devices)?);
+    }
+    if path.is_for_systemd() {
+        planner.warnings.push(Warning {
+            pointer: Some("/linux/cgroupsPath".to_owned()),
+            message: "the cgroup gets this very name: slice:prefix:name is for the systemd cgroup manager \
+                      (--systemd-cgroup)"
+                .to_owned(),
+        });
+    }
+    if directories.is_empty() {
+        planner.warnings.push(Warning {
+            pointer: Some("/linux/resources/devices".to_owned()),
+            message:
+                "this host has no cgroup file system mounted: the container gets no cgroup, and devices \
+                      are not filtered"
+                    .to_owned(),
+        });
+    } else if v1_devices.is_none() && hierarchies.v2.is_none() {
+        return Err(controller_error("devices", "/linux/resources/devices"));
+    }
+    let plan = CgroupPlan { mode: hierarchies.mode(), directories, unit: None, owner: None };
+    Ok(Outcome { value: plan, warnings: planner.warnings })
 }
 
-/// Where a controller is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    V1(usize),
-    V2,
-}
-
-impl<'a> Planner<'a> {
-    fn new(resources: &'a Resources, hierarchies: &'a Hierarchies) -> Self {
-        Self {
-            resources,
-            hierarchies,
-            v1_writes: vec![Vec::new(); hierarchies.v1.len()],
-            v2_writes: Vec::new(),
-            required: BTreeMap::new(),
-            warnings: Vec::new(),
-            is_change: false,
-        }
-    }
-
-    /// For a cgroup that exists.
-    pub(super) fn of_change(resources: &'a Resources, hierarchies: &'a Hierarchies) -> Self {
-        Self { is_change: true, ..Self::new(resources, hierarchies) }
-    }
-
-    pub(super) fn plan_change(mut self) -> Result<Outcome<ChangePlan>, PlanError> {
-        let resources = self.resources;
-        limits_v1::check_and_add(&mut self, resources)?;
-        limits_v2::check_and_add(&mut self, resources)?;
-        let value = ChangePlan {
-            v1: self.v1_writes,
-            v2: self.v2_writes,
-            required_controllers: self.required,
-            devices: None,
-        };
-        Ok(Outcome { value, warnings: self.warnings })
-    }
-
-    fn plan(mut self, path: &CgroupPath) -> Result<Outcome<CgroupPlan>, PlanError> {
-        let resources = self.resources;
-        limits_v1::check_and_add(&mut self, resources)?;
-        limits_v2::check_and_add(&mut self, resources)?;
-        let rules = device_rules(resources)?;
-        let mut directories = Vec::with_capacity(self.hierarchies.v1.len() + 1);
-        let v1_devices = self.place("devices").filter(|place| *place != Place::V2);
-        for (index, hierarchy) in self.hierarchies.v1.iter().enumerate() {
-            let devices = if v1_devices == Some(Place::V1(index)) { Some(v1_filter(&rules)?) } else { None };
-            let writes = std::mem::take(&mut self.v1_writes[index]);
-            directories.push(v1_directory(hierarchy, path, writes, devices)?);
-        }
-        if let Some(hierarchy) = &self.hierarchies.v2 {
-            // v2 filters devices without a controller; on a hybrid host v1 does, where it can.
-            let devices = v1_devices.is_none().then(|| DeviceFilter::Program(rules.clone()));
-            directories.push(self.v2_directory(hierarchy, path, devices)?);
-        }
-        if path.is_for_systemd() {
-            self.warnings.push(Warning {
-                pointer: Some("/linux/cgroupsPath".to_owned()),
-                message:
-                    "the cgroup gets this very name: slice:prefix:name is for the systemd cgroup manager \
-                          (--systemd-cgroup)"
-                        .to_owned(),
-            });
-        }
-        if directories.is_empty() {
-            self.warnings.push(Warning {
-                pointer: Some("/linux/resources/devices".to_owned()),
-                message:
-                    "this host has no cgroup file system mounted: the container gets no cgroup, and devices \
-                          are not filtered"
-                        .to_owned(),
-            });
-        } else if v1_devices.is_none() && self.hierarchies.v2.is_none() {
-            return Err(controller_error("devices", "/linux/resources/devices"));
-        }
-        let plan = CgroupPlan { mode: self.hierarchies.mode(), directories, unit: None, owner: None };
-        Ok(Outcome { value: plan, warnings: self.warnings })
-    }
-
-    fn v2_directory(
-        &mut self,
-        hierarchy: &V2Hierarchy,
-        path: &CgroupPath,
-        devices: Option<DeviceFilter>,
-    ) -> Result<DirectoryPlan, PlanError> {
-        let writes = std::mem::take(&mut self.v2_writes);
-        let no_process = |write: &Write| write.file == "pids.max" && write.value.trim() == "0";
-        let unified = self.hierarchies.v1.is_empty();
-        Ok(DirectoryPlan {
-            hierarchy: Hierarchy::V2,
-            mount_point: hierarchy.mount_point.clone(),
-            components: path.below(hierarchy.own_path.as_deref(), true)?,
-            required_controllers: std::mem::take(&mut self.required),
-            offered_controllers: if unified { hierarchy.controllers.clone() } else { Vec::new() },
-            inherit_cpuset: false,
-            clone_into: !writes.iter().any(no_process),
-            writes,
-            devices,
-        })
-    }
-
-    /// Where a controller is: v1 first, as a controller is on one hierarchy only.
-    pub(super) fn place(&self, controller: &str) -> Option<Place> {
-        let v1 =
-            self.hierarchies.v1.iter().position(|it| it.controllers.iter().any(|name| name == controller));
-        v1.map(Place::V1).or_else(|| self.has_v2_controller(controller).then_some(Place::V2))
-    }
-
-    pub(super) fn has_v2_controller(&self, controller: &str) -> bool {
-        self.hierarchies.v2.as_ref().is_some_and(|v2| v2.controllers.iter().any(|name| name == controller))
-    }
-
-    /// Whether the host is v2 alone.
-    pub(super) fn is_unified(&self) -> bool {
-        self.hierarchies.mode() == Some(Mode::Unified)
-    }
-
-    /// Adds a write into the v1 hierarchy of a place.
-    pub(super) fn add_v1(&mut self, index: usize, write: Write) {
-        self.v1_writes[index].push(write);
-    }
-
-    /// Adds a write into the v2 hierarchy.
-    pub(super) fn add_v2(&mut self, controller: Option<&str>, write: Write) {
-        if let Some(controller) = controller {
-            self.required.entry(controller.to_owned()).or_insert_with(|| write.pointer.clone());
-        }
-        self.v2_writes.push(write);
-    }
-}
-
-pub(super) fn controller_error(controller: &str, pointer: &str) -> PlanError {
-    PlanError::Controller { controller: controller.to_owned(), pointer: pointer.to_owned() }
-}
-
-/// A write whose file must be there.
-pub(super) fn write(file: impl Into<String>, value: impl Into<String>, pointer: impl Into<String>) -> Write {
-    Write { file: file.into(), value: value.into(), pointer: pointer.into(), missing: Missing::Error }
+fn v2_directory(
+    planner: &mut Planner<'_>,
+    hierarchy: &V2Hierarchy,
+    path: &CgroupPath,
+    devices: Option<DeviceFilter>,
+) -> Result<DirectoryPlan, PlanError> {
+    let writes = std::mem::take(&mut planner.v2);
+    let no_process = |write: &Write| write.file == "pids.max" && write.value.trim() == "0";
+    let unified = planner.is_unified();
+    Ok(DirectoryPlan {
+        hierarchy: Hierarchy::V2,
+        mount_point: hierarchy.mount_point.clone(),
+        components: path.below(hierarchy.own_path.as_deref(), true)?,
+        required_controllers: std::mem::take(&mut planner.required),
+        offered_controllers: if unified { hierarchy.controllers.clone() } else { Vec::new() },
+        inherit_cpuset: false,
+        clone_into: !writes.iter().any(no_process),
+        writes,
+        devices,
+    })
 }
 
 fn v1_directory(
@@ -312,37 +171,6 @@ fn v1_directory(
         writes,
         devices,
         clone_into: false,
-    })
-}
-
-/// The rules, and the default ones.
-///
-/// # Errors
-/// More than a program can be made of.
-pub(super) fn device_rules(resources: &Resources) -> Result<Vec<DevicePlan>, PlanError> {
-    let asked = resources.devices.iter().enumerate().map(|(index, rule)| DevicePlan {
-        rule: *rule,
-        pointer: Some(format!("/linux/resources/devices/{index}")),
-    });
-    let defaults = default_device_rules().into_iter().map(|rule| DevicePlan { rule, pointer: None });
-    let rules: Vec<DevicePlan> = asked.chain(defaults).collect();
-    if rules.len() > MAX_RULES {
-        return Err(PlanError::Value {
-            pointer: "/linux/resources/devices".to_owned(),
-            rule: format!("more than {MAX_RULES} rules, with the default ones"),
-        });
-    }
-    Ok(rules)
-}
-
-pub(super) fn v1_filter(plans: &[DevicePlan]) -> Result<DeviceFilter, PlanError> {
-    let rules: Vec<DeviceRule> = plans.iter().map(|plan| plan.rule).collect();
-    let reduced = Exceptions::reduce(&rules)?;
-    let exception =
-        |(index, rule): (usize, DeviceRule)| DevicePlan { rule, pointer: plans[index].pointer.clone() };
-    Ok(DeviceFilter::Files {
-        allow: reduced.allow,
-        exceptions: reduced.rules.into_iter().map(exception).collect(),
     })
 }
 
@@ -447,52 +275,5 @@ impl DirectoryPlan {
             Hierarchy::V2 if self.clone_into => writeln!(f, "cgroup clone into {}", path.display()),
             _ => writeln!(f, "cgroup enter {}", path.display()),
         }
-    }
-}
-
-impl fmt::Display for DeviceFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (base, plans) = match self {
-            Self::Program(plans) => (false, plans),
-            Self::Files { allow, exceptions } => (*allow, exceptions),
-        };
-        writeln!(f, "cgroup devices {} all", if base { "allow" } else { "deny" })?;
-        plans.iter().try_for_each(|plan| writeln!(f, "cgroup devices {plan}"))
-    }
-}
-
-impl fmt::Display for DevicePlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", if self.rule.allow { "allow" } else { "deny" }, Line(&self.rule))?;
-        match &self.pointer {
-            Some(pointer) => write!(f, " from {pointer}"),
-            None => f.write_str(" by default"),
-        }
-    }
-}
-
-impl Serialize for DevicePlan {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("DevicePlan", 3)?;
-        fields.serialize_field("allow", &self.rule.allow)?;
-        fields.serialize_field("rule", &Line(&self.rule).to_string())?;
-        fields.serialize_field("pointer", &self.pointer)?;
-        fields.end()
-    }
-}
-
-impl Serialize for DeviceFilter {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct;
-        let (base, rules) = match self {
-            Self::Program(plans) => (false, plans),
-            Self::Files { allow, exceptions } => (*allow, exceptions),
-        };
-        let mut fields = serializer.serialize_struct("DeviceFilter", 3)?;
-        fields.serialize_field("program", &matches!(self, Self::Program(_)))?;
-        fields.serialize_field("allow", &base)?;
-        fields.serialize_field("rules", rules)?;
-        fields.end()
     }
 }

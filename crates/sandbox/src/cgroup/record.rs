@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::hierarchies::Mode;
-use super::systemd::Session;
+use super::systemd::session::Session;
 
 /// Which hierarchy a directory is in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

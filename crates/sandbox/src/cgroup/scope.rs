@@ -8,14 +8,15 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::create::{Entrance, configure, delegate, note_inode};
+use super::configure::{Entrance, configure, delegate, note_inode};
 use super::error::CgroupError;
 use super::file::{self, is_gone};
 use super::handle::Cgroup;
 use super::kill::wait_empty;
 use super::record::{RecordedDirectory, UnitRecord, Version};
 use super::remove::remove_directory;
-use super::systemd::{self, UnitPlan};
+use super::systemd;
+use super::systemd::unit::UnitPlan;
 use crate::Warning;
 
 /// What is recorded of a scope before it is started.

@@ -12,13 +12,15 @@ use rustix::io::Errno;
 use spec::config::{Limit, Resources};
 
 use super::change::{ChangePlan, CurrentLimits, plan_change, plan_filter};
-use super::create::apply_device_filter;
+use super::configure::apply_device_filter;
+use super::device_plan::DeviceFilter;
 use super::error::{CgroupError, PlanError};
 use super::file::{self, is_errno, is_gone};
 use super::filter::FilterChange;
 use super::handle::{Cgroup, open_cgroup};
 use super::hierarchies::{Hierarchies, V1Hierarchy, V2Hierarchy};
-use super::plan::{DeviceFilter, DirectoryPlan, Missing, Write};
+use super::plan::DirectoryPlan;
+use super::planner::{Missing, Write};
 use super::previous::previous_value;
 use super::record::{Hierarchy, RecordedDirectory, UnitRecord, Version};
 use super::subtree::enable_controllers;
@@ -172,7 +174,8 @@ impl Cgroup {
         let mut writes = Vec::new();
         for file in systemd::V1_BANDWIDTH {
             let value = self.read_first("cpu", &[file])?;
-            writes.extend(value.map(|value| super::plan::write(file, value.trim(), "/linux/resources/cpu")));
+            writes
+                .extend(value.map(|value| super::planner::write(file, value.trim(), "/linux/resources/cpu")));
         }
         Ok(writes)
     }

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use super::super::error::CgroupError;
 use super::super::record::UnitRecord;
-use super::{Property, UnitPlan};
+use super::property::Property;
+use super::unit::UnitPlan;
 
 /// Starts the scope around a process; the control group that it has now, below the hierarchy's root.
 ///

@@ -1,6 +1,6 @@
 //! Cgroups that systemd makes: the container's is that of a transient scope, in a slice.
 //!
-//! Pure but for [`bus`], which speaks with systemd, and [`Session::probe`]. A scope is made around a process that exists:
+//! Pure but for [`bus`], which speaks with systemd, and [`session::Session::probe`]. A scope is made around a process that exists:
 //! init waits at its first step until it has been moved into the scope and the limits are in place.
 //!
 //! On v1 and hybrid systemd makes the scope's cgroups in the hierarchies of `cpu cpuacct devices memory pids`, its own,
@@ -18,13 +18,12 @@ mod annotation;
 mod bus;
 mod name;
 mod property;
+pub(super) mod session;
+pub(super) mod unit;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
-use rustix::process::geteuid;
-use serde::{Deserialize, Serialize};
 use spec::Text;
 use spec::config::Resources;
 
@@ -39,6 +38,8 @@ use super::path::CgroupPath;
 use super::plan::{CgroupPlan, plan_cgroup};
 use crate::{CgroupManager, ContainerId, Outcome};
 use name::{Scope, expand_slice};
+use session::Session;
+use unit::UnitPlan;
 
 /// How long systemd may take for an answer: it gives none while it is reloaded, which takes a busy host seconds.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
@@ -46,82 +47,6 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// Slices that systemd itself has.
 pub(super) const OWN_SLICES: [&str; 6] =
     ["system.slice", "user.slice", "machine.slice", "app.slice", "session.slice", "background.slice"];
-
-/// Which systemd makes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Session {
-    /// The system's.
-    System,
-    /// That of the user with this uid (in the initial user namespace).
-    User(u32),
-}
-
-impl Session {
-    /// The system's for root, the user's for others, and for a root that is one in a user namespace only.
-    pub fn probe() -> Self {
-        let uid = geteuid().as_raw();
-        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        match outer_uid(&map, uid) {
-            0 => Self::System,
-            uid => Self::User(uid),
-        }
-    }
-
-    /// Where its cgroups begin, below the mount point.
-    fn root(self) -> Vec<String> {
-        match self {
-            Self::System => Vec::new(),
-            Self::User(uid) => {
-                vec!["user.slice".into(), format!("user-{uid}.slice"), format!("user@{uid}.service")]
-            }
-        }
-    }
-
-    const fn default_slice(self) -> &'static str {
-        match self {
-            Self::System => "system.slice",
-            Self::User(_) => "user.slice",
-        }
-    }
-}
-
-/// What a uid is outside of the user namespace whose map this is (`/proc/PID/uid_map`, user_namespaces(7)).
-fn outer_uid(map: &str, uid: u32) -> u32 {
-    let mapped = map.lines().find_map(|line| {
-        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
-        let (inside, outside, size) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
-        let offset = uid.checked_sub(inside)?;
-        (offset < size).then(|| outside.checked_add(offset))?
-    });
-    mapped.unwrap_or(uid)
-}
-
-/// A transient scope to be started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct UnitPlan {
-    /// By which systemd.
-    pub session: Session,
-    /// Its name, with `.scope`.
-    pub unit: String,
-    /// The slice that it is in.
-    pub slice: String,
-    /// The slices above it and itself, outermost first.
-    pub slices: Vec<String>,
-    /// Limits and what the annotations ask for.
-    pub properties: Vec<Property>,
-}
-
-impl fmt::Display for UnitPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "systemd start {} in {}", self.unit, self.slice)?;
-        for Property { name, value, pointer } in &self.properties {
-            write!(f, "systemd set {name} {value:?}")?;
-            if pointer.is_empty() { writeln!(f, " by default")? } else { writeln!(f, " from {pointer}")? }
-        }
-        Ok(())
-    }
-}
 
 /// Plans a container's cgroup as a scope of systemd's.
 ///
@@ -178,18 +103,4 @@ pub fn plan_systemd(
     }
     plan.unit = Some(UnitPlan { session, unit, slice, slices, properties });
     Ok(outcome)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn outer_uid_follows_the_map() {
-        let initial = "         0          0 4294967295\n";
-        let user = "         0       1000          1\n         1     100000      65536\n";
-        assert_eq!((outer_uid(initial, 0), outer_uid(initial, 1000)), (0, 1000));
-        assert_eq!((outer_uid(user, 0), outer_uid(user, 2)), (1000, 100_001));
-        assert_eq!(outer_uid("", 7), 7);
-    }
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use spec::config::{Access, DeviceRule, DeviceRuleKind};
 
 use super::super::device::Line;
-use super::super::plan::{DeviceFilter, DevicePlan, Write};
+use super::super::device_plan::{DeviceFilter, DevicePlan};
+use super::super::planner::Write;
 use super::super::record::Version;
 use crate::Warning;
 
@@ -262,7 +263,7 @@ mod tests {
     }
 
     fn v1_write(file: &str, value: &str) -> Write {
-        super::super::super::plan::write(file, value, "/p")
+        super::super::super::planner::write(file, value, "/p")
     }
 
     #[test]
