@@ -88,9 +88,9 @@ fn wait_for_event(process: &Process, signals: &Signals, relay: Option<&Relay>) -
     }
 }
 
-/// Forwards every signal but those that are about ourselves.
+/// Forwards a signal, if it is not about ourselves. The next one is seen by the next poll.
 fn forward(process: &Process, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
-    while let Some(signal) = signals.0.read_signal().context(|| "read signals".to_owned())? {
+    if let Some(signal) = signals.0.read_signal().context(|| "read signals".to_owned())? {
         match i32::try_from(signal.ssi_signo).unwrap_or_default() {
             number::CHILD | number::URGENT => {}
             number::WINDOW_CHANGED => {
