@@ -87,7 +87,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
 pub(super) fn delete_ended(state: &StateRoot, running: &Running) -> Result<Outcome<()>> {
     let _phase = phase!("delete");
     let Running { entry, record, .. } = running;
-    match entry.lock_again(state) {
+    match state.lock_again(entry) {
         // Somebody was faster.
         Err(Error::NotFound) => return Ok(Outcome::new(())),
         result => result?,

@@ -5,12 +5,16 @@
 //! container. The intent is recorded before the first outside effect. Both end with a checksum (`checksum.rs`).
 
 mod checksum;
-mod directory;
+mod document;
+mod entry;
 mod holder;
 mod identity;
 mod record;
+mod root;
 
-pub use directory::{Entry, StateRoot};
-pub(crate) use directory::{NOTIFY, decode, encode};
+pub(crate) use document::{decode, encode};
+pub use entry::Entry;
+pub(crate) use entry::NOTIFY;
 pub use identity::{Identity, boot_id, has_ended};
 pub use record::{Phase, Record, SCHEMA};
+pub use root::StateRoot;
