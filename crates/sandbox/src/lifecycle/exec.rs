@@ -5,33 +5,27 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::Instant;
 
 use init::wire::Descriptor;
-use init::{Report, Step};
 use rustix::io::Errno;
-use spec::config::{Capabilities, CapabilitySet, ExecCpuAffinity, Hook, Process as ProcessConfig, Terminal};
-use spec::{AbsolutePath, Config, ParsedProcess};
+use spec::config::{ExecCpuAffinity, Hook, Process as ProcessConfig};
+use spec::{AbsolutePath, Config};
 
-use super::agent::{self, Handed, Handover};
-use super::caller::{check_streams, send_pidfd, write_pid_file};
-use super::container::{Container, Status, state_value, status};
+use super::agent;
+use super::caller::{check_streams, send_pidfd};
+use super::container::{Container, Status, status};
+use super::exec_process::process_of;
+use super::executing::{Executing, STOPPED, explain};
 use super::process::Process;
 use super::undo::Unfinished;
 use crate::cgroup::{Cgroup, CgroupRecord, Entrance};
-use crate::error::{Error, Result, StepError};
-use crate::hint::program;
+use crate::error::{Error, Result};
 use crate::host::HostFacts;
-use crate::launch::{
-    Conversation, Filtering, INIT_DEADLINE, Inheritance, Launch, Launched, Message, wait_killed,
-};
-use crate::outcome::Warning;
-use crate::plan::{ExecPlan, ExecPlanRequest, PlannedStep, plan_exec};
-use crate::state::{Record, StateRoot, has_ended};
+use crate::launch::{Inheritance, Launch, Launched};
+use crate::plan::{ExecPlan, ExecPlanRequest, plan_exec};
+use crate::state::{Record, StateRoot};
 use crate::streams::{OpenStreams, Streams};
 use crate::{ExecProcess, ExecRequest, IfPaused, Outcome, ProcessChanges, SessionKeyring};
-
-const STOPPED: &str = "cannot exec in a stopped container";
 
 /// A process that could be executed: what was read, and what would be done.
 #[derive(Debug)]
@@ -176,82 +170,6 @@ fn point_into_document(plan: &mut ExecPlan) {
     }
 }
 
-/// The process that is asked for.
-fn process_of(
-    request: &ExecRequest,
-    own: Option<ProcessConfig>,
-    warnings: &mut Vec<Warning>,
-) -> Result<ProcessConfig> {
-    let mut process = match &request.process {
-        ExecProcess::Document(bytes) => {
-            let ParsedProcess { process, warnings: found } =
-                spec::parse_process(bytes).map_err(|violations| Error::Process(Box::new(violations)))?;
-            warnings.extend(
-                found.into_iter().map(|it| Warning { pointer: Some(it.pointer), message: it.message }),
-            );
-            match own {
-                Some(own) => completed(process, own),
-                None => process,
-            }
-        }
-        ExecProcess::Changed(changes) => {
-            let own = own.ok_or(Error::Request(
-                "the container has no process to take the user and the environment from (/process): \
-                 needs --process",
-            ))?;
-            changed(own, changes)
-        }
-    };
-    if let Some(terminal) = &mut process.terminal {
-        terminal.size = terminal.size.or(request.console_size);
-    }
-    Ok(process)
-}
-
-/// What the document says nothing of is the container's.
-fn completed(process: ProcessConfig, own: ProcessConfig) -> ProcessConfig {
-    let mut affinity = process.exec_cpu_affinity;
-    if affinity.initial.is_none() && affinity.final_.is_none() {
-        affinity = own.exec_cpu_affinity;
-    }
-    ProcessConfig {
-        rlimits: if process.rlimits.is_empty() { own.rlimits } else { process.rlimits },
-        oom_score_adj: process.oom_score_adj.or(own.oom_score_adj),
-        apparmor_profile: process.apparmor_profile.or(own.apparmor_profile),
-        selinux_label: process.selinux_label.or(own.selinux_label),
-        scheduler: process.scheduler.or(own.scheduler),
-        io_priority: process.io_priority.or(own.io_priority),
-        exec_cpu_affinity: affinity,
-        ..process
-    }
-}
-
-fn changed(mut process: ProcessConfig, changes: &ProcessChanges) -> ProcessConfig {
-    let size = process.terminal.and_then(|terminal| terminal.size);
-    process.terminal = changes.terminal.then_some(Terminal { size });
-    process.args.clone_from(&changes.args);
-    process.env.extend(changes.env.iter().cloned());
-    let user = &mut process.user;
-    user.uid = changes.uid.unwrap_or(user.uid);
-    user.gid = changes.gid.unwrap_or(user.gid);
-    user.additional_gids.extend(&changes.additional_gids);
-    process.cwd = changes.cwd.clone().unwrap_or(process.cwd);
-    process.no_new_privileges = changes.no_new_privileges.unwrap_or(process.no_new_privileges);
-    process.selinux_label = changes.selinux_label.clone().or(process.selinux_label);
-    process.apparmor_profile = changes.apparmor_profile.clone().or(process.apparmor_profile);
-    let union = |set: CapabilitySet| CapabilitySet::from_bits(set.bits() | changes.capabilities.bits());
-    let Capabilities { effective, bounding, inheritable, permitted, ambient } = process.capabilities;
-    process.capabilities = Capabilities {
-        effective: union(effective),
-        bounding: union(bounding),
-        inheritable,
-        permitted: union(permitted),
-        // The kernel raises only what is inheritable.
-        ambient: union(ambient).intersection(inheritable),
-    };
-    process
-}
-
 /// What launches hooks as processes of the container, whose init is given: in its cgroup and namespaces, with the rights, the
 /// limits and the filter of its own process. What is executed is a file of the container's, which its image may have made.
 pub(super) fn hook_launcher<'a>(
@@ -362,147 +280,4 @@ fn spawn(
 fn takes_no_processes(error: &Error) -> bool {
     let errnos = [Errno::BUSY, Errno::OPNOTSUPP, Errno::NODEV, Errno::NOENT];
     errnos.iter().any(|errno| error.errno() == Some(errno.raw_os_error()))
-}
-
-/// What a failed clone or join means here.
-fn explain(error: Error, init: &OwnedFd) -> Error {
-    let joins = matches!(error.step(), Some("join-process" | "fork") | None);
-    if joins && has_ended(init.as_fd()).unwrap_or(false) {
-        return Error::status(STOPPED);
-    }
-    let full =
-        error.errno() == Some(Errno::AGAIN.raw_os_error()) && matches!(error.step(), Some("fork") | None);
-    if full && matches!(error, Error::Step(_) | Error::Host { .. }) {
-        return Error::status(
-            "clone3: no process can be made: the limit of pids of the container is reached",
-        );
-    }
-    error
-}
-
-/// A process on its way into the container; killed with this, unless it was taken out.
-struct Executing<'a> {
-    request: &'a ExecRequest,
-    steps: &'a [PlannedStep],
-    init: &'a OwnedFd,
-    container: &'a Container,
-    config: &'a Config,
-    cgroup: Option<&'a Cgroup>,
-    conversation: &'a Conversation,
-    patient: bool,
-    process: Option<Unfinished>,
-}
-
-impl Executing<'_> {
-    /// Lets it go, and waits until it is the program.
-    fn follow(&mut self) -> Result<()> {
-        if self.steps.iter().any(|planned| matches!(planned.step, Step::AwaitCgroup {})) {
-            self.admit()?;
-        }
-        if self.steps.iter().any(|planned| matches!(planned.step, Step::Fork { .. })) {
-            self.follow_fork()?;
-        }
-        if let (Some(path), Some(process)) = (&self.request.pid_file, &self.process) {
-            write_pid_file(path, process.pid)?;
-        }
-        let followed = self.go().and_then(|()| self.follow_execution());
-        followed.inspect_err(|_| self.remove_pid_file())
-    }
-
-    fn remove_pid_file(&self) {
-        let _ = self.request.pid_file.as_ref().map(std::fs::remove_file);
-    }
-
-    /// It waits to be moved into its cgroup.
-    fn admit(&self) -> Result<()> {
-        match (self.receive()?, self.cgroup, &self.process) {
-            (Message::Waiting(_), Some(cgroup), Some(process)) => {
-                cgroup.admit_by_systemd(process.pid, &self.request.cgroups)?;
-                self.go()
-            }
-            (message, ..) => Err(self.failure(message)),
-        }
-    }
-
-    /// The first process makes the one that the container's others see.
-    fn follow_fork(&mut self) -> Result<()> {
-        match self.receive()? {
-            Message::Forked { pid, pidfd } => {
-                if let Some(first) = self.process.replace(Unfinished { pid, pidfd }) {
-                    first.wait();
-                }
-                self.go()
-            }
-            message => Err(self.failure(message)),
-        }
-    }
-
-    /// From the go to the program.
-    fn follow_execution(&self) -> Result<()> {
-        match (self.receive()?, &self.process) {
-            (Message::Closed, _) => Ok(()),
-            (Message::Filtering(filtering), Some(process)) => {
-                let handed = self.hand_over(&filtering, process)?;
-                match (handed, self.receive()?) {
-                    (Handed::Over, Message::Closed) => Ok(()),
-                    (_, message) => Err(self.failure(message)),
-                }
-            }
-            (message, _) => Err(self.failure(message)),
-        }
-    }
-
-    fn hand_over(&self, filtering: &Filtering, process: &Unfinished) -> Result<Handed> {
-        let handover = Handover {
-            config: self.config,
-            bundle: &self.container.bundle,
-            pid: process.pid,
-            pidfd: process.pidfd.as_fd(),
-            conversation: self.conversation.as_fd(),
-            state: state_value(self.container, false),
-        };
-        handover.follow(filtering)
-    }
-
-    fn failure(&self, message: Message) -> Error {
-        match message {
-            Message::Failed(report) => explain(self.step_error(report), self.init),
-            _ if has_ended(self.init.as_fd()).unwrap_or(false) => Error::status(STOPPED),
-            _ => Error::InitEnded { how: self.process.as_ref().map_or_else(String::new, Unfinished::wait) },
-        }
-    }
-
-    fn step_error(&self, report: Report) -> Error {
-        let planned = self.steps.get(report.step as usize);
-        let mut error = StepError::new(planned, report);
-        program::explain_inside(&mut error, planned, self.container.pid);
-        error.into()
-    }
-
-    fn go(&self) -> Result<()> {
-        match self.conversation.go() {
-            // Its report, or its end, is what receive finds.
-            Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => Ok(()),
-            result => result.map_err(|error| Error::host("let init go on", error)),
-        }
-    }
-
-    fn receive(&self) -> Result<Message> {
-        let deadline = (!self.patient).then(|| Instant::now() + INIT_DEADLINE);
-        match self.conversation.receive(deadline) {
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Error::Deadline("init")),
-            result => result.map_err(|error| Error::host("hear from init", error)),
-        }
-    }
-}
-
-impl Drop for Executing<'_> {
-    fn drop(&mut self) {
-        if let Some(process) = self.process.take() {
-            process.kill();
-            if wait_killed(process.pidfd.as_fd()) {
-                process.wait();
-            }
-        }
-    }
 }

@@ -99,6 +99,11 @@ impl Prepared {
         Ok(Self { config_bytes, config, host, bundle, purpose, plan, warnings })
     }
 
+    /// Whether the container has a pid namespace of its own.
+    pub(super) fn has_own_pids(&self) -> bool {
+        self.config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none())
+    }
+
     /// Whether the config asks for a terminal.
     pub fn terminal(&self) -> bool {
         self.config.process.as_ref().is_some_and(|process| process.terminal.is_some())

@@ -11,7 +11,8 @@ use spec::config::{HookPoint, NamespaceKind};
 
 use super::caller::{send_pidfd, write_pid_file};
 use super::container::{Container, Status, state_document, status};
-use super::create::{Running, check_console, identify, intend, open_namespace, poststart};
+use super::create::{Running, check_console, intend, poststart};
+use super::namespace::open_namespace;
 use super::prepare::Prepared;
 use super::process::Process;
 use super::undo::{Undo, Unfinished};
@@ -235,7 +236,7 @@ impl Restoring<'_> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(|errno| Error::host("hold the restored init", errno.into()))?;
         let process = self.process.insert(Unfinished { pid: pid.as_raw_nonzero().get(), pidfd });
-        self.record.init = Some(identify(process)?);
+        self.record.init = Some(process.identify()?);
         Ok(())
     }
 

@@ -15,10 +15,11 @@ use super::container::{Container, Status, state_document};
 use super::prepare::Prepared;
 use crate::ContainerId;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
+use crate::error::{Error, Result};
 use crate::hooks::{HookPlace, HookRun};
 use crate::launch::{wait, wait_killed};
 use crate::resctrl::Resctrl;
-use crate::state::{Entry, Record, StateRoot};
+use crate::state::{Entry, Identity, Record, StateRoot};
 
 /// A process on its way to what it shall be, our child.
 #[derive(Debug)]
@@ -28,6 +29,11 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
+    /// By what it is known from now on, to other commands too.
+    pub(super) fn identify(&self) -> Result<Identity> {
+        Identity::of(self.pid, self.pidfd.as_fd()).map_err(|error| Error::host("look at init", error))
+    }
+
     /// Waits for its end; how it ended, in words.
     pub(super) fn wait(&self) -> String {
         match wait(self.pidfd.as_fd()).map(|ended| ended.map(|status| (status.code(), status.signal()))) {
