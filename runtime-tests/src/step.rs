@@ -96,6 +96,8 @@ fn step_counting(call: Call, at: usize, whose: Whose, counted: Counted, change: 
                 let _ = is_changed.recv();
             })
         });
+        // Gone with a change that panics: the command is let go then, too.
+        let changed = changed;
         if is_reached.recv().is_ok() {
             change();
             let _ = changed.send(());
