@@ -4,6 +4,7 @@
 
 use core::ffi::CStr;
 
+use crate::credentials;
 use crate::descriptor::descriptors;
 use crate::report::{Call, Kind, Report};
 use crate::state::Init;
@@ -15,9 +16,16 @@ impl Init {
     /// A namespace that belongs to the host's user namespace can only be joined with the host's rights, one that
     /// belongs to the joined user namespace only with that one's: each is tried before and, refused, after it.
     /// The mount namespace is last: joining it changes what paths mean.
+    ///
+    /// Whoever may trace in the joined user namespace, and sees this process, could reach the host through it: it has the
+    /// host's root and identity until later steps. Not so for an ordinary user, whose runtime has to look into it by its
+    /// own rights, and who is no more than that in it.
     pub fn join_namespaces(&mut self, namespaces: &[u8], user: i32, mount: i32) -> sys::Result<()> {
         let mut refused = 0_u32;
         if user >= 0 {
+            if sys::effective_user() == 0 {
+                credentials::not_dumpable()?;
+            }
             for (index, namespace) in descriptors(namespaces).enumerate() {
                 if sys::setns(namespace, 0).is_err() {
                     refused |= 1 << index;
@@ -109,7 +117,8 @@ fn clone_procfs() -> sys::Result<i32> {
     Ok(procfs)
 }
 
-/// Writes a file below a procfs, reached without links out of it, mounts over it or magic.
+/// Writes a file below a procfs, reached without links out of it, mounts over it or magic. The first of the flags excludes the
+/// last as kernels are now; openat2(2) leaves open whether it always will.
 fn write_proc_file(procfs: i32, path: &CStr, value: &[u8]) -> sys::Result<()> {
     let resolve = flag::RESOLVE_BENEATH | flag::RESOLVE_NO_XDEV | flag::RESOLVE_NO_MAGICLINKS;
     let file = sys::openat2(procfs, path, flag::O_WRONLY, 0, resolve)?;

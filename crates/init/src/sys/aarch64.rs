@@ -77,6 +77,7 @@ pub mod number {
     pub const SETRESUID: usize = 147;
     pub const SETRESGID: usize = 149;
     pub const SETSID: usize = 157;
+    pub const GETEUID: usize = 175;
     pub const SETGROUPS: usize = 159;
     pub const SETHOSTNAME: usize = 161;
     pub const SETDOMAINNAME: usize = 162;

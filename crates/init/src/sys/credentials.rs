@@ -43,3 +43,9 @@ pub fn setresuid(uid: u32) -> Result<()> {
     let uid = uid as usize;
     call!(Call::Setresuid, number::SETRESUID, uid, uid, uid).map(drop)
 }
+
+/// `geteuid()`
+pub fn effective_user() -> u32 {
+    // It always succeeds.
+    call!(Call::Setresuid, number::GETEUID, 0).map_or(u32::MAX, |uid| uid as u32)
+}

@@ -66,6 +66,7 @@ pub mod number {
     pub const FCHMOD: usize = 91;
     pub const UMASK: usize = 95;
     pub const CLOCK_GETTIME: usize = 228;
+    pub const GETEUID: usize = 107;
     pub const SETSID: usize = 112;
     pub const SETGROUPS: usize = 116;
     pub const SETRESUID: usize = 117;

@@ -2,14 +2,15 @@
 //! join, its settings through a `/proc` of the image, its mounts, its libraries.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use runtime_tests::cgroup::processes;
+use runtime_tests::procfs::{all_pids, link_of, namespace_of};
 use runtime_tests::race::exchange;
-use runtime_tests::step::{Whose, step};
+use runtime_tests::step::{Whose, step, step_before};
 use runtime_tests::trace::{End, kill_before};
 use runtime_tests::wait::Process;
 use runtime_tests::world::{World, thorough, times};
@@ -25,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
         |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("security::{name}"), run).only_ours();
     vec![
         case("t03_joining_process_is_not_to_be_had", joining_process),
+        case("t03_joining_process_in_a_user_namespace_is_not_to_be_had", joining_in_user_namespace),
         case("t15_parameters_through_a_proc_of_the_image", image_proc),
         case("t15_parameters_through_a_proc_of_the_host_with_mounts_in_it", covered_proc),
         case("t20_mounts_of_the_host_stay", host_mounts),
@@ -87,6 +89,61 @@ fn joining_process(t: &Test) -> Verdict {
         let _ = passes.line();
     }
     c.delete_force().ok();
+    Ok(())
+}
+
+/// A process that has joined a user namespace belongs to its root, who may trace there, and may see it: before it has closed
+/// what it holds of the host, and become somebody of that namespace.
+fn joining_in_user_namespace(t: &Test) -> Verdict {
+    let bundle = |user: Option<&Path>| {
+        let b = t.bundle();
+        b.stays().capabilities(&["CAP_SYS_PTRACE"]).without_namespace("pid").namespace("user", user);
+        if user.is_none() {
+            let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+            b.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        }
+        b.without_mount("/proc").mount("/proc", "bind", "/proc", &["rbind"]);
+        fs::create_dir(b.inside("/mnt")).unwrap();
+        let mut path = b.rootfs();
+        while path.starts_with(&t.dir) {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path.pop();
+        }
+        b
+    };
+    let c = t.start(&bundle(None));
+    let user = namespace_of(c.pid(), "user");
+    let look = |pids: &[i32]| {
+        let script =
+            format!("for p in {pids:?}; do readlink /proc/${{p%,}}/exe; done; true").replace(['[', ']'], "");
+        t.call(&["exec", "--cap", "CAP_SYS_PTRACE", &c.id]).args(["sh", "-c", &script]).ok().text().to_owned()
+    };
+    assert!(look(&[c.pid()]).contains("busybox"), "the container does not look as it should");
+    let second = bundle(Some(Path::new(&format!("/proc/{}/ns/user", c.pid()))));
+    let mounts = t.dir.join("mounts");
+    fs::write(&mounts, json!([{"destination": "/mnt", "type": "tmpfs", "source": "tmpfs"}]).to_string())
+        .unwrap();
+    let (create, id) = t.bundle_call("create", &second, &[]);
+    let commands = [
+        ("create", create),
+        ("exec", c.call(&["exec"]).args(["true"])),
+        ("mounts add", t.call(&["mounts", "add", &c.id]).args([&mounts])),
+    ];
+    for (name, call) in commands {
+        let mut seen = Vec::new();
+        // The first thing that it does in the namespace is to become its root.
+        let stepped = step_before(call, "setresgid", 0, Whose::Made, || {
+            let is_inits = |pid: i32| {
+                link_of(pid, "exe").is_some_and(|exe| exe.to_string_lossy().starts_with("/memfd:"))
+            };
+            let joined = |pid: i32| is_inits(pid) && namespace_of(pid, "user") == user;
+            seen = all_pids().into_iter().filter(|pid| joined(*pid)).collect();
+            assert_eq!(look(&seen), "", "{name}: the container sees what {seen:?} executes");
+        });
+        assert_eq!((stepped.reached, stepped.status), (true, 0), "{name}: {}", stepped.output);
+        assert_eq!(seen.len(), 1, "{name}: which process has joined? {seen:?}");
+        t.call(&["delete", "--force", &id]).ok();
+    }
     Ok(())
 }
 
