@@ -19,6 +19,7 @@ pub mod differences;
 pub mod fuse;
 pub mod inject;
 pub mod lane;
+pub mod lease;
 pub mod procfs;
 pub mod program;
 pub mod race;

@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -64,6 +65,30 @@ pub fn deny(command: &mut Command, number: u32, errno: u16) -> &mut Command {
     };
     // SAFETY: the closure runs between fork and exec and makes one system call; it neither allocates nor locks.
     unsafe { command.pre_exec(install) }
+}
+
+/// Takes a lease on a file that is open for reading: `fcntl(F_SETLEASE, F_RDLCK)`. The signal that tells of its end is one that
+/// nobody heeds, since the default one would end this process.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn take_lease(file: &File) -> std::io::Result<()> {
+    use nix::libc::{F_RDLCK, F_SETLEASE, SIGURG, fcntl};
+    /// `linux/fcntl.h`.
+    const F_SETSIG: i32 = 10;
+    for (command, value) in [(F_SETSIG, SIGURG), (F_SETLEASE, F_RDLCK)] {
+        // SAFETY: both commands take a number.
+        if unsafe { fcntl(file.as_raw_fd(), command, value) } < 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The lease on a file: `fcntl(F_GETLEASE)`.
+pub(crate) fn lease_of(file: &File) -> i32 {
+    // SAFETY: the command takes nothing.
+    unsafe { nix::libc::fcntl(file.as_raw_fd(), nix::libc::F_GETLEASE) }
 }
 
 /// Places in `struct user` of x86_64.

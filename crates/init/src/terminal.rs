@@ -74,7 +74,8 @@ impl Init {
         Ok(())
     }
 
-    /// The multiplexer of the container's devpts: not whatever else the image has there.
+    /// The multiplexer of the container's devpts: not whatever else the image has there, of which none is opened, since that
+    /// alone may have an effect. Between the two looks somebody else may exchange it: the second is of what is open.
     fn open_master(&self) -> sys::Result<i32> {
         let resolve = flag::RESOLVE_IN_ROOT | flag::RESOLVE_NO_MAGICLINKS;
         let found = sys::openat2(self.root, c"dev/pts/ptmx", flag::O_PATH | flag::O_NOFOLLOW, 0, resolve)?;

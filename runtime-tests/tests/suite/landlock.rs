@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ours("command_that_is_not_named_cannot_be_started", command_that_is_not_named_cannot_be_started),
         ours("few_descriptors_are_enough", few_descriptors_are_enough),
         ours("missing_path_fails", missing_path_fails),
+        ours("path_through_a_magic_link_fails", path_through_a_magic_link_fails),
         ours("mistakes_are_refused", mistakes_are_refused),
     ]
 }
@@ -174,5 +175,18 @@ fn mistakes_are_refused(t: &Test) -> Verdict {
         b.set(annotation, value);
         let _ = t.create_fails(&b).says(annotation);
     }
+    Ok(())
+}
+
+/// A link of the image's to what the process has open: the rule would be about a file that is not the container's.
+fn path_through_a_magic_link_fails(t: &Test) -> Verdict {
+    needs_landlock(t)?;
+    let b = t.bundle();
+    prepare(&b);
+    std::os::unix::fs::symlink("/proc/self/fd/0", b.inside("/link")).unwrap();
+    restrict(&b);
+    b.set(READ_WRITE, "/data:/link");
+    let input = std::fs::File::open(t.canary()).unwrap();
+    let _ = t.run(&b).stdin_file(input).fails().says("too many levels of symbolic links");
     Ok(())
 }

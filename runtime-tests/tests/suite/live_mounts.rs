@@ -37,6 +37,7 @@ pub(crate) fn cases() -> Vec<Case> {
         destination_through_links_stays_inside,
         destination_through_a_magic_link_fails,
         destination_swapped_meanwhile_stays_inside,
+        proc_is_for_a_procfs,
     ]
 }
 
@@ -433,5 +434,23 @@ fn destination_swapped_meanwhile_stays_inside(t: &Test) -> Verdict {
         }
     }
     assert_eq!(fs::read_dir(t.dir.join("elsewhere")).unwrap().count(), 0);
+    Ok(())
+}
+
+/// Where no procfs is mounted on `/proc` nothing else is, either: what later writes there would go astray.
+fn proc_is_for_a_procfs(t: &Test) -> Verdict {
+    if !t.runtime.is_ours() {
+        return Ok(());
+    }
+    let b = bundle(t);
+    b.without_mount("/proc").set("/linux/maskedPaths", json!([])).set("/linux/readonlyPaths", json!([]));
+    symlink("proc", b.inside("/link")).unwrap();
+    let c = t.start(&b);
+    let before = mounts_of(c.pid()).len();
+    for destination in ["/proc", "/link", "/mnt/../proc/."] {
+        fails(&mounts(t, "add", &c, &json!([tmpfs("/mnt"), tmpfs(destination)])), &["(from /1"]);
+        fails(&mounts(t, "add", &c, &json!([bind(t, destination, &["bind"]).1])), &["(from /0"]);
+    }
+    assert_eq!(mounts_of(c.pid()).len(), before);
     Ok(())
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, retry_on_intr};
 
-/// Opens a directory by absolute path (`O_PATH`): `openat2(RESOLVE_NO_SYMLINKS)`.
+/// Opens a directory by absolute path (`O_PATH`): `openat2(RESOLVE_NO_SYMLINKS)`, which means magic links, too.
 pub(super) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::NO_SYMLINKS;
     Ok(retry_on_intr(|| rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve))?)
 }
 
@@ -30,7 +30,7 @@ pub(super) fn open_write(directory: impl AsFd, name: &str) -> io::Result<OwnedFd
 /// Opens a cgroup's file for writing by absolute path.
 pub(super) fn open_write_path(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::NO_SYMLINKS;
     Ok(retry_on_intr(|| rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve))?)
 }
 

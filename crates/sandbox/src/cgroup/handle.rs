@@ -174,3 +174,32 @@ pub(super) fn shows_frozen(hierarchy: &Hierarchy, directory: BorrowedFd<'_>) -> 
         frozen => frozen,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn directory_of_another_file_system_refused_whatever_its_inode() {
+        let mount_point = std::env::temp_dir();
+        let path = mount_point.join(format!("cgroup-handle-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let inode = path.metadata().unwrap().ino();
+        for inode in [0, inode] {
+            let directory = RecordedDirectory {
+                inode,
+                hierarchy: Hierarchy::V2,
+                mount_point: mount_point.clone(),
+                path: path.clone(),
+                made: true,
+                made_parents: Vec::new(),
+            };
+            let record = CgroupRecord { mode: None, directories: vec![directory], unit: None };
+            let refused = Cgroup::open(record).unwrap().processes().unwrap_err();
+            assert!(matches!(refused, CgroupError::Record { .. }), "{refused}");
+        }
+        std::fs::remove_dir(&path).unwrap();
+    }
+}

@@ -105,6 +105,7 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, 
 extern "C" fn child(shared: *mut c_void) -> ! {
     // SAFETY: `spawn` passes a valid pointer and does not touch what it points to until this process is gone.
     let shared = unsafe { &mut *shared.cast::<Shared<'_>>() };
+    // What the program does not need is closed by its own execve: it marks what is left for the next one itself.
     let prepared = init::sys::close_range(shared.first_own_fd, CLOSE_RANGE_CLOEXEC)
         .and_then(|()| open_channel(shared.channel))
         .and_then(|()| shared.inherited.iter().try_for_each(|fd| init::sys::keep_on_exec(*fd)))

@@ -141,7 +141,13 @@ fn descriptors(t: &Test) -> Verdict {
     let (call, _) = t.bundle_call("run", &b, &["--preserve-fds", "2"]);
     assert_eq!(call.through_sh(LEAK).ok().text(), "0 1 2 3 4 5");
     let seen = t.dir.join("hook");
-    let script = format!("ls /proc/self/fd | tr '\\n' ' ' >{}", seen.display());
+    let inits = t.dir.join("init");
+    let script = format!(
+        "ls /proc/self/fd | tr '\\n' ' ' >{}; pid=$(sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p'); \
+         cd /proc/$pid/fd && for each in *; do readlink $each; done >{}",
+        seen.display(),
+        inits.display()
+    );
     let b = t.bundle();
     b.stays().hook(
         "createRuntime",
@@ -157,6 +163,9 @@ fn descriptors(t: &Test) -> Verdict {
         let link = link_of(c.pid(), &format!("fd/{number}")).unwrap();
         assert!(link.to_string_lossy().starts_with("socket:"), "{number} is {}", link.display());
     }
+    // Nor does it while it prepares the container.
+    let inits = fs::read_to_string(&inits).unwrap();
+    assert!(inits.lines().count() > 3 && !inits.lines().any(|link| link == "/tmp"), "{inits}");
     let in_hook = fs::read_to_string(&seen).unwrap();
     assert_eq!(in_hook.trim(), "0 1 2 3", "descriptors of the hook");
     c.start();

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use runtime_tests::lease::Lease;
 use runtime_tests::procfs::{mount_at, mounts_of};
 use runtime_tests::tty::ConsoleSocket;
 use runtime_tests::world::World;
@@ -25,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("t11_masks_are_the_hosts_null_device", masks),
         case("t11_null_device_of_the_host_that_is_none", host_null),
         case("t12_console_of_a_fake_devpts", fake_devpts),
+        case("t12_file_in_place_of_ptmx_is_not_opened", unopened_ptmx),
         case("t13_console_link_makes_no_file", console_link),
         case("t14_null_device_of_the_image", null_device),
         case("t16_dev_that_is_a_link", dev_link),
@@ -520,6 +522,24 @@ fn fake_devpts(t: &Test) -> Verdict {
     Ok(())
 }
 
+/// What the image has in place of the multiplexer is looked at, and not opened: that alone may have an effect.
+fn unopened_ptmx(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let volume = t.dir.join("pts");
+    fs::create_dir(&volume).unwrap();
+    fs::write(volume.join("ptmx"), "").unwrap();
+    b.stays().set("/process/terminal", true);
+    b.without_mount("/dev/pts").mount("/dev/pts", "bind", volume.to_str().unwrap(), &["bind"]);
+    let lease = Lease::take(&volume.join("ptmx"));
+    let socket = ConsoleSocket::listen(&t.dir.join(t.fresh_name()));
+    let (call, id) = t.bundle_call("create", &b, &["--console-socket", socket.path.to_str().unwrap()]);
+    let output = call.output();
+    assert!(lease.is_held(), "it was opened for writing: {output}");
+    let _ = refused(output);
+    t.assert_missing(&id);
+    Ok(())
+}
+
 fn console_link(t: &Test) -> Verdict {
     let world = World::of_machine(t);
     for own_dev in [false, true] {
@@ -704,6 +724,14 @@ fn files_read(t: &Test) -> Verdict {
         assert!(before.elapsed() < Duration::from_secs(15), "{name} took {:?}", before.elapsed());
     }
     fifo_unopened(t);
+    // What the process has open is not the image's, though a link of the image's leads to it.
+    let b = t.bundle();
+    fs::remove_file(b.inside("/etc/passwd")).unwrap();
+    symlink("/proc/self/fd/0", b.inside("/etc/passwd")).unwrap();
+    b.sh("echo $HOME").set("/process/env", json!(["PATH=/bin"]));
+    let users = t.dir.join("users");
+    fs::write(&users, "root:x:0:0::/of-the-callers-file:/bin/sh\n").unwrap();
+    assert_eq!(t.run(&b).stdin_file(fs::File::open(users).unwrap()).ok().text(), "/");
     Ok(())
 }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use runtime_tests::program::{Argument, Way, write_program};
-use runtime_tests::step::{Whose, step};
+use runtime_tests::step::{Whose, step, step_before};
 use runtime_tests::test::TOKEN_VARIABLE;
 use runtime_tests::tty::Master;
-use runtime_tests::wait::Fifo;
+use runtime_tests::wait::{DEADLINE, Fifo, Process};
 use runtime_tests::world::{World, times};
 use runtime_tests::{Bundle, Case, Container, Skip, Test, Verdict};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("t33_terminal_of_the_caller", terminal_input),
         case("t34_keyring_of_the_caller", keyring),
         case("t36_pid_that_is_used_again", reused_pid),
+        case("t36_pid_of_a_member_that_is_used_again", reused_pid_of_member),
     ]
 }
 
@@ -281,7 +282,7 @@ impl Victim {
 
 impl Drop for Victim {
     fn drop(&mut self) {
-        if let Ok(process) = runtime_tests::wait::Process::open(self.pid) {
+        if let Ok(process) = Process::open(self.pid) {
             process.signal(rustix::process::Signal::KILL);
         }
         let _ = self.keeper.wait();
@@ -332,32 +333,98 @@ fn reused_pid(t: &Test) -> Verdict {
         tried += 1;
     }
     assert!(tried > 0, "no pid could be had again");
-    // In the middle: before a call of the command that takes a path.
+    // In the middle: before a call of the command that takes a path, or that opens the pid.
     if t.lane == runtime_tests::Lane::Hybrid || runtime_tests::world::thorough() {
         for command in [&["state"][..], &["kill"], &["exec"], &["pause"], &["delete", "--force"]] {
-            for at in (0..200).step_by(times(9, 1)) {
-                let c = t.start(&b);
-                let mut victim = None;
-                let stepped = step(call_of(&c, command), at, Whose::Command, || victim = replaced(t, &c));
-                assert!(
-                    stepped.status < 128 || stepped.status == 255,
-                    "{} at call {at}: {}",
-                    command[0],
-                    stepped.output
-                );
-                if let Some(victim) = &mut victim {
-                    victim.assert_untouched(&format!("{} at call {at}", command[0]));
-                }
-                c.delete_force().ok();
-                if let Some(victim) = &mut victim {
-                    victim.assert_untouched("delete --force");
-                }
-                if !stepped.reached {
-                    break;
+            for (opens, last, stride) in [(false, 200, times(9, 1)), (true, 20, 1)] {
+                for at in (0..last).step_by(stride) {
+                    let c = t.start(&b);
+                    let mut victim = None;
+                    let replace = || victim = replaced(t, &c);
+                    let stepped = if opens {
+                        step_before(call_of(&c, command), "pidfd_open", at, Whose::Command, replace)
+                    } else {
+                        step(call_of(&c, command), at, Whose::Command, replace)
+                    };
+                    assert!(
+                        stepped.status < 128 || stepped.status == 255,
+                        "{} at call {at}: {}",
+                        command[0],
+                        stepped.output
+                    );
+                    if let Some(victim) = &mut victim {
+                        victim.assert_untouched(&format!("{} at call {at}", command[0]));
+                        assert!(
+                            command[0] != "exec" || stepped.status != 0,
+                            "exec at call {at} went into another process's namespaces"
+                        );
+                    }
+                    c.delete_force().ok();
+                    if let Some(victim) = &mut victim {
+                        victim.assert_untouched("delete --force");
+                    }
+                    if !stepped.reached {
+                        break;
+                    }
                 }
             }
         }
     }
     world.assert_same(t, "pids that are used again");
+    Ok(())
+}
+
+/// A process of the container other than init has ended, and another one has its pid, between the reading of the cgroup's
+/// processes and the opening of that one.
+fn reused_pid_of_member(t: &Test) -> Verdict {
+    const MOST_OPENED: usize = 20;
+    t.needs_program("python3")?;
+    let world = World::of_machine(t);
+    let b = t.bundle();
+    b.stays();
+    let mut replaced = 0;
+    let by_signal = ["kill", "--all", "TERM"];
+    let mut commands = vec![&by_signal[..]];
+    // On v2 the kernel ends them, and nobody reads who they are.
+    if t.cgroups().v2_root().is_none() {
+        commands.extend([&["kill", "--all", "KILL"][..], &["delete", "--force"]]);
+    }
+    for command in commands {
+        for at in 0..MOST_OPENED {
+            let c = t.start(&b);
+            let file = t.dir.join(t.fresh_name());
+            c.call(&["exec", "--detach", "--pid-file", file.to_str().unwrap()]).args(["sleep", "1000"]).ok();
+            let pid: i32 = fs::read_to_string(&file).unwrap().parse().unwrap();
+            let frozen = t.cgroups().directory_of(c.pid(), "freezer");
+            let mut victim = None;
+            // The id goes before the signal.
+            let call = match command {
+                ["kill", all, signal] => c.call(&["kill", all]).args([signal]),
+                _ => c.call(command),
+            };
+            let stepped = step_before(call, "pidfd_open", at, Whose::Command, || {
+                let member = Process::open(pid).unwrap();
+                member.signal(rustix::process::Signal::KILL);
+                // On v1 all stand still by then: as if one had not got there yet.
+                let _ = frozen.map(|freezer| fs::write(freezer.join("freezer.state"), "THAWED"));
+                assert!(member.wait_exit(DEADLINE));
+                let _ = member.reap();
+                victim = Victim::create(t, pid);
+            });
+            if let Some(victim) = &mut victim {
+                victim.assert_untouched(&format!("{command:?} at {at}"));
+                replaced += 1;
+            }
+            c.delete_force().ok();
+            if let Some(victim) = &mut victim {
+                victim.assert_untouched("delete --force");
+            }
+            if !stepped.reached {
+                break;
+            }
+        }
+    }
+    assert!(replaced > 0, "no pid could be had again");
+    world.assert_same(t, "pids of members that are used again");
     Ok(())
 }
