@@ -4,16 +4,15 @@ use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use init::{Call, Report, Step};
+use init::Call;
 use spec::config::HookPoint;
 
 use crate::cgroup::{CgroupError, PlanError as CgroupPlanError};
-use crate::errno::errno_text;
-use crate::hint;
 use crate::id::InvalidContainerId;
-use crate::plan::{PlanError, PlannedStep, describe, syscall_text};
+use crate::plan::PlanError;
 
 pub(crate) use crate::errno::reason;
+pub use crate::step_error::StepError;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -304,11 +303,6 @@ impl Error {
         }
     }
 
-    /// What to do about it, in a clause, where that is known. Not part of the text.
-    pub fn hint(&self) -> Option<Cow<'static, str>> {
-        hint::of_error(self)
-    }
-
     /// The errno.
     pub fn errno(&self) -> Option<i32> {
         match self {
@@ -324,51 +318,6 @@ impl Error {
     }
 }
 
-/// A step that init could not do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StepError {
-    /// JSON pointer of the field that the step comes from; empty where there is none.
-    pub pointer: Cow<'static, str>,
-    /// The step's name in the plan.
-    pub step: Option<&'static str>,
-    /// What was done, for which field, by which call, and why not.
-    pub message: String,
-    /// The call.
-    pub call: Option<Call>,
-    /// Why not.
-    pub errno: i32,
-    /// What to do about it.
-    pub hint: Option<Cow<'static, str>>,
-}
-
-impl StepError {
-    /// From init's report.
-    pub(crate) fn new(planned: Option<&PlannedStep>, report: Report) -> Self {
-        let call = Call::from_number(report.call);
-        let errno = report.errno as i32;
-        let Some(planned) = planned else {
-            let message = format!("init: {}", errno_text(errno));
-            return Self { pointer: Cow::Borrowed(""), step: None, message, call, errno, hint: None };
-        };
-        Self {
-            pointer: planned.pointer.clone(),
-            step: Some(planned.step.name()),
-            message: sentence(planned, call, errno),
-            call,
-            errno,
-            hint: hint::of_step(planned, call, errno),
-        }
-    }
-}
-
-impl std::fmt::Display for StepError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for StepError {}
-
 /// What runc says before its reason, where its callers' tests look for it.
 fn context_of(violations: &spec::Violations) -> &'static str {
     let first = &violations.first().pointer;
@@ -378,37 +327,4 @@ fn context_of(violations: &spec::Violations) -> &'static str {
         Some(rest) if rest.starts_with("flags") => "invalid memory policy flag: ",
         _ => "",
     }
-}
-
-fn sentence(planned: &PlannedStep, call: Option<Call>, errno: i32) -> String {
-    match &planned.step {
-        Step::FindProgram { name, .. } => program_sentence(&name.to_string(), errno),
-        Step::Execute { args, .. } => {
-            program_sentence(&args.0.first().map(ToString::to_string).unwrap_or_default(), errno)
-        }
-        step => {
-            let origin = match &*planned.pointer {
-                "" => String::new(),
-                pointer => format!(" (from {pointer})"),
-            };
-            let call = call.map(|call| syscall_text(step, call)).unwrap_or_default();
-            format!("{}{origin}: {call}: {}", describe(step), errno_text(errno))
-        }
-    }
-}
-
-/// The words that callers look for to tell a command that is missing from one that can't be executed.
-fn program_sentence(name: &str, errno: i32) -> String {
-    const ENOENT: i32 = 2;
-    const ENOEXEC: i32 = 8;
-    const EISDIR: i32 = 21;
-    let reason = match errno {
-        ENOENT if !name.contains('/') => format!("exec: {name:?}: executable file not found in $PATH"),
-        ENOENT => format!("exec: {name:?}: stat {name}: no such file or directory"),
-        ENOEXEC => format!("exec {name}: {}", errno_text(errno)),
-        // execve's own errno for a directory is EACCES, and engines look for its words.
-        EISDIR => format!("exec: {name:?}: is a directory: permission denied"),
-        errno => format!("exec: {name:?}: {}", errno_text(errno)),
-    };
-    format!("unable to start container process: {reason}")
 }

@@ -56,12 +56,14 @@ pub mod net;
 mod netdevices;
 pub mod outcome;
 pub mod plan;
+pub mod probe;
 pub mod request;
 pub mod resctrl;
 #[cfg(any(feature = "net", feature = "netdevices"))]
 mod rtnetlink;
 pub mod seccomp;
 pub mod state;
+mod step_error;
 mod streams;
 pub mod survey;
 mod sys;

@@ -11,8 +11,8 @@ use std::os::unix::net::UnixStream;
 use init::wire::Descriptor;
 
 use crate::error::{Error, Result};
-use crate::host;
 use crate::launch::Inheritance;
+use crate::probe;
 
 /// What one stream of a process is.
 #[derive(Debug, Default)]
@@ -75,7 +75,7 @@ impl Streams {
     pub(crate) fn null(&self, inherited: u32) -> u32 {
         let null = |stdio: &Stdio| match stdio {
             Stdio::Null => true,
-            Stdio::Descriptor(file) => host::is_null_device(file.as_fd()),
+            Stdio::Descriptor(file) => probe::is_null_device(file.as_fd()),
             Stdio::Inherit | Stdio::Piped => false,
         };
         inherited & !self.own() | self.mask(null)

@@ -11,7 +11,8 @@ use serde::Serialize;
 use spec::config::{Capability, NamespaceKind};
 
 use crate::cgroup::{Hierarchies, OwnPaths, probe_hierarchies};
-use crate::host::{HostFacts, probe_resctrl};
+use crate::host::HostFacts;
+use crate::probe::probe_resctrl;
 
 /// The oldest kernel (docs/kernel-features.md).
 const FLOOR: (u32, u32) = (5, 14);
@@ -220,7 +221,7 @@ fn mounts() -> Vec<Finding> {
 
 fn user() -> Vec<Finding> {
     let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
-    let inside = crate::confinement::in_user_namespace().unwrap_or(false);
+    let inside = crate::probe::in_user_namespace().unwrap_or(false);
     let place = if inside { "in a user namespace" } else { "in the initial user namespace" };
     let mut findings = vec![found("caller", format!("uid {uid}, gid {gid}, {place}"))];
     let passwd = read("/etc/passwd").unwrap_or_default();

@@ -17,8 +17,8 @@ use spec::Config;
 use spec::config::attribute;
 
 use super::Hint;
-use crate::error::StepError;
 use crate::plan::PlannedStep;
+use crate::step_error::StepError;
 
 /// As much of a file as tells its kind: `execve(2)` reads 256 bytes, an ELF file's interpreter stands in its first page.
 const HEAD_BYTES: usize = 4096;

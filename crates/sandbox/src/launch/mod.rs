@@ -21,8 +21,9 @@ pub(crate) use conversation::{send_descriptor, wait_readable};
 pub(crate) use end::{wait, wait_killed};
 pub use program::{ExecutableId, INIT, ProgramFile};
 
-use crate::error::{Error, Result, StepError};
+use crate::error::{Error, Result};
 use crate::plan::{Plan, PlannedStep};
+use crate::step_error::StepError;
 use crate::sys;
 
 /// How long init may be silent.

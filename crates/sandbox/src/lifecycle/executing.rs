@@ -15,11 +15,12 @@ use super::container::{Container, state_value};
 use super::undo::Unfinished;
 use crate::ExecRequest;
 use crate::cgroup::Cgroup;
-use crate::error::{Error, Result, StepError};
+use crate::error::{Error, Result};
 use crate::hint::program;
 use crate::launch::{Conversation, Filtering, INIT_DEADLINE, Message, wait_killed};
 use crate::plan::PlannedStep;
 use crate::state::has_ended;
+use crate::step_error::StepError;
 
 /// What is said of one whose init has ended.
 pub(super) const STOPPED: &str = "cannot exec in a stopped container";

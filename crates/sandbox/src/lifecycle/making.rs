@@ -19,13 +19,14 @@ use super::namespace::open_namespace;
 use super::prepare::Prepared;
 use super::undo::Unfinished;
 use crate::CreateRequest;
-use crate::error::{Error, Result, StepError};
+use crate::error::{Error, Result};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun, namespace_flags};
 use crate::launch::{Conversation, Filtering, INIT_DEADLINE, Message};
 use crate::plan::Purpose;
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Record, has_ended};
+use crate::step_error::StepError;
 
 /// A container that init is at work on.
 pub(super) struct Making<'a> {

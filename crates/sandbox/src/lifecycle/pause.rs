@@ -11,7 +11,7 @@ use super::container::{Status, status};
 use crate::ContainerId;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
-use crate::host::read_small_file;
+use crate::probe::read_small_file;
 use crate::state::{Record, StateRoot, has_ended};
 
 /// How long processes may take to stand still. Shorter than others wait for the lock.

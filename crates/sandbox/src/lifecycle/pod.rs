@@ -24,11 +24,12 @@ use super::Deletion;
 use super::delete::delete;
 use super::undo::Unfinished;
 use crate::cgroup::{Cgroup, CgroupPath, CgroupRecord, DEFAULT_DEADLINE, plan_cgroup, probe_hierarchies};
-use crate::error::{Error, Result, StepError};
+use crate::error::{Error, Result};
 use crate::launch::{INIT_DEADLINE, Inheritance, Launch, Message};
 use crate::outcome::Warning;
 use crate::plan::{PlannedStep, clone_flag};
 use crate::state::{Entry, StateRoot, boot_id, decode, encode};
+use crate::step_error::StepError;
 use crate::{CgroupManager, ContainerId, Outcome};
 
 /// The layout's version; a record of a newer one is not touched.

@@ -16,13 +16,14 @@ use spec::config::HookPoint;
 use super::agent::{Handed, Handover};
 use super::container::{Container, Status, state_document, state_value, status};
 use super::exec::hook_launcher;
-use crate::error::{Error, Result, StepError};
+use crate::error::{Error, Result};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun};
 use crate::host::HostFacts;
 use crate::launch::{Conversation, Filtering, Message, wait_readable};
 use crate::plan::{PlanRequest, PlannedStep, Purpose, plan};
 use crate::state::{Entry, Record, StateRoot};
+use crate::step_error::StepError;
 use crate::{ContainerId, Outcome};
 
 /// How long init may take to become the program.

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
-use sandbox::confinement::in_user_namespace;
+use sandbox::probe::in_user_namespace;
 use sandbox::{Outcome, Runtime, Warning};
 
 use crate::args::Global;

@@ -1,7 +1,7 @@
 //! `update`: the limits of a file or of flags, as the specification's document; the library does the rest.
 
 use sandbox::ContainerId;
-use sandbox::host::probe_resctrl;
+use sandbox::probe::probe_resctrl;
 use serde_json::{Value, json};
 use spec::ParsedResources;
 use spec::config::Resources;

@@ -8,10 +8,13 @@ use super::source;
 const LIBRARY: &str = "crates/sandbox/src/";
 
 /// A module, and those of the library that it must not take anything from.
-const FORBIDDEN: [(&str, &[&str]); 10] = [
+const FORBIDDEN: [(&str, &[&str]); 13] = [
     ("sys", &["*"]),
     ("outcome", &["*"]),
     ("id", &["*"]),
+    ("confinement", &["*"]),
+    ("host", &["criu", "error", "hint", "hooks", "launch", "plan", "probe", "state", "sys"]),
+    ("error", &["hint", "hooks", "host", "launch", "probe", "state", "sys"]),
     ("seccomp", &["cgroup", "criu", "error", "hooks", "host", "launch", "plan", "state", "sys"]),
     ("plan", &["criu", "error", "hooks", "launch", "state", "survey", "sys"]),
     ("cgroup", &["criu", "hooks", "launch", "plan", "sys"]),
