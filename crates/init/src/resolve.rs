@@ -45,8 +45,8 @@ impl OwnDirectory {
         if sys::mkdirat(self.directory, name, 0o755).is_err() {
             return Ok(None);
         }
-        // Nobody else is in it: what is opened is what was made.
-        sys::openat(self.directory, name, flag::O_PATH | flag::O_NOFOLLOW, 0).map(Some)
+        // What is opened is what was made, or a race in a mount namespace that was joined, which stays in this file system.
+        sys::openat(self.directory, name, flag::O_PATH | flag::O_NOFOLLOW | flag::O_DIRECTORY, 0).map(Some)
     }
 
     fn name_of<'a>(&self, path: &'a CStr) -> Option<&'a CStr> {
