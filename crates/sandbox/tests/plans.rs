@@ -188,6 +188,13 @@ fn features_planned() {
                 "linux": {"namespaces": [{"type": "mount"}], "rootfsPropagation": "rslave"}}),
         ),
         (
+            "propagation-as-the-roots",
+            json!({"mounts": [
+                {"destination": "/a", "source": "/srv/a", "options": ["rbind", "rprivate"]},
+                {"destination": "/b", "source": "/srv/b", "options": ["rbind", "rslave"]}],
+                "linux": {"namespaces": [{"type": "mount"}], "rootfsPropagation": "rslave"}}),
+        ),
+        (
             "process",
             json!({"hostname": "h", "domainname": "d", "process": {"cwd": "/srv", "args": ["server", "-v"],
                 "terminal": true, "consoleSize": {"height": 24, "width": 80}, "env": ["PATH=/bin", "A=b"],

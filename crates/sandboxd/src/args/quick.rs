@@ -228,7 +228,7 @@ struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// Reads all of the words.
+    /// Reads all of the words. Of operands a command is not given more than it takes: their number is looked at before.
     fn read<T>(
         flags: &'a [OsString],
         operands: &'a [OsString],

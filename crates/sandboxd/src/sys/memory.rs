@@ -262,6 +262,30 @@ mod tests {
     }
 
     #[test]
+    fn piece_at_the_end_of_the_region_is_the_systems() {
+        static MEMORY: Memory = Memory::new();
+        assert!(MEMORY.holds(MEMORY.start().wrapping_add(REGION - 1)));
+        assert!(!MEMORY.holds(MEMORY.start().wrapping_add(REGION)));
+        assert!(!MEMORY.holds(MEMORY.start().wrapping_sub(1)));
+    }
+
+    #[test]
+    fn while_somebody_is_at_the_pieces_the_system_gives_and_nothing_is_given_back() {
+        static MEMORY: Memory = Memory::new();
+        let layout = layout(24, 8);
+        let own = take(&MEMORY, layout, 1);
+        let beside = MEMORY.try_with(|_| {
+            let beside = take(&MEMORY, layout, 2);
+            give_up(&MEMORY, own, layout);
+            beside
+        });
+        let beside = beside.unwrap();
+        assert!(!MEMORY.holds(beside));
+        give_up(&MEMORY, beside, layout);
+        assert_ne!(take(&MEMORY, layout, 3), own);
+    }
+
+    #[test]
     fn threads_beside_one_another_get_pieces_of_their_own() {
         static MEMORY: Memory = Memory::new();
         let work = |byte| {
