@@ -2,6 +2,10 @@
 //!
 //! Never shipped. What drives an OCI binary (`runtime-tests`, `cargo xtask bench --peers`, `cargo xtask validate
 //! --against`) can drive it, and so compare the same bundle under both. Without seccomp: libseccomp is a C library.
+//!
+//! `peers threads`: launches in a program with many threads (`threads.rs`).
+
+mod threads;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -22,6 +26,8 @@ struct Request {
     bundle: PathBuf,
     pid_file: Option<PathBuf>,
     force: bool,
+    samples: usize,
+    seconds: u64,
     words: Vec<String>,
 }
 
@@ -32,6 +38,8 @@ fn parse() -> Result<Request> {
         bundle: ".".into(),
         pid_file: None,
         force: false,
+        samples: 10,
+        seconds: 3,
         words: Vec::new(),
     };
     while let Some(argument) = parser.next()? {
@@ -40,6 +48,8 @@ fn parse() -> Result<Request> {
             Short('b') | Long("bundle") => request.bundle = parser.value()?.into(),
             Long("pid-file") => request.pid_file = Some(parser.value()?.into()),
             Short('f') | Long("force") => request.force = true,
+            Long("samples") => request.samples = parser.value()?.parse()?,
+            Long("seconds") => request.seconds = parser.value()?.parse()?,
             Long("version") => {
                 println!("libcontainer version 0.7");
                 std::process::exit(0);
@@ -93,7 +103,9 @@ fn run(request: &Request) -> Result<ExitCode> {
                 println!("{}", entry.file_name().to_string_lossy());
             }
         }
-        _ => return Err("create, run, start, state, kill, delete or list".into()),
+        ["threads"] => threads::run(request)?,
+        ["threads-sample"] => threads::sample(request)?,
+        _ => return Err("create, run, start, state, kill, delete, list or threads".into()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,26 +4,20 @@
 //! `THREADS_SECONDS` says how long (10 by default). One test in this file: it looks at the whole process.
 #![allow(clippy::unwrap_used)]
 
+mod busy;
 #[path = "../support/mod.rs"]
 mod support;
-mod sys;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use sandbox::spec::config::Hook;
 use sandbox::spec::{AbsolutePath, Text};
 use sandbox::{CreateRequest, ExecRequest, Runtime, Streams};
 use support::Place;
-use sys::{end, fork_idler, reap, remove_variable, set_variable};
 
-const BUSY: usize = 64;
-const LAUNCHING: usize = 8;
 /// A launch that takes longer waits for something that does not come.
 const MOST_SECONDS: u64 = 30;
 
@@ -75,35 +69,6 @@ impl ProcessState {
     }
 }
 
-/// What a program's other threads do.
-fn busy(number: usize, stop: &AtomicBool, log: &Mutex<fs::File>, forks: &AtomicU64) {
-    // It outlives every launch, and with it copies of whatever descriptors were open when it was made.
-    let mut long = Vec::new();
-    let mut round = 0_u64;
-    while !stop.load(Ordering::Relaxed) {
-        round += 1;
-        let garbage: Vec<Vec<u8>> = (0..32).map(|size| vec![round as u8; size * 517 + 1]).collect();
-        writeln!(log.lock().unwrap(), "thread {number} round {round} {}", garbage.len()).unwrap();
-        let name = format!("BUSY_{number}");
-        set_variable(&name, &round.to_string());
-        assert_eq!(std::env::var(&name).unwrap(), round.to_string());
-        if round % 8 == number as u64 % 8 {
-            forks.fetch_add(1, Ordering::Relaxed);
-            if long.len() < 3 && round > 20 * (long.len() as u64 + 1) {
-                long.push(fork_idler(3_600_000));
-            } else {
-                reap(fork_idler(round % 3 * 7));
-            }
-        }
-        thread::sleep(Duration::from_millis(3));
-    }
-    remove_variable(&format!("BUSY_{number}"));
-    for pid in long {
-        end(pid);
-        reap(pid);
-    }
-}
-
 /// Ends when it has read all of its input: whoever else holds the other end of that must not make it wait.
 fn reading_hook() -> Hook {
     let text = |text: &str| Text::new(text).unwrap();
@@ -140,48 +105,19 @@ fn many_threads_that_fork_beside_launches() {
     let place = Arc::new(place);
     let runtime = Arc::new(place.runtime());
     launch(&place, &runtime, "first").unwrap();
-    let log = Arc::new(Mutex::new(fs::File::create(place.path().join("log")).unwrap()));
     let before = ProcessState::read();
+    let log = fs::File::create(place.path().join("log")).unwrap();
+    let launched = {
+        let (place, runtime) = (Arc::clone(&place), Arc::clone(&runtime));
+        let most = Duration::from_secs(seconds + 2 * MOST_SECONDS);
+        busy::beside(log, Duration::from_secs(seconds), most, move |name| launch(&place, &runtime, name))
+    };
+    let launched = launched.expect("a launch hangs");
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let forks = Arc::new(AtomicU64::new(0));
-    let mut threads = Vec::new();
-    for number in 0..BUSY {
-        let (stop, log, forks) = (Arc::clone(&stop), Arc::clone(&log), Arc::clone(&forks));
-        threads.push(thread::spawn(move || busy(number, &stop, &log, &forks)));
-    }
-    let (sender, receiver) = mpsc::channel::<Result<(usize, Duration), String>>();
-    let end = Instant::now() + Duration::from_secs(seconds);
-    for number in 0..LAUNCHING {
-        let (place, runtime, sender) = (Arc::clone(&place), Arc::clone(&runtime), sender.clone());
-        threads.push(thread::spawn(move || {
-            let (mut count, mut slowest) = (0, Duration::ZERO);
-            let mut result = Ok(());
-            while result.is_ok() && Instant::now() < end {
-                let begin = Instant::now();
-                result = launch(&place, &runtime, &format!("c{number}-{count}"));
-                slowest = slowest.max(begin.elapsed());
-                count += 1;
-            }
-            sender.send(result.map(|()| (count, slowest))).unwrap();
-        }));
-    }
-    let (mut count, mut slowest) = (0, Duration::ZERO);
-    for _ in 0..LAUNCHING {
-        let left = end.saturating_duration_since(Instant::now()) + Duration::from_secs(2 * MOST_SECONDS);
-        let (launched, longest) = receiver.recv_timeout(left).expect("a launch hangs").unwrap();
-        count += launched;
-        slowest = slowest.max(longest);
-    }
-    stop.store(true, Ordering::Relaxed);
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-
-    println!(
-        "{count} containers in {seconds} s beside {} forks; the slowest took {slowest:?}",
-        forks.load(Ordering::Relaxed)
-    );
-    assert!(count >= LAUNCHING, "each thread launches something");
-    assert!(slowest < Duration::from_secs(MOST_SECONDS), "the slowest took {slowest:?}");
+    println!("{launched} in {seconds} s");
+    assert_eq!(launched.failures, Vec::<String>::new());
+    assert!(launched.count >= busy::LAUNCHING, "each thread launches something");
+    assert!(launched.slowest < Duration::from_secs(MOST_SECONDS), "the slowest took {:?}", launched.slowest);
     assert_eq!(ProcessState::read(), before);
     place.assert_empty();
 }
