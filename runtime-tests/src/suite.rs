@@ -157,8 +157,18 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     let _ = rustix::mount::unmount(&scratch, rustix::mount::UnmountFlags::DETACH);
     let _ = std::fs::remove_dir(&scratch);
-    for (reason, count) in skips.lock().expect("no test panics with it").iter() {
+    let skips = skips.lock().expect("no test panics with it");
+    for (reason, count) in skips.iter() {
         eprintln!("skipped {count}: {reason}");
+    }
+    if let Ok(world) = &*world {
+        let whose = differs(&world.runtime, "");
+        let listed = skips.iter().filter(|(reason, _)| reason.starts_with(&whose)).map(|(_, count)| count);
+        eprintln!(
+            "skipped {}, of which {} differ as listed",
+            skips.values().sum::<u32>(),
+            listed.sum::<u32>()
+        );
     }
     // On standard output, as the tests' own results are: who runs the suite counts them.
     let repeated = repeated.lock().expect("no test panics with it");
@@ -190,6 +200,11 @@ fn prepare(scratch: &Path, skips: &Skips, repeated: &Repeated) -> Result<World, 
     })
 }
 
+/// The reason of a skip that is a listed difference.
+fn differs(runtime: &Runtime, reason: &str) -> String {
+    format!("{} {}: {reason}", runtime.name, runtime.version)
+}
+
 fn skip(skips: &Skips, reason: String) -> Completion {
     *skips.lock().expect("no test panics with it").entry(reason.clone()).or_default() += 1;
     Completion::ignored_with(reason)
@@ -210,7 +225,7 @@ fn run_case(world: &Result<World, Unprepared>, case: &Case, token: String) -> Re
     if let Some(reason) = differences::known(&world.runtime, world.lane, &case.name)
         && !ignore_differences
     {
-        return Ok(skip(&world.skips, format!("{} {}: {reason}", world.runtime.name, world.runtime.version)));
+        return Ok(skip(&world.skips, differs(&world.runtime, reason)));
     }
     let attempts = std::env::var("ATTEMPTS").ok().and_then(|number| number.parse().ok()).unwrap_or(2);
     match beside_others(case.alone, || attempt(world, case, token.clone())) {
