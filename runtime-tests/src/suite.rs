@@ -161,7 +161,9 @@ pub fn main(cases: Vec<Case>) -> ExitCode {
     for (reason, count) in skips.iter() {
         eprintln!("skipped {count}: {reason}");
     }
-    if let Ok(world) = &*world {
+    if let Ok(world) = &*world
+        && !skips.is_empty()
+    {
         let whose = differs(&world.runtime, "");
         let listed = skips.iter().filter(|(reason, _)| reason.starts_with(&whose)).map(|(_, count)| count);
         eprintln!(
