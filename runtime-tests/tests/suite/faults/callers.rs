@@ -31,6 +31,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("f25_console_socket_that_nobody_reads", console_unread),
         case("f31_no_file_may_be_written", no_file_size),
         case("f31_few_descriptors", few_descriptors),
+        case("f31_little_address_space", little_address_space),
+        case("f32_output_that_is_full", full_output),
         case("f36_wall_clock_that_jumps", jumping_clock),
         case("f31_few_descriptors_for_the_commands_after_create", few_descriptors_later),
         case("f32_caller_ignores_sigchld", ignored_sigchld),
@@ -390,6 +392,59 @@ fn few_descriptors(t: &Test) -> Verdict {
         }
     }
     assert_nothing_left(t, "few descriptors");
+    Ok(())
+}
+
+/// From what the program itself can be started with: works, or is refused with a word, and leaves nothing.
+fn little_address_space(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.args(&["true"]).unset("/process/rlimits");
+    let within = |call: Call, kib: u32| call.through_sh(&format!("ulimit -v {kib}; exec \"$@\"")).output();
+    let starts = |kib: &u32| within(t.bare_call(&["--version"]), *kib).status.success();
+    let least = (1..256).map(|mib| mib << 10).find(starts).expect("it can't be started with 256 MiB");
+    let (mut works, mut refused) = (0, 0);
+    for kib in (0..8).map(|step| least + step * 256).chain([least * 2, least * 8]) {
+        let (call, id) = t.bundle_call("create", &b, &[]);
+        let output = within(call, kib);
+        if output.status.success() {
+            works += 1;
+        } else {
+            assert!(
+                output.status.code() == Some(1) && output.stderr.contains("memory"),
+                "{kib} KiB: {output}"
+            );
+            refused += 1;
+        }
+        t.call(&["delete", "--force", &id]).ok();
+    }
+    assert!(works > 0, "with none of these, but {refused} refusals");
+    assert_nothing_left(t, "little address space");
+    Ok(())
+}
+
+/// What it can't print is an error where there is something to print, and nothing else suffers.
+fn full_output(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let full = |call: Call| call.through_sh("exec \"$@\" >/dev/full").output();
+    let all_full = |call: Call| call.through_sh("exec \"$@\" >/dev/full 2>/dev/full").output();
+    let (call, id) = t.bundle_call("create", &b, &[]);
+    let created = all_full(call);
+    assert!(created.status.success(), "{created}");
+    for command in [&["state", &id][..], &["list"], &["ps", &id], &["features"]] {
+        full(t.call(command)).exits(1).fails().says("no space left on device");
+        let said = all_full(t.call(command));
+        assert_eq!(said.status.code(), Some(1), "{command:?}: {said}");
+    }
+    // Refused, and nobody can be told why.
+    let again = all_full(t.call(&["create", "--bundle"]).args([&b.path]).args([&id]));
+    assert_eq!(again.status.code(), Some(1), "{again}");
+    for command in [&["start", &id][..], &["kill", &id, "KILL"], &["delete", "--force", &id]] {
+        let done = all_full(t.call(command));
+        assert!(done.status.success(), "{command:?}: {done}");
+    }
+    t.assert_missing(&id);
+    assert_nothing_left(t, "output that is full");
     Ok(())
 }
 

@@ -45,6 +45,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("f42_update_of_an_ending_container", update_of_ending),
         case("f43_paused_container_is_killed", kill_paused),
         case("f44_programs_that_are_none", odd_programs),
+        case("f44_program_that_is_being_written", written_program),
         case("f44_payload_that_ends_at_once", short_payloads),
         case("f45_paths_that_can_not_be_written", unwritable_paths),
         case("f32_caller_with_a_umask_that_takes_all", umask_of_all),
@@ -739,6 +740,27 @@ fn odd_programs(t: &Test) -> Verdict {
     }
     c.delete_force().ok();
     assert_nothing_left(t, "programs that are none");
+    Ok(())
+}
+
+/// Somebody has it open for writing.
+fn written_program(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let busybox = fs::read(b.inside("bin/busybox")).unwrap();
+    fs::create_dir(b.inside("written")).unwrap();
+    program(&b, "written/true", &busybox, 0o755);
+    let writer = fs::File::options().write(true).open(b.inside("written/true")).unwrap();
+    b.args(&["/written/true"]);
+    let (call, id) = t.bundle_call("run", &b, &[]);
+    // Linux 6.11 lets it be executed all the same.
+    let output = call.output();
+    if !output.status.success() {
+        output.exits(1).fails().says("text file busy");
+    }
+    t.assert_missing(&id);
+    drop(writer);
+    t.run(&b).ok();
+    assert_nothing_left(t, "a program that is being written");
     Ok(())
 }
 
