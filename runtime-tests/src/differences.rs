@@ -36,6 +36,12 @@ const AFFINITY: &str =
 
 const CRUN_NOTIFY: &str = "has its socket at another place in the state directory, and tells no MAINPID";
 
+const HALF_DONE: &str = "an update that is refused half way stays half done";
+
+const OTHER_RECORDS: &str = "the case is about the files of our state directory";
+
+const OTHER_WORDS_SAID: &str = "says it in other words";
+
 const OWN_BINARY: &str = "a created container executes the runtime's own file; newer runc (1.2) a copy of it";
 
 const OWN_NULL: &str = "masks with the null device that it makes in the container";
@@ -572,6 +578,63 @@ const DIFFERENCES: &[Difference] = &[
     any(CRUN, "security::t39_*", "noNewPrivileges of a command is a flag of its own"),
     any(RUNC, "security::t41_*", "each mask is a file system; newer runc (1.3.6) makes one"),
     any(CRUN, "security::t41_*", "each mask is a file system"),
+    any(RUNC, "faults::f05_*", OTHER_RECORDS),
+    any(CRUN, "faults::f05_*", OTHER_RECORDS),
+    any(RUNC, "faults::crash_*", OTHER_RECORDS),
+    any(CRUN, "faults::crash_*", OTHER_RECORDS),
+    any(RUNC, "faults::f12_*", OTHER_RECORDS),
+    any(CRUN, "faults::f12_*", OTHER_RECORDS),
+    any(RUNC, "faults::f22_*", OTHER_RECORDS),
+    any(CRUN, "faults::f22_*", OTHER_RECORDS),
+    any(RUNC, "faults::f33_record*", OTHER_RECORDS),
+    any(CRUN, "faults::f33_record*", OTHER_RECORDS),
+    any(RUNC, "faults::f35_*", OTHER_RECORDS),
+    any(CRUN, "faults::f35_*", OTHER_RECORDS),
+    any(RUNC, "faults::f47_*", OTHER_RECORDS),
+    any(CRUN, "faults::f47_*", OTHER_RECORDS),
+    any(RUNC, "faults::f06_*", "start ends before the hook has run"),
+    any(CRUN, "faults::f06_*", "start ends before the hook has run"),
+    any(RUNC, "faults::f08_*", OTHER_WORDS_SAID),
+    any(CRUN, "faults::f08_*", OTHER_WORDS_SAID),
+    any(
+        RUNC,
+        "faults::f09_state_root_that_is_read_only",
+        "a delete that can't remove its directory says so, and succeeds",
+    ),
+    any(RUNC, "faults::f09_state_root_without_space", OTHER_WORDS_SAID),
+    any(CRUN, "faults::f09_state_root_that_fills_up", "an update records nothing, and needs no space"),
+    any(CRUN, "faults::f09_*", OTHER_WORDS_SAID),
+    any(RUNC, "faults::f11_*", "a deletion that comes second fails in words of its own"),
+    any(CRUN, "faults::f11_*", "a deletion that comes second fails in words of its own"),
+    any(RUNC, "faults::f17_*", "an empty cgroup that was there before is used, and removed"),
+    any(CRUN, "faults::f17_*", "an empty cgroup that was there before is used, and removed"),
+    any(RUNC, "faults::f18_cgroups_that_are_read_only", "says it in two lines"),
+    any(
+        CRUN,
+        "faults::f18_cgroups_that_are_read_only",
+        "a delete says nothing of a cgroup that it can't remove",
+    ),
+    any(
+        RUNC,
+        "faults::f14_process_of_another*",
+        "a delete that can't remove its cgroup says so, and succeeds",
+    ),
+    any(RUNC, "faults::f20_config_that_is_no_file", "waits for who writes to a config that is a FIFO"),
+    any(RUNC, "faults::f21_root_on_odd_file_systems", "a program that can't be executed is found at start"),
+    any(RUNC, "faults::f24_*", "does not name the hook that fails"),
+    any(RUNC, "faults::f25_console_socket_that_nobody_accepts", OTHER_WORDS_SAID),
+    any(RUNC, "faults::f28_*", "an exec needs more than one pid, and says it in other words"),
+    any(RUNC, "faults::f29_*", "needs more memory to make a container"),
+    any(RUNC, "faults::f32_caller_with_a_umask*", "directories are made with the caller's umask"),
+    any(RUNC, "faults::f32_output*", "a state that it can't print is no error"),
+    any(RUNC, "faults::f32_caller_ignores*", "signal 32 stays ignored"),
+    any(RUNC, "faults::f37_*", "needs the host's /proc"),
+    any(CRUN, "faults::f39_runtime_in_a_container", "warns that it can't raise the limit of locked memory"),
+    any(CRUN, "faults::f40_exec_into_an_ending_container", "exits 1 on its own errors, runc 255"),
+    any(CRUN, "faults::f41_*", "takes no `--` after the id"),
+    any(RUNC, "faults::f42_*", HALF_DONE),
+    any(CRUN, "faults::f42_*", HALF_DONE),
+    any(CRUN, "faults::f44_programs*", "exits 1 on its own errors, runc 255"),
 ];
 
 const fn on(
