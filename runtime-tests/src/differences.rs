@@ -44,6 +44,8 @@ const OTHER_WORDS_SAID: &str = "says it in other words";
 
 const OWN_BINARY: &str = "a created container executes the runtime's own file; newer runc (1.2) a copy of it";
 
+const OWN_INIT: &str = "the case knows our init by what it executes";
+
 const OWN_NULL: &str = "masks with the null device that it makes in the container";
 
 const OWN_PROC: &str = "needs the host's own /proc/sys";
@@ -537,6 +539,8 @@ const DIFFERENCES: &[Difference] = &[
     // Scenarios of docs/security.md. One that shows a weakness is here only where its project has published that.
     any(RUNC, "security::t02_*", OWN_BINARY),
     any(CRUN, "security::t02_*", OWN_BINARY),
+    any(RUNC, "security::t03_joining_process_in_a_user_namespace*", OWN_INIT),
+    any(CRUN, "security::t03_joining_process_in_a_user_namespace*", OWN_INIT),
     any(RUNC, "security::t05_*", "a created container holds some descriptors of the runtime's"),
     any(RUNC, "security::t07_*", DEV_LINK),
     any(CRUN, "security::t07_*", "leaves the cgroups of a failed create"),
