@@ -14,6 +14,10 @@ use crate::lane::Lane;
 /// As many are measured first; the growth is over them.
 pub(in super::super) const FEW: usize = 10;
 
+/// The memory of so many is looked at, first and last: what the controller counts ahead for a processor, up to 64 pages, is
+/// in some of them and not in others.
+const MEMORY_FEW: usize = 100;
+
 /// The variant of as many as are measured last.
 const ALL: &str = "all";
 
@@ -26,12 +30,12 @@ const LIMITS: std::ops::RangeInclusive<u64> = 64..=128 * 1024;
 /// A start under a limit that is too small may never end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The figures of one contestant.
+/// The figures of one contestant, of the first ones and of the last.
 #[derive(Default)]
 struct Figures {
-    times: Sample,
-    pss: Sample,
-    memory: Sample,
+    times: [Sample; 2],
+    pss: [Sample; 2],
+    memory: [Sample; 2],
 }
 
 pub(super) fn created(bench: &Bench<'_>) -> Result<Vec<Measured>> {
@@ -42,10 +46,11 @@ pub(super) fn created(bench: &Bench<'_>) -> Result<Vec<Measured>> {
         let taken = create_all(bench, &all[0], contestant, &ids);
         match taken {
             Ok(taken) => {
-                for (variant, figures) in [(FEW.to_string().as_str(), taken.0), (ALL, taken.1)] {
-                    all[0].add_sample(&contestant.name, variant, &figures.times);
-                    all[1].add_sample(&contestant.name, variant, &figures.pss);
-                    all[2].add_sample(&contestant.name, variant, &figures.memory);
+                let (few, memory_few) = (FEW.to_string(), MEMORY_FEW.to_string());
+                let figures = [(taken.times, &few), (taken.pss, &few), (taken.memory, &memory_few)];
+                for (measured, ([first, last], few)) in all.iter_mut().zip(figures) {
+                    measured.add_sample(&contestant.name, few, &first);
+                    measured.add_sample(&contestant.name, ALL, &last);
                 }
                 all[0].notes.push(format!("{}: all are {most}", contestant.name));
             }
@@ -64,45 +69,48 @@ fn create_all(
     measured: &Measured,
     contestant: &Contestant<'_>,
     ids: &[String],
-) -> Result<(Figures, Figures)> {
+) -> Result<Figures> {
     let bundle = contestant.bundle(Load::True)?;
     // The first one finds caches cold.
     contestant.create(&bundle, &ids[0])?;
     contestant.delete(&ids[0])?;
     let before = available_kib()?;
     let mut times = Vec::new();
-    let mut few = Figures::default();
+    let mut figures = Figures::default();
     for (index, id) in ids.iter().enumerate() {
         bench.say(measured, &contestant.name, index + 1, ids.len());
         times.push(time_ms(|| contestant.create(&bundle, id))?);
         if index + 1 == FEW {
-            few = figures(bench, contestant, &ids[..FEW], times.clone(), before)?;
+            figures.times[0] = Sample::of(times.clone());
+            figures.pss[0] = pss(contestant, &ids[..FEW])?;
+        }
+        if index + 1 == MEMORY_FEW {
+            figures.memory[0] = memory(bench, contestant, &ids[..MEMORY_FEW])?;
         }
     }
-    let last = times.split_off(times.len() - times.len() / 10);
-    Ok((few, figures(bench, contestant, ids, last, before)?))
-}
-
-fn figures(
-    bench: &Bench<'_>,
-    contestant: &Contestant<'_>,
-    ids: &[String],
-    times: Vec<f64>,
-    before: f64,
-) -> Result<Figures> {
-    let mut figures = Figures { times: Sample::of(times), ..Figures::default() };
-    for id in ids.iter().rev().take(FEW) {
-        let pid = contestant.state_pid(id)?;
-        figures.pss.push(pss_kib(pid)?);
-        if let Some(kib) = cgroup_kib(bench, pid)? {
-            figures.memory.push(kib);
-        }
-    }
+    figures.times[1] = Sample::of(times.split_off(times.len() - times.len() / 10));
+    figures.pss[1] = pss(contestant, &ids[ids.len() - FEW..])?;
+    figures.memory[1] = memory(bench, contestant, &ids[ids.len().saturating_sub(MEMORY_FEW)..])?;
     // Without the controller: what the whole machine has less, which other work of it blurs.
-    if figures.memory.is_empty() && ids.len() > FEW {
-        figures.memory.push((before - available_kib()?) / ids.len() as f64);
+    if figures.memory[1].is_empty() {
+        figures.memory[1].push((before - available_kib()?) / ids.len() as f64);
     }
     Ok(figures)
+}
+
+fn pss(contestant: &Contestant<'_>, ids: &[String]) -> Result<Sample> {
+    ids.iter().map(|id| pss_kib(contestant.state_pid(id)?)).collect::<Result<_>>().map(Sample::of)
+}
+
+/// Empty without the controller.
+fn memory(bench: &Bench<'_>, contestant: &Contestant<'_>, ids: &[String]) -> Result<Sample> {
+    let mut memory = Sample::default();
+    for id in ids {
+        if let Some(kib) = cgroup_kib(bench, contestant.state_pid(id)?)? {
+            memory.push(kib);
+        }
+    }
+    Ok(memory)
 }
 
 fn pss_kib(pid: i64) -> Result<f64> {

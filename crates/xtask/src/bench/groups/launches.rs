@@ -20,7 +20,7 @@ use crate::process::rendered;
 const AT_A_TIME: [usize; 4] = [1, 2, 8, 64];
 
 /// How many mounts more.
-const MOUNTS: [usize; 3] = [5, 50, 200];
+const MOUNTS: [usize; 4] = [5, 50, 100, 200];
 
 /// How many processes in a container that is deleted.
 const PROCESSES: [usize; 3] = [1, 100, 1000];
@@ -152,8 +152,14 @@ pub(super) fn mounts(bench: &Bench<'_>) -> Result<Vec<Measured>> {
     let mut measured = Measured::new("mounts");
     for count in MOUNTS {
         let subjects = subjects(bench.runtimes(), Load::Mounts(count))?;
-        let rounds = bench.rounds.div_ceil(3);
-        bench.interleave(&mut measured, &count.to_string(), &subjects, rounds, |it| &it.name, Subject::run);
+        bench.interleave(
+            &mut measured,
+            &count.to_string(),
+            &subjects,
+            bench.rounds,
+            |it| &it.name,
+            Subject::run,
+        );
     }
     Ok(vec![measured])
 }
