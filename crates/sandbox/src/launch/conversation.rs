@@ -88,15 +88,17 @@ impl Conversation {
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut buffers = [io::IoSliceMut::new(&mut byte)];
         // It is there already: the call neither waits nor is interrupted.
-        recvmsg(socket, &mut buffers, &mut ancillary, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)?;
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let message = recvmsg(socket, &mut buffers, &mut ancillary, flags)?;
         let received = ancillary.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
             _ => None,
         });
         let stamps = RefCell::new(Stamps::new(names));
-        received
-            .map(|socket| Self { socket, stamps })
-            .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+        // For want of a number the descriptor does not arrive.
+        let absent =
+            if message.bytes > 0 { Errno::MFILE.into() } else { io::ErrorKind::UnexpectedEof.into() };
+        received.map(|socket| Self { socket, stamps }).ok_or(absent)
     }
 
     /// Lets init go on.
