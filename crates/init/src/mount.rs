@@ -135,6 +135,7 @@ impl Init {
         let kernel_view = matches!(new.fstype.to_bytes(), b"proc" | b"sysfs");
         let mut mode = None;
         let made = self.own.make_directory(new.target)?;
+        let is_made = made.is_some();
         let target = if let Some(made) = made {
             made
         } else if kernel_view {
@@ -154,7 +155,7 @@ impl Init {
         let attributes = if new.copy_up { new.attributes & !attribute::RDONLY } else { new.attributes };
         let mount = new_instance(new.fstype, new.source, new.options, mode, attributes)?;
         if new.fstype != c"proc" {
-            self.check_place(false, mount, target, made.is_some())?;
+            self.check_place(false, mount, target, is_made)?;
         }
         if new.copy_up {
             crate::copy::copy_directory(target, mount)?;
@@ -162,14 +163,10 @@ impl Init {
                 sys::mount_setattr(mount, c"", false, attribute::RDONLY, 0, 0)?;
             }
         }
-        self.attach(mount, target, new.propagation)?;
-        if made.is_none() {
-            // What was mounted may cover it.
-            self.own.forget();
-        }
+        self.attach(mount, target, is_made, new.propagation)?;
         if new.fstype == c"proc" && new.attributes & attribute::RDONLY == 0 && self.procfs < 0 {
             self.procfs = mount;
-        } else if made.is_none() && new.fstype == c"tmpfs" && !new.copy_up {
+        } else if !is_made && new.fstype == c"tmpfs" && !new.copy_up {
             self.own = OwnDirectory::new(new.target, mount);
         } else {
             self.discard(mount);
@@ -180,18 +177,16 @@ impl Init {
     /// Clones a mount of the host and attaches it.
     pub fn bind(&mut self, bind: &BindMount<'_>) -> sys::Result<()> {
         let opened = if bind.slot == 0 { -1 } else { self.slots[bind.slot as usize] };
-        let tree = if opened >= 0 {
-            bind.attributes.apply(opened, false)?;
-            opened
-        } else if bind.recursive {
-            let tree = clone_host_path(bind.source, true)?;
+        let tree = if opened < 0 && !bind.recursive {
+            bind.attributes.clone_tree(flag::AT_FDCWD, bind.source, 0)?
+        } else {
+            let tree = if opened >= 0 { opened } else { clone_host_path(bind.source, true)? };
             bind.attributes.apply(tree, false)?;
             tree
-        } else {
-            bind.attributes.clone_tree(flag::AT_FDCWD, bind.source, 0)?
         };
         let directory = sys::stat(tree, c"")?.kind() == flag::S_IFDIR;
         let made = if directory { self.own.make_directory(bind.target)? } else { None };
+        let is_made = made.is_some();
         let target = match made {
             Some(target) => target,
             None => {
@@ -199,15 +194,12 @@ impl Init {
                 resolve::open_or_make(self.root, bind.target, make)?
             }
         };
-        self.check_place(bind.in_proc, tree, target, made.is_some())?;
+        self.check_place(bind.in_proc, tree, target, is_made)?;
         let (set, clear) = bind.all_attributes;
         if set | clear != 0 {
             sys::mount_setattr(tree, c"", true, set, clear, 0)?;
         }
-        self.attach(tree, target, bind.propagation)?;
-        if made.is_none() {
-            self.own.forget();
-        }
+        self.attach(tree, target, is_made, bind.propagation)?;
         self.discard(tree);
         Ok(())
     }
@@ -242,10 +234,20 @@ impl Init {
         if same && !is_whole_procfs(tree)? { sys::refuse(Call::CheckProc, flag::EPERM) } else { Ok(()) }
     }
 
-    /// Attaches a mount; propagation is set when it has its place: the place's own would change it.
-    pub fn attach(&mut self, mount: i32, target: i32, propagation: PropagationsRef<'_>) -> sys::Result<()> {
+    /// Attaches a mount; propagation is set when it has its place: the place's own would change it. What is not `made` in the
+    /// file system of ours may cover it.
+    fn attach(
+        &mut self,
+        mount: i32,
+        target: i32,
+        made: bool,
+        propagation: PropagationsRef<'_>,
+    ) -> sys::Result<()> {
         sys::attach(mount, target)?;
         self.discard(target);
+        if !made {
+            self.own.forget();
+        }
         for flags in propagation {
             let recursive = flags.0 & flag::MS_REC != 0;
             sys::mount_setattr(mount, c"", recursive, 0, 0, flags.0 & !flag::MS_REC)?;
