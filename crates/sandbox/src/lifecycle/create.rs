@@ -4,17 +4,17 @@
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use init::Step;
 use init::wire::Descriptor;
-use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use spec::config::HookPoint;
 
 use super::agent;
 use super::caller::{check_streams, send_pidfd};
 use super::container::{Container, Status, state_document};
+use super::dialogue::{deadline, hear, unless_gone};
 use super::making::Making;
 use super::namespace::open_namespace;
 use super::prepare::Prepared;
@@ -23,7 +23,7 @@ use super::undo::{Poststop, Undo, Unfinished};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::hooks::{HookPlace, HookRun};
-use crate::launch::{Conversation, INIT_DEADLINE, Inheritance, Launch, Launched, Message};
+use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
 use crate::plan::Purpose;
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Phase, Record, SCHEMA, StateRoot, boot_id};
@@ -248,14 +248,12 @@ fn open_gate(entry: &Entry) -> Result<OwnedFd> {
 
 /// Lets init go on, whose cgroup is there now.
 fn admitted(prepared: &Prepared, conversation: &Conversation, process: &Unfinished) -> Result<()> {
-    match conversation.receive(Some(Instant::now() + INIT_DEADLINE)) {
-        Ok(Message::Waiting(_)) => conversation.go().map_err(|error| Error::host("let init go on", error)),
-        Ok(Message::Failed(report)) => {
+    match hear(conversation, deadline())? {
+        Message::Waiting(_) => conversation.go().map_err(|error| Error::host("let init go on", error)),
+        Message::Failed(report) => {
             Err(StepError::new(prepared.plan.steps.get(report.step as usize), report).into())
         }
-        Ok(_) => Err(Error::InitEnded { how: process.wait() }),
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Error::Deadline("init")),
-        Err(error) => Err(Error::host("hear from init", error)),
+        _ => Err(Error::InitEnded { how: process.wait() }),
     }
 }
 
@@ -263,11 +261,7 @@ fn admitted(prepared: &Prepared, conversation: &Conversation, process: &Unfinish
 fn give_network(conversation: &Conversation, network: NetworkInMaking) -> Result<()> {
     let _phase = phase!("await the network namespace");
     let namespace = network.finish().map_err(|(call, error)| Error::launch(call, error))?;
-    match conversation.give(namespace.as_fd()) {
-        // Its report, or its end, is what receive finds.
-        Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => Ok(()),
-        result => result.map_err(|error| Error::host("give init its network namespace", error)),
-    }
+    unless_gone("give init its network namespace", conversation.give(namespace.as_fd()))
 }
 
 pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate::Warning> {

@@ -3,7 +3,6 @@
 //! Runs in the runtime.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
 
 use init::{Report, Step};
 use rustix::io::Errno;
@@ -12,12 +11,13 @@ use spec::Config;
 use super::agent::{Handed, Handover};
 use super::caller::write_pid_file;
 use super::container::{Container, state_value};
+use super::dialogue::{deadline, hear, let_go};
 use super::undo::Unfinished;
 use crate::ExecRequest;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::hint::program;
-use crate::launch::{Conversation, Filtering, INIT_DEADLINE, Message, wait_killed};
+use crate::launch::{Conversation, Filtering, Message, wait_killed};
 use crate::plan::PlannedStep;
 use crate::state::has_ended;
 use crate::step_error::StepError;
@@ -125,19 +125,11 @@ impl Executing<'_> {
     }
 
     fn go(&self) -> Result<()> {
-        match self.conversation.go() {
-            // Its report, or its end, is what receive finds.
-            Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => Ok(()),
-            result => result.map_err(|error| Error::host("let init go on", error)),
-        }
+        let_go(self.conversation)
     }
 
     fn receive(&self) -> Result<Message> {
-        let deadline = (!self.patient).then(|| Instant::now() + INIT_DEADLINE);
-        match self.conversation.receive(deadline) {
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Error::Deadline("init")),
-            result => result.map_err(|error| Error::host("hear from init", error)),
-        }
+        hear(self.conversation, deadline().filter(|_| !self.patient))
     }
 }
 

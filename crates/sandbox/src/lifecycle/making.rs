@@ -4,15 +4,14 @@
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
 
 use init::{Report, Step};
-use rustix::io::Errno;
 use spec::config::HookPoint;
 
 use super::agent::{Handed, Handover};
 use super::caller::write_pid_file;
 use super::container::{Container, Status, state_document, state_value};
+use super::dialogue::{deadline, hear, let_go};
 use super::exec::hook_launcher;
 use super::id_maps::write_id_maps;
 use super::namespace::open_namespace;
@@ -22,7 +21,7 @@ use crate::CreateRequest;
 use crate::error::{Error, Result};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun, namespace_flags};
-use crate::launch::{Conversation, Filtering, INIT_DEADLINE, Message};
+use crate::launch::{Conversation, Filtering, Message};
 use crate::plan::Purpose;
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Record, has_ended};
@@ -133,18 +132,11 @@ impl Making<'_> {
     }
 
     fn go(&self) -> Result<()> {
-        match self.conversation.go() {
-            // Its report, or its end, is what receive finds.
-            Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => Ok(()),
-            result => result.map_err(|error| Error::host("let init go on", error)),
-        }
+        let_go(self.conversation)
     }
 
     fn receive(&self) -> Result<Message> {
-        match self.conversation.receive(Some(Instant::now() + INIT_DEADLINE)) {
-            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Error::Deadline("init")),
-            result => result.map_err(|error| Error::host("hear from init", error)),
-        }
+        hear(self.conversation, deadline())
     }
 
     /// Does what init waits for.

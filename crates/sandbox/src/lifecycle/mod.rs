@@ -10,6 +10,7 @@ mod checkpoint;
 mod container;
 mod create;
 mod delete;
+mod dialogue;
 mod events;
 mod exec;
 mod exec_process;

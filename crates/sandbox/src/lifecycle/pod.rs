@@ -22,10 +22,11 @@ use spec::{AbsolutePath, Config, Text};
 
 use super::Deletion;
 use super::delete::delete;
+use super::dialogue::{deadline, hear};
 use super::undo::Unfinished;
 use crate::cgroup::{Cgroup, CgroupPath, CgroupRecord, DEFAULT_DEADLINE, plan_cgroup, probe_hierarchies};
 use crate::error::{Error, Result};
-use crate::launch::{INIT_DEADLINE, Inheritance, Launch, Message};
+use crate::launch::{Inheritance, Launch, Message};
 use crate::outcome::Warning;
 use crate::plan::{PlannedStep, clone_flag};
 use crate::state::{Entry, StateRoot, boot_id, decode, encode};
@@ -273,15 +274,13 @@ fn make_namespaces(entry: &Entry, namespaces: &[PodNamespace], hostname: Option<
         Launch { namespaces: flags, cgroup: None, first_own_fd: 3, inheritance: Inheritance::default() };
     let launched = launch.spawn(&steps)?;
     let process = Unfinished { pid: launched.pid, pidfd: launched.pidfd };
-    let held = match launched.conversation.receive(Some(Instant::now() + INIT_DEADLINE)) {
-        Ok(Message::Waiting(_)) => {
+    let held = hear(&launched.conversation, deadline()).and_then(|message| match message {
+        Message::Waiting(_) => {
             namespaces.iter().try_for_each(|namespace| hold(entry, *namespace, process.pid))
         }
-        Ok(Message::Failed(report)) => Err(StepError::new(steps.get(report.step as usize), report).into()),
-        Ok(_) => Err(Error::InitEnded { how: "before it had made the namespaces".to_owned() }),
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(Error::Deadline("init")),
-        Err(error) => Err(Error::host("hear from init", error)),
-    };
+        Message::Failed(report) => Err(StepError::new(steps.get(report.step as usize), report).into()),
+        _ => Err(Error::InitEnded { how: "before it had made the namespaces".to_owned() }),
+    });
     // The end of the conversation is its own.
     process.kill();
     process.wait();
