@@ -39,6 +39,7 @@ macro_rules! phase {
 
 pub mod cgroup;
 pub mod confinement;
+mod contents;
 #[cfg(feature = "criu")]
 pub mod criu;
 mod errno;

@@ -3,7 +3,6 @@
 //! Runs in the runtime.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use spec::{AbsolutePath, Config, Text};
 use crate::cgroup::{
     CgroupError, CgroupPath, CgroupPlan, Hierarchies, OwnPaths, Refusal, Session, plan_cgroup, plan_systemd,
 };
+use crate::contents;
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
@@ -225,13 +225,7 @@ pub(crate) fn read_document(action: &'static str, path: &Path) -> Result<Vec<u8>
         let message = "it is not a regular file";
         return Err(error(std::io::Error::new(std::io::ErrorKind::InvalidInput, message)));
     }
-    // What a file grows by while it is read is not waited for. One that has no length, as the kernel's have none, is read
-    // to its end.
-    let length = Some(status.len()).filter(|length| *length > 0).unwrap_or(MOST_CONFIG_BYTES + 1);
-    let length = length.min(MOST_CONFIG_BYTES + 1);
-    let mut bytes = Vec::with_capacity(if status.len() > 0 { length as usize } else { 0 });
-    file.take(length).read_to_end(&mut bytes).map_err(error)?;
-    Ok(bytes)
+    contents::read(file, status.len(), MOST_CONFIG_BYTES + 1).map_err(error)
 }
 
 /// Whether it is one of our own descriptors, whose other end the caller holds. A FIFO of the file system may never have one.

@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +20,7 @@ use super::holder;
 use super::identity::boot_id;
 use super::record::{Phase, Record, SCHEMA};
 use crate::ContainerId;
+use crate::contents;
 use crate::error::{Error, Result};
 
 pub(super) const RECORD: &str = "state.json";
@@ -216,9 +217,7 @@ impl Entry {
         if !status.is_file() || status.len() > MOST_RECORD_BYTES {
             return Err(Error::State { reason: format!("{name} is not a file of ours") });
         }
-        let mut bytes = Vec::with_capacity(status.len() as usize + 1);
-        file.take(MOST_RECORD_BYTES).read_to_end(&mut bytes).map_err(error)?;
-        Ok(Some(bytes))
+        contents::read(file, status.len(), MOST_RECORD_BYTES).map(Some).map_err(error)
     }
 
     /// Records what is going to be done, and the config. Nothing may be done before this returns; until then the file
