@@ -1,7 +1,10 @@
 //! The plan of cgroups as text: what would be done on hosts with v2, v1 and both.
 #![allow(clippy::unwrap_used)]
 
-use sandbox::cgroup::{CgroupPath, Hierarchies, Mode, PlanError, V1Hierarchy, V2Hierarchy, plan_cgroup};
+use sandbox::cgroup::{
+    CgroupPath, CurrentLimits, Hierarchies, Mode, PlanError, V1Hierarchy, V2Hierarchy, plan_cgroup,
+    plan_change,
+};
 use sandbox::{CgroupManager, ContainerId};
 use spec::Text;
 use spec::config::{
@@ -285,6 +288,43 @@ fn plan_other_controllers_v1() {
             "net_cls,net_prio/x/net_prio.ifpriomap \"lo 5\" from /linux/resources/network/priorities/0",
         ]
     );
+}
+
+/// The kernel takes no weight of an idle cgroup: none is written beside idle, and first it is made busy.
+#[test]
+fn plan_idle_before_weight_or_without() {
+    let writes = |idle: bool, hierarchies: &Hierarchies| {
+        let mut resources = Resources::default();
+        (resources.cpu.shares, resources.cpu.idle) = (Some(512), Some(idle));
+        let text = plan(&resources, &path(Some("/x")), hierarchies);
+        let writes = text.lines().filter(|line| line.starts_with("cgroup write "));
+        writes
+            .map(|line| {
+                line.split(" from ").next().unwrap_or_default().rsplit('/').next().unwrap().to_owned()
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(writes(true, &unified()), ["cpu.idle \"1\""]);
+    assert_eq!(writes(false, &unified()), ["cpu.idle \"0\"", "cpu.weight \"59\""]);
+    assert_eq!(writes(true, &legacy()), ["cpu.idle \"1\""]);
+    assert_eq!(writes(false, &legacy()), ["cpu.idle \"0\"", "cpu.shares \"512\""]);
+}
+
+/// v2 has quota and period in one file, and systemd is told what they make: both are written.
+#[test]
+fn change_of_quota_or_period_keeps_the_other() {
+    let current =
+        CurrentLimits { quota: Some(Limit::Value(20_000)), period: Some(50_000), ..CurrentLimits::default() };
+    let written = |change: fn(&mut Resources)| {
+        let mut resources = Resources::default();
+        change(&mut resources);
+        let plan = plan_change(&resources, current, &unified()).unwrap().value;
+        plan.v2.iter().map(|write| format!("{} {}", write.file, write.value)).collect::<Vec<_>>()
+    };
+    assert_eq!(written(|it| it.cpu.quota = Some(Limit::Value(10_000))), ["cpu.max 10000 50000"]);
+    assert_eq!(written(|it| it.cpu.quota = Some(Limit::Max)), ["cpu.max max 50000"]);
+    assert_eq!(written(|it| it.cpu.period = Some(80_000)), ["cpu.max 20000 80000"]);
+    assert_eq!(written(|it| it.cpu.shares = Some(1024)), ["cpu.weight 100"]);
 }
 
 #[test]

@@ -19,8 +19,10 @@ use crate::Outcome;
 pub struct CurrentLimits {
     /// Memory: a limit of memory and swap together is converted by it.
     pub memory: Option<Limit>,
-    /// CPU quota in microseconds: v2 has it in one file with the period.
+    /// CPU quota in microseconds: v2 has it in one file with the period, systemd knows only what both make.
     pub quota: Option<Limit>,
+    /// The period of the CPU quota in microseconds.
+    pub period: Option<u64>,
     /// Memory in use, in bytes.
     pub memory_usage_bytes: u64,
 }
@@ -53,8 +55,9 @@ pub fn plan_change(
     if memory_place.is_some() && matches!(wanted.memory.swap, Some(Limit::Value(_))) {
         wanted.memory.limit = wanted.memory.limit.or(current.memory);
     }
-    if cpu_place == Some(Place::V2) && wanted.cpu.period.is_some() {
+    if cpu_place == Some(Place::V2) && (wanted.cpu.quota.is_some() || wanted.cpu.period.is_some()) {
         wanted.cpu.quota = wanted.cpu.quota.or(current.quota);
+        wanted.cpu.period = wanted.cpu.period.or(current.period);
     }
     // Engines write 0 for what they don't ask.
     wanted.cpu.realtime_period = wanted.cpu.realtime_period.filter(|period| *period != 0);

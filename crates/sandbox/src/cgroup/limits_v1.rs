@@ -111,13 +111,13 @@ fn cpu(planner: &mut Planner<'_>, index: usize, resources: &Resources) {
             planner.add_v1(index, write(file, value, format!("/linux/resources/cpu/{name}")));
         }
     };
-    // A new cgroup has no quota, so any period is taken; a burst must not be above the quota. With idle set, shares are
-    // refused.
-    add("cpu.shares", cpu.shares.map(|it| it.to_string()), "shares");
+    // An idle cgroup takes no shares, and one that becomes idle loses what it had (kernel, `sched_group_set_idle`).
+    add("cpu.idle", cpu.idle.map(|it| u8::from(it).to_string()), "idle");
+    add("cpu.shares", cpu.shares.filter(|_| cpu.idle != Some(true)).map(|it| it.to_string()), "shares");
+    // A new cgroup has no quota, so any period is taken; a burst must not be above the quota.
     add("cpu.cfs_period_us", cpu.period.map(|it| it.to_string()), "period");
     add("cpu.cfs_quota_us", cpu.quota.map(v1_limit), "quota");
     add("cpu.cfs_burst_us", cpu.burst.map(|it| it.to_string()), "burst");
-    add("cpu.idle", cpu.idle.map(|it| u8::from(it).to_string()), "idle");
     add("cpu.rt_period_us", cpu.realtime_period.map(|it| it.to_string()), "realtimePeriod");
     add("cpu.rt_runtime_us", cpu.realtime_runtime.map(|it| it.to_string()), "realtimeRuntime");
 }

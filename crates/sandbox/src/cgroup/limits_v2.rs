@@ -152,8 +152,11 @@ fn cpu(planner: &mut Planner<'_>, resources: &Resources) -> Result<(), PlanError
             planner.add_v2(Some("cpu"), write(file, value, format!("/linux/resources/cpu/{name}")));
         }
     };
-    // With idle set, a weight is refused: the weight first. A burst must not be above the quota.
-    add("cpu.weight", cpu.shares.map(|it| shares_to_weight(it).to_string()), "shares");
+    // An idle cgroup takes no weight, and one that becomes idle loses what it had (kernel, `sched_group_set_idle`).
+    add("cpu.idle", cpu.idle.map(|it| u8::from(it).to_string()), "idle");
+    let shares = cpu.shares.filter(|_| cpu.idle != Some(true));
+    add("cpu.weight", shares.map(|it| shares_to_weight(it).to_string()), "shares");
+    // A burst must not be above the quota.
     let (bandwidth, name) = match (cpu.quota, cpu.period) {
         (None, None) => (None, "quota"),
         (Some(quota), None) => (Some(v2_limit(quota)), "quota"),
@@ -162,7 +165,6 @@ fn cpu(planner: &mut Planner<'_>, resources: &Resources) -> Result<(), PlanError
     };
     add("cpu.max", bandwidth, name);
     add("cpu.max.burst", cpu.burst.map(|it| it.to_string()), "burst");
-    add("cpu.idle", cpu.idle.map(|it| u8::from(it).to_string()), "idle");
     Ok(())
 }
 

@@ -242,11 +242,11 @@ impl Cgroup {
             let usage = self.read_first("memory", &["memory.current", "memory.usage_in_bytes"])?;
             current.memory_usage_bytes = usage.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         }
-        if asked.cpu.period.is_some() && asked.cpu.quota.is_none() {
-            let bandwidth = self.read_first("cpu", &["cpu.max"])?;
-            current.quota = bandwidth
-                .and_then(|text| text.split_whitespace().next().map(str::to_owned))
-                .map(|quota| parse_limit(&quota));
+        if asked.cpu.period.is_some() != asked.cpu.quota.is_some() {
+            let bandwidth = self.read_first("cpu", &["cpu.max"])?.unwrap_or_default();
+            let mut words = bandwidth.split_whitespace();
+            current.quota = words.next().map(parse_limit);
+            current.period = words.next().and_then(|period| period.parse().ok());
         }
         Ok(current)
     }
