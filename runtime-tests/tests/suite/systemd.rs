@@ -16,6 +16,8 @@ pub(crate) fn cases() -> Vec<Case> {
         slice_goes_with_its_last_container,
         scope_of_another_state_root_is_left_alone,
         bus_absent_is_said,
+        another_pid_namespace_is_refused,
+        idle_cgroup_has_no_weight,
         device_rules_updated_hold_at_a_reload,
         scope_is_in_every_hierarchy,
     );
@@ -34,6 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
         kill_all_reaches_every_process,
         pause_and_resume_stop_the_scope,
         update_holds_at_a_reload,
+        update_of_the_quota_keeps_the_period,
         create_that_fails_leaves_no_scope,
         user_namespace_and_joined_pid_namespace_work,
     );
@@ -387,6 +390,26 @@ fn update_holds_at_a_reload(t: &Test) -> Verdict {
     Ok(())
 }
 
+/// systemd knows only what quota and period make together: of the one that is not asked for it is told what counts.
+fn update_of_the_quota_keeps_the_period(t: &Test) -> Verdict {
+    t.use_systemd()?;
+    t.needs_controller("cpu")?;
+    let name = t.fresh_name();
+    let b = t.bundle();
+    b.stays()
+        .set("/linux/cgroupsPath", format!("system.slice:t:{name}"))
+        .set("/linux/resources", json!({"cpu": {"quota": 20_000, "period": 50_000}}));
+    let c = t.start(&b);
+    let per_second = || show(&format!("t-{name}.scope"), "CPUQuotaPerSecUSec");
+    assert_eq!((bandwidth(t, &c), per_second()), ("20000 50000".to_owned(), "400ms".to_owned()));
+    t.call(&["update", "--cpu-quota", "10000", &c.id]).ok();
+    assert_eq!((bandwidth(t, &c), per_second()), ("10000 50000".to_owned(), "200ms".to_owned()));
+    t.call(&["update", "--cpu-quota", "-1", &c.id]).ok();
+    let unlimited = if t.lane == Lane::V2 { "max 50000" } else { "-1 50000" };
+    assert_eq!((bandwidth(t, &c), per_second()), (unlimited.to_owned(), "infinity".to_owned()));
+    Ok(())
+}
+
 /// systemd makes the cgroups of some hierarchies, the runtime the others: init is in all of them, and all are gone.
 fn scope_is_in_every_hierarchy(t: &Test) -> Verdict {
     t.use_systemd()?;
@@ -549,5 +572,26 @@ fn bus_absent_is_said(t: &Test) -> Verdict {
     let output = call.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere").fails();
     output.says("the system bus can't be reached");
     t.assert_missing(&id);
+    Ok(())
+}
+
+/// systemd goes by numbers of processes: from another pid namespace they would be those of others.
+fn another_pid_namespace_is_refused(t: &Test) -> Verdict {
+    t.use_systemd()?;
+    let (call, id) = t.bundle_call("create", &t.bundle(), &[]);
+    let output = call.through(["unshare", "--pid", "--fork", "--kill-child"]).fails();
+    output.says("systemd is in another pid namespace");
+    t.assert_missing(&id);
+    Ok(())
+}
+
+/// The kernel refuses an idle cgroup's weight, and systemd has made it idle before the limits are written.
+fn idle_cgroup_has_no_weight(t: &Test) -> Verdict {
+    t.use_systemd()?;
+    t.needs_controller("cpu")?;
+    let b = t.bundle();
+    b.stays().set("/linux/resources", json!({"cpu": {"shares": 512, "idle": 1}}));
+    let c = t.start(&b);
+    assert_eq!(read(&directory(t, &c, "cpu"), "cpu.idle"), "1");
     Ok(())
 }

@@ -22,6 +22,13 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SCOPE: &str = "org.freedesktop.systemd1.Scope";
 
+/// The bus itself: its name, and that of its interface.
+const BUS: &str = "org.freedesktop.DBus";
+const BUS_OBJECT: &str = "/org/freedesktop/DBus";
+
+/// The inode of the host's first pid namespace (`PID_NS_INIT_INO`, linux/nsfs.h).
+const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
+
 /// How often a start is tried whose name a unit has that systemd has not unloaded yet: between two tries it answers twice.
 const ATTEMPTS: usize = 16;
 
@@ -133,6 +140,34 @@ impl Systemd {
         self.call(OBJECT, MANAGER, method, body).await
     }
 
+    /// That a number is the same process's for systemd as for us: from another pid namespace it would be told of a process
+    /// of somebody else's.
+    async fn check_pids_are_shared(&self) -> Said<()> {
+        let own = rustix::fs::stat("/proc/self/ns/pid");
+        if own.is_ok_and(|status| status.st_ino == INITIAL_PID_NAMESPACE) {
+            return Ok(());
+        }
+        // It may be systemd's as well: that of a container which boots one.
+        let name = self.0.unique_name().map(ToString::to_string).unwrap_or_default();
+        let reply = self
+            .0
+            .call_method(Some(BUS), BUS_OBJECT, Some(BUS), "GetConnectionUnixProcessID", &(name,))
+            .await;
+        let number: Option<u32> = match reply {
+            Ok(reply) => Some(reply.body().deserialize()?),
+            // It can't see this process at all.
+            Err(zbus::Error::MethodError(..)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        if number == Some(std::process::id()) {
+            return Ok(());
+        }
+        Err(Failure::Said(
+            "systemd is in another pid namespace, where the container's processes have other numbers"
+                .to_owned(),
+        ))
+    }
+
     /// A text property of an object.
     async fn text(&self, object: &OwnedObjectPath, interface: &str, name: &str) -> Said<String> {
         let reply =
@@ -241,6 +276,7 @@ async fn wait_end(jobs: &mut MessageStream, job: &OwnedObjectPath) -> Said<()> {
 
 pub(super) async fn start(plan: &UnitPlan, record: &UnitRecord, pid: i32) -> Said<String> {
     let systemd = Systemd::connect(plan.session).await?;
+    systemd.check_pids_are_shared().await?;
     let missing = systemd.missing(&plan.slices).await?;
     let mut jobs = systemd.ends_of_jobs().await?;
     let mut properties = vec![
@@ -284,6 +320,7 @@ pub(super) async fn set(record: &UnitRecord, properties: &[Property]) -> Said<()
 
 pub(super) async fn attach(record: &UnitRecord, below: &str, pid: i32) -> Said<()> {
     let systemd = Systemd::connect(record.session).await?;
+    systemd.check_pids_are_shared().await?;
     let pids = [pid.cast_unsigned()];
     systemd.manager("AttachProcessesToUnit", &(&*record.name, below, &pids[..])).await.map(drop)
 }
