@@ -155,6 +155,17 @@ impl Test {
         Ok(())
     }
 
+    /// Goes on only where `cgroupsPath` is a path.
+    ///
+    /// # Errors
+    /// The skip.
+    pub fn names_cgroups_by_path(&self) -> Result<(), Skip> {
+        if self.uses_systemd() {
+            return Err(Skip::new("systemd names a cgroup by its slice, a prefix and a name"));
+        }
+        Ok(())
+    }
+
     /// `VERB --bundle B FLAGS ID`, with a fresh id.
     #[must_use]
     pub fn bundle_call(&self, verb: &str, bundle: &Bundle, flags: &[&str]) -> (Call, String) {

@@ -110,18 +110,32 @@ const VM_HYBRID_CASES: &[&str] = &[
     "systemd::update_holds",
 ];
 
+/// What is run in it once more with cgroups that systemd makes: what a cgroup is changed and left by.
+const VM_SYSTEMD_CASES: &[&str] =
+    &["cgroup::", "exec::joined", "exec::sub_cgroup", "lifecycle::", "pause::", "update::"];
+
 /// A virtual machine of its own, and what is run in it.
 struct VmLane {
     name: &'static str,
     cgroup: Lane,
     lsm: Lsm,
+    /// Who makes the cgroups of all cases.
+    manager: &'static str,
     cases: &'static [&'static str],
 }
 
-const VM_LANES: [VmLane; 3] = [
-    VmLane { name: "vm-v2", cgroup: Lane::V2, lsm: Lsm::AppArmor, cases: VM_CASES },
-    VmLane { name: "vm-hybrid", cgroup: Lane::Hybrid, lsm: Lsm::AppArmor, cases: VM_HYBRID_CASES },
-    VmLane { name: "vm-selinux", cgroup: Lane::V2, lsm: Lsm::Selinux, cases: &["selinux::"] },
+impl VmLane {
+    /// A lane of the hierarchies, whose cases say themselves who makes their cgroups.
+    const fn of(name: &'static str, cgroup: Lane, cases: &'static [&'static str]) -> Self {
+        Self { name, cgroup, lsm: Lsm::AppArmor, manager: "cgroupfs", cases }
+    }
+}
+
+const VM_LANES: [VmLane; 4] = [
+    VmLane::of("vm-v2", Lane::V2, VM_CASES),
+    VmLane { manager: "systemd", ..VmLane::of("vm-systemd", Lane::V2, VM_SYSTEMD_CASES) },
+    VmLane::of("vm-hybrid", Lane::Hybrid, VM_HYBRID_CASES),
+    VmLane { lsm: Lsm::Selinux, ..VmLane::of("vm-selinux", Lane::V2, &["selinux::"]) },
 ];
 
 /// Where the black-box suite is run.
@@ -261,8 +275,9 @@ fn selected(asked: &[Place]) -> Result<Vec<Place>> {
 /// Runs what needs the virtual machine there. Where there can be none, that is one skip, with its reason.
 fn run_in_vm(runtime: &Path, lane: &VmLane, rest: &[OsString]) -> Result<Outcome> {
     let start = Instant::now();
-    let VmLane { cgroup, lsm, .. } = *lane;
+    let VmLane { cgroup, lsm, manager, .. } = *lane;
     let mut outcome = Outcome::new(lane.name);
+    outcome.manager = manager;
     let image = match Image::get(Suite::default(), false) {
         Ok(image) => image,
         Err(Unavailable::Here(reason)) => {
@@ -279,7 +294,8 @@ fn run_in_vm(runtime: &Path, lane: &VmLane, rest: &[OsString]) -> Result<Outcome
     words.extend(["--test-threads", "2"].map(OsString::from));
     words.extend(rest.iter().cloned());
     let line = format!(
-        "SLOWNESS=3 SESSION_USER=tester CASES={} RUNTIME=/job/bin/sandboxd CGROUP={cgroup} {}",
+        "SLOWNESS=3 SESSION_USER=tester CGROUP={cgroup} CGROUP_MANAGER={manager} CASES={} \
+         RUNTIME=/job/bin/sandboxd {}",
         lane.cases.join(","),
         vm::shell_line(&words)?
     );

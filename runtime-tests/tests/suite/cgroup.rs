@@ -99,6 +99,7 @@ fn any_directory(t: &Test, pid: i32) -> PathBuf {
 }
 
 fn path_absolute_is_below_the_root(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
     let name = t.fresh_name();
     let c = created(t, &t.bundle(), &format!("/{name}/sub"));
     let directory = any_directory(t, c.pid());
@@ -119,6 +120,7 @@ fn remove_parents(t: &Test, c: &Container<'_>, name: &str) {
 }
 
 fn path_relative_is_used(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
     let name = t.fresh_name();
     let c = created(t, &t.bundle(), &name);
     assert!(any_directory(t, c.pid()).ends_with(&name));
@@ -154,6 +156,7 @@ fn path_leading_out_stays_below_the_root(t: &Test) -> Verdict {
 }
 
 fn path_shared_with_a_sibling_container(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
     let name = t.fresh_name();
     let one = created(t, &t.bundle(), &format!("/{name}/one"));
     let two = created(t, &t.bundle(), &format!("/{name}/two"));
@@ -197,6 +200,7 @@ fn removed_after_run(t: &Test) -> Verdict {
 }
 
 fn removed_after_delete(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
     let name = t.fresh_name();
     let c = created(t, &t.bundle(), &format!("/{name}"));
     c.stop();
@@ -249,6 +253,7 @@ fn removed_with_processes_in_sub_cgroups(t: &Test) -> Verdict {
 }
 
 fn parents_of_the_path_stay(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
     let name = t.fresh_name();
     let parents: Vec<_> = t.cgroups().roots().map(|root| root.join(&name)).collect();
     for parent in &parents {
@@ -496,6 +501,7 @@ fn cpuset_is_set(t: &Test) -> Verdict {
 }
 
 fn cpuset_of_nested_path_is_set(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
     t.needs_controller("cpuset")?;
     let name = t.fresh_name();
     let b = with_resources(t, &json!({"cpu": {"cpus": "0", "mems": "0"}}));
@@ -956,6 +962,7 @@ fn limits_are_there_before_start(t: &Test) -> Verdict {
 }
 
 fn limits_with_a_relative_path_are_set(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
     for controller in ["memory", "pids", "cpu"] {
         t.needs_controller(controller)?;
     }

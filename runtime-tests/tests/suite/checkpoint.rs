@@ -594,6 +594,7 @@ fn restore_in_the_foreground_returns_the_status(t: &Test) -> Verdict {
 }
 
 fn restored_container_is_in_its_cgroup(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
     let mut counter = Counter::new(t, COUNT)?;
     let cgroup = format!("/{}", t.fresh_name());
     counter.bundle.set("/linux/cgroupsPath", cgroup.as_str());

@@ -293,8 +293,10 @@ fn beside_runc(t: &Test, compare: impl Fn(&Container<'_>, &dyn Fn(&[&str]) -> St
     b.set("/annotations", json!({"org.example.key": "value"})).stays();
     let c = t.start(&b);
     let root = t.dir.join("runc-root");
+    let manager: &[&str] = if t.uses_systemd() { &["--systemd-cgroup"] } else { &[] };
     let call = |words: &[&str]| {
-        Call::new(["runc", "--root", root.to_str().unwrap()]).args(words).env(TOKEN_VARIABLE, &t.token)
+        let runc = Call::new(["runc", "--root", root.to_str().unwrap()]);
+        runc.args(manager).args(words).env(TOKEN_VARIABLE, &t.token)
     };
     let id = t.fresh_name();
     call(&["run", "--detach", "--bundle", b.path.to_str().unwrap(), &id]).ok();

@@ -1,6 +1,7 @@
 //! `exec`: what the process gets, where it is, how it ends, who hears of it, what is left.
 
 use std::fs;
+use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
@@ -246,9 +247,14 @@ fn cwd_through_a_descriptor_does_not_lead_out(t: &Test) -> Verdict {
 fn detached(t: &Test, c: &Container<'_>, flags: &[&str], command: &[&str]) -> Process {
     let pid_file = t.dir.join(t.fresh_name());
     let flags = [&["--detach", "--pid-file", pid_file.to_str().unwrap()], flags].concat();
-    let output = runtime_tests::command::anonymous_file(b"");
-    let result = exec(t, c, &flags, command).stdout_file(output).output();
-    assert!(result.status.success(), "{result}");
+    let streams = runtime_tests::command::anonymous_file(b"");
+    let mut said = streams.try_clone().unwrap();
+    let result = exec(t, c, &flags, command).stdout_file(streams).output();
+    if !result.status.success() {
+        let mut text = String::new();
+        said.rewind().and_then(|()| said.read_to_string(&mut text)).unwrap();
+        panic!("{result}{text}");
+    }
     let pid = fs::read_to_string(&pid_file).unwrap().parse().unwrap();
     Process::open(pid).unwrap()
 }
@@ -282,8 +288,9 @@ fn cgroup_is_the_containers(t: &Test) -> Verdict {
 
 /// The container's cgroup in every hierarchy.
 fn own_cgroups(t: &Test, c: &Container<'_>) -> Vec<PathBuf> {
+    let scope = format!("sandboxd-{}.scope", c.id);
     let all = t.cgroups().directories_named(&c.id);
-    all.into_iter().filter(|path| path.ends_with(&c.id)).collect()
+    all.into_iter().filter(|path| path.ends_with(&c.id) || path.ends_with(&scope)).collect()
 }
 
 fn sub_cgroup_is_entered(t: &Test) -> Verdict {

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 
 use runtime_tests::procfs::{link_of, mount_at, mounts_of};
 use runtime_tests::tty::{ConsoleSocket, Master};
-use runtime_tests::{Bundle, Case, Container, Test, Verdict, cases};
+use runtime_tests::{Bundle, Case, Container, Skip, Test, Verdict, cases};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -261,6 +261,9 @@ fn foreground_interrupt_reaches_the_process(t: &Test) -> Verdict {
 /// The terminal's process group, and the runtime's, is outside its pid namespace: its number there is 0.
 fn foreground_in_a_pid_namespace_without_its_process_group(t: &Test) -> Verdict {
     t.needs_program("setsid")?;
+    if t.uses_systemd() {
+        return Err(Skip::new("systemd knows no process of another pid namespace"));
+    }
     let b = terminal_bundle(t, "echo ready; read word; echo got-$word");
     let (mut master, peer) = Master::pair();
     let call = t

@@ -44,13 +44,13 @@ pub(super) fn lanes(outcomes: &[Outcome]) -> String {
     table(&["lane", "passed", "failed", "skipped", "2nd try", "seconds"], &rows)
 }
 
-/// Who makes the containers of a test, and who their cgroups: the suite's name says it.
-fn set_up(test: &str) -> (&'static str, &'static str) {
+/// Who makes the containers of a test, and who their cgroups: the suite's name says it, or the lane.
+fn set_up(test: &str, manager_of_lane: &'static str) -> (&'static str, &'static str) {
     let suite = test.split("::").next().unwrap_or_default();
     let user = if suite.starts_with("rootless") { "rootless" } else { "root" };
     // A session is one of a user's systemd.
     let by_systemd = suite.contains("systemd") || suite.ends_with("_session");
-    (user, if by_systemd { "systemd" } else { "cgroupfs" })
+    (user, if by_systemd { "systemd" } else { manager_of_lane })
 }
 
 /// The black-box suite by lane, by who makes the containers, and by who makes their cgroups.
@@ -64,7 +64,9 @@ pub(super) fn set_ups(outcomes: &[Outcome]) -> String {
             outcome.skipped.keys().collect(),
         ];
         for (place, names) in ended.iter().enumerate() {
-            names.iter().for_each(|name| counts.entry(set_up(name)).or_default()[place] += 1);
+            names
+                .iter()
+                .for_each(|name| counts.entry(set_up(name, outcome.manager)).or_default()[place] += 1);
         }
         rows.extend(counts.into_iter().map(|((user, manager), numbers)| {
             let title = format!("{}, {user}, {manager}", outcome.lane);

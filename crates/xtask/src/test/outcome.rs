@@ -64,6 +64,8 @@ pub(super) struct Outcome {
     pub(super) seconds: u64,
     /// `crates`, or the lane.
     pub(super) lane: String,
+    /// Who makes the cgroups of the lane's containers, where the suite doesn't say.
+    pub(super) manager: &'static str,
     in_failures: bool,
 }
 
@@ -80,6 +82,7 @@ impl Outcome {
             skipped: BTreeMap::new(),
             seconds: 0,
             lane: lane.to_owned(),
+            manager: "cgroupfs",
             in_failures: false,
         }
     }

@@ -258,6 +258,7 @@ impl Drop for Bystander {
 
 /// Paths of cgroups that lead out of where they begin, or to a cgroup that is another's.
 fn foreign_cgroups(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
     let name = format!("{}-foreign", t.token);
     let mut bystander = Bystander::create(t, &name);
     let world = World::of_machine(t);
