@@ -52,7 +52,8 @@ pub(crate) fn check_process(field: Field<'_, '_>, report: &mut Report) -> Option
         report.warn(at, format!("{} has no '=': passed on as it is", quote(entry)));
     }
     let cwd = process.field("cwd").required(report).absolute_path(report);
-    let capabilities = check_capabilities(process.field("capabilities").of(LINUX), report);
+    let is_root = user.as_ref().is_some_and(|user| user.uid == Id::ROOT);
+    let capabilities = check_capabilities(process.field("capabilities").of(LINUX), is_root, report);
     let rlimits = check_rlimits(process.field("rlimits").of(POSIX), report);
     let no_new_privileges = process.field("noNewPrivileges").of(LINUX).bool(report).unwrap_or(false);
     let oom_score_adj = process.field("oomScoreAdj").of(LINUX).within(report, -1000, 1000);
@@ -117,7 +118,7 @@ fn check_user(field: Field<'_, '_>, report: &mut Report) -> Option<User> {
 
 /// Absent is none. What the kernel would refuse is dropped with a warning: the spec wants a container that asks for too
 /// much to run.
-fn check_capabilities(field: Field<'_, '_>, report: &mut Report) -> Capabilities {
+fn check_capabilities(field: Field<'_, '_>, is_root: bool, report: &mut Report) -> Capabilities {
     let known = &["effective", "bounding", "inheritable", "permitted", "ambient"];
     let Some(sets) = field.object(report, LINUX, known) else { return Capabilities::default() };
     let bounding = check_set(sets.field("bounding"), report);
@@ -129,7 +130,10 @@ fn check_capabilities(field: Field<'_, '_>, report: &mut Report) -> Capabilities
     let inheritable = trim(sets.field("inheritable"), inheritable, bounding, "bounding", report);
     let effective = trim(sets.field("effective"), effective, permitted, "permitted", report);
     let both = permitted.intersection(inheritable);
-    if let Some(names) = exceeding(ambient, both) {
+    // At execve root gets what is bounding (capabilities(7)), which ambient would add for others.
+    let had_by_root = if is_root { permitted.intersection(bounding) } else { CapabilitySet::EMPTY };
+    let granted = CapabilitySet::from_bits(both.bits() | had_by_root.bits());
+    if let Some(names) = exceeding(ambient, granted) {
         let message = format!("can't raise ambient capability {names}: not in permitted and inheritable");
         report.warn(sets.field("ambient").at, message);
     }
