@@ -2,6 +2,8 @@
 //!
 //! Runs in init, last before the program: what is given up here is gone.
 
+use core::ffi::CStr;
+
 use crate::sys::{self, Failure, flag};
 
 /// `prctl(2)` options.
@@ -26,6 +28,22 @@ pub fn drop_bounding(dropped: u64) -> sys::Result<()> {
         Err(Failure { errno: flag::EINVAL, .. }) => Ok(()),
         result => result.map(drop),
     })
+}
+
+/// A session keyring of the process's own, where the kernel has keyrings.
+pub fn new_keyring(name: &CStr) -> sys::Result<()> {
+    match sys::join_session_keyring(name) {
+        Err(Failure { errno: flag::ENOSYS, .. }) => Ok(()),
+        result => result,
+    }
+}
+
+/// Makes the user owner of these streams, which are pipes. Whose owner has no name in the user namespace, and the file
+/// system that is read-only or knows no owners, refuse: then it is as it was.
+pub fn give_pipes(streams: u32, uid: u32) {
+    for stream in (0..3).filter(|stream| streams & 1 << stream != 0) {
+        let _ = sys::fchownat(stream, c"", uid, u32::MAX);
+    }
 }
 
 /// Changes the user and keeps the permitted set, which the change would clear; execve resets the flag.

@@ -205,8 +205,12 @@ impl Init {
             Step::SetHostname { name } => sys::sethostname(name),
             Step::SetDomainname { name } => sys::setdomainname(name),
             Step::WriteProc { path, value } => self.write_proc(path, value),
-            Step::NewKeyring { name } => sys::join_session_keyring(name),
+            Step::NewKeyring { name } => credentials::new_keyring(name),
             Step::SetRlimit { resource, soft, hard } => sys::set_rlimit(resource, soft, hard),
+            Step::RaiseLimit { resource, hard } => {
+                let _ = sys::raise_hard_limit(0, resource, hard);
+                Ok(())
+            }
             Step::SetScheduler { policy, flags, nice, priority, runtime_ns, deadline_ns, period_ns } => {
                 credentials::set_scheduler(&Scheduling {
                     policy,
@@ -229,6 +233,10 @@ impl Init {
                 sys::duplicate(input, 0)?;
                 sys::duplicate(output, 1)?;
                 sys::duplicate(output, 2)
+            }
+            Step::GivePipes { streams, uid } => {
+                credentials::give_pipes(streams, uid);
+                Ok(())
             }
             Step::DropBounding { dropped } => credentials::drop_bounding(dropped.0),
             Step::SetGroups { groups } => sys::setgroups(groups),

@@ -164,7 +164,9 @@ impl Init {
             }
         }
         self.attach(mount, target, is_made, new.propagation)?;
-        if new.fstype == c"proc" && new.attributes & attribute::RDONLY == 0 && self.procfs < 0 {
+        // An option may hide what kernel parameters are set through (`subset=pid`).
+        let is_whole = new.attributes & attribute::RDONLY == 0 && new.options.count() == 0;
+        if new.fstype == c"proc" && is_whole && self.procfs < 0 {
             self.procfs = mount;
         } else if !is_made && new.fstype == c"tmpfs" && !new.copy_up {
             self.own = OwnDirectory::new(new.target, mount);

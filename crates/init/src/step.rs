@@ -196,6 +196,8 @@ steps! {
     37 "new-keyring" NewKeyring { name: Str, }
     /// `prlimit64(2)`
     38 "set-rlimit" SetRlimit { resource: u32, soft: u64, hard: u64, }
+    /// Raises a hard limit before a user namespace is joined in which that may not be; `SetRlimit` says what is refused.
+    93 "raise-limit" RaiseLimit { resource: u32, hard: u64, }
     /// Drops capabilities from the bounding set.
     39 "drop-bounding" DropBounding { dropped: CapabilityMask, }
     /// `setgroups(2)`
@@ -297,6 +299,11 @@ steps! {
     81 "reopen-null" ReopenNull {
         /// Bit n: stream n.
         streams: u32,
+    }
+    /// Streams that are pipes get this owner, where that may be.
+    92 "give-pipes" GivePipes {
+        /// Bit n: stream n.
+        streams: u32, uid: u32,
     }
     /// The process has done its work, and ends with success.
     82 "end" End {}

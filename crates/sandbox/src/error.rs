@@ -49,6 +49,17 @@ pub enum Error {
     #[error("{0}")]
     Request(&'static str),
 
+    /// The caller's: a descriptor that the process is to get.
+    #[error(
+        "descriptor {number} is not open, of {count} from 3 on that the process is to inherit (--preserve-fds, LISTEN_FDS)"
+    )]
+    NotOpen {
+        /// The first that isn't.
+        number: u32,
+        /// How many it is to get.
+        count: u32,
+    },
+
     /// The config's: what it violates.
     #[error("invalid configuration: {context}{0}", context = context_of(.0))]
     Config(#[from] spec::Violations),

@@ -14,12 +14,14 @@ pub struct HostFacts {
     pub cgroups: Option<Hierarchies>,
     /// The runtime's bounding set, as far as it is permitted: what a container can be granted.
     pub bounding: CapabilitySet,
+    /// Capabilities of the runtime's that this version has no name for: no container gets them.
+    pub unnamed_capabilities: u64,
     /// Bit n−1: signal n is ignored by the runtime, and would be by what it executes.
     pub ignored_signals: u64,
     /// What binds a runtime that is not root of the host; absent for one that is.
     pub confinement: Option<Confinement>,
-    /// Bit n: stream n of the runtime, which the container gets, is the null device.
-    pub null_streams: u32,
+    /// What the process's three streams are.
+    pub streams: [StreamKind; 3],
     /// Mount points of the host's proc and sysfs, the last first. Looked up where the root is not to be pivoted.
     pub kernel_views: Vec<String>,
     /// AppArmor is enabled. Looked up where the config asks for a profile.
@@ -35,7 +37,28 @@ pub struct HostFacts {
     pub resctrl: Option<PathBuf>,
 }
 
+/// What a stream of the process is, as far as something is done about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamKind {
+    /// The host's null device.
+    Null,
+    /// The end of a pipe.
+    Pipe {
+        /// The user that may open it anew.
+        owner: u32,
+    },
+    /// Anything else.
+    #[default]
+    Other,
+}
+
 impl HostFacts {
+    /// Bit n: stream n is of a kind.
+    pub fn streams_that(&self, are: impl Fn(StreamKind) -> bool) -> u32 {
+        let numbered = self.streams.iter().enumerate();
+        numbered.filter(|(_, kind)| are(**kind)).fold(0, |mask, (number, _)| mask | 1 << number)
+    }
+
     /// A host that refuses nothing for want of something: for what is asked of the planner alone.
     pub fn with_everything() -> Self {
         Self { resctrl: Some("/sys/fs/resctrl".into()), landlock_abi: u32::MAX, ..Self::default() }
@@ -48,8 +71,10 @@ impl HostFacts {
             u64::from_str_radix(line.trim_start_matches(':').trim(), 16).ok()
         };
         let bounding = field("CapBnd").unwrap_or(0) & field("CapPrm").unwrap_or(0);
+        let named = CapabilitySet::from_bits(bounding);
         Self {
-            bounding: CapabilitySet::from_bits(bounding),
+            bounding: named,
+            unnamed_capabilities: bounding & !named.bits(),
             ignored_signals: field("SigIgn").unwrap_or(0),
             ..Self::default()
         }
@@ -63,8 +88,9 @@ mod tests {
     #[test]
     fn status_fields_parsed() {
         let facts = HostFacts::parse_status(
-            "Name:\tx\nSigIgn:\t0000000000001000\nCapPrm:\t000001ffffffffff\nCapBnd:\t3\n",
+            "Name:\tx\nSigIgn:\t0000000000001000\nCapPrm:\tffffffffffffffff\nCapBnd:\t8000000000000003\n",
         );
+        assert_eq!(facts.unnamed_capabilities, 1 << 63);
         assert_eq!(facts.ignored_signals, 0x1000);
         assert_eq!(facts.bounding.bits(), 3);
     }

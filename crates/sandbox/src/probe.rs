@@ -14,7 +14,7 @@ use spec::config::{CapabilitySet, NamespaceKind};
 use crate::cgroup::{self, OwnPaths};
 use crate::confinement::{Confinement, has, parse_ranges};
 use crate::error::{Error, Result};
-use crate::host::HostFacts;
+use crate::host::{HostFacts, StreamKind};
 
 impl HostFacts {
     /// Looks at the host, as far as this config needs it. `own_paths` says whether the runtime's own cgroups matter;
@@ -24,7 +24,7 @@ impl HostFacts {
     /// `/proc/self/status` or the id maps can't be read, or the cgroup mounts can't.
     pub fn probe(config: &Config, own_paths: Option<OwnPaths>) -> Result<Self> {
         let mut facts = Self::probe_self()?;
-        facts.null_streams = probe_null_streams();
+        facts.streams = probe_own_streams();
         if let Some(own_paths) = own_paths {
             facts.cgroups = Some(cgroup::probe_hierarchies(own_paths)?);
         }
@@ -157,20 +157,20 @@ fn kernel_view(line: &str) -> Option<String> {
     matches!(kind, "proc" | "sysfs").then(|| cgroup::unescape(mount_point))
 }
 
-/// Which of the three streams are the null device.
-fn probe_null_streams() -> u32 {
+/// What the runtime's own three streams are.
+fn probe_own_streams() -> [StreamKind; 3] {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let mask = streams.into_iter().enumerate();
-    mask.fold(0, |mask, (number, stream)| if is_null_device(stream) { mask | 1 << number } else { mask })
+    [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].map(probe_stream)
 }
 
-/// Whether the file is the null device.
-pub(crate) fn is_null_device(file: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstat(file).is_ok_and(|status| {
-        FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice
-            && status.st_rdev == rustix::fs::makedev(1, 3)
-    })
+/// What a file is that becomes a stream.
+pub(crate) fn probe_stream(file: BorrowedFd<'_>) -> StreamKind {
+    let Ok(status) = rustix::fs::fstat(file) else { return StreamKind::Other };
+    match FileType::from_raw_mode(status.st_mode) {
+        FileType::CharacterDevice if status.st_rdev == rustix::fs::makedev(1, 3) => StreamKind::Null,
+        FileType::Fifo => StreamKind::Pipe { owner: status.st_uid },
+        _ => StreamKind::Other,
+    }
 }
 
 /// A file of the kernel that fits a page, in one read.

@@ -9,8 +9,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use init::wire::Descriptor;
+use rustix::process::geteuid;
 
 use crate::error::{Error, Result};
+use crate::host::StreamKind;
 use crate::launch::Inheritance;
 use crate::probe;
 
@@ -61,24 +63,25 @@ impl Streams {
         [&self.stdin, &self.stdout, &self.stderr]
     }
 
-    fn mask(&self, is: impl Fn(&Stdio) -> bool) -> u32 {
-        let numbered = self.all().into_iter().enumerate();
-        numbered.filter(|(_, stdio)| is(stdio)).fold(0, |mask, (number, _)| mask | 1 << number)
-    }
-
     /// Bit n: stream n is not the caller's own.
     pub(crate) fn own(&self) -> u32 {
-        self.mask(|stdio| !matches!(stdio, Stdio::Inherit))
+        let numbered = self.all().into_iter().enumerate();
+        let own = numbered.filter(|(_, stdio)| !matches!(stdio, Stdio::Inherit));
+        own.fold(0, |mask, (number, _)| mask | 1 << number)
     }
 
-    /// Bit n: stream n is the null device; `inherited` says it of the caller's own.
-    pub(crate) fn null(&self, inherited: u32) -> u32 {
-        let null = |stdio: &Stdio| match stdio {
-            Stdio::Null => true,
-            Stdio::Descriptor(file) => probe::is_null_device(file.as_fd()),
-            Stdio::Inherit | Stdio::Piped => false,
-        };
-        inherited & !self.own() | self.mask(null)
+    /// What each stream is; `inherited` says it of the caller's own.
+    pub(crate) fn kinds(&self, inherited: [StreamKind; 3]) -> [StreamKind; 3] {
+        let mut kinds = inherited;
+        for (kind, stdio) in kinds.iter_mut().zip(self.all()) {
+            match stdio {
+                Stdio::Inherit => {}
+                Stdio::Null => *kind = StreamKind::Null,
+                Stdio::Piped => *kind = StreamKind::Pipe { owner: geteuid().as_raw() },
+                Stdio::Descriptor(file) => *kind = probe::probe_stream(file.as_fd()),
+            }
+        }
+        kinds
     }
 
     /// Opens what is to be opened for a new process.
@@ -110,6 +113,27 @@ impl Streams {
         }
         Ok(open)
     }
+}
+
+/// That the descriptors after the streams, which the process is to get, are open, and stay so at execve: those that this
+/// program has opened itself don't.
+///
+/// # Errors
+/// [`Error::NotOpen`]
+pub(crate) fn check_preserved(count: u32) -> Result<()> {
+    match (3..=count.saturating_add(2)).find(|number| !is_inherited(*number)) {
+        Some(number) => Err(Error::NotOpen { number, count }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a descriptor is open, and not closed by execve (proc_pid_fdinfo(5)).
+fn is_inherited(number: u32) -> bool {
+    const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+    let info = probe::read_small_file(&format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & CLOSE_ON_EXEC == 0)
 }
 
 /// The caller's ends of the pipes that were asked for.
@@ -159,12 +183,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_and_null_streams_are_told_apart() {
+    fn kinds_of_streams_are_told_apart() {
         let null = File::open("/dev/null").unwrap();
         let streams = Streams { stdin: null.into(), stdout: Stdio::Inherit, stderr: Stdio::Piped };
         assert_eq!(streams.own(), 0b101);
-        assert_eq!(streams.null(0b111), 0b011);
-        assert_eq!(Streams::default().null(0b101), 0b101);
-        assert_eq!(Streams::captured().null(0b111), 0b001);
+        let inherited = [StreamKind::Other, StreamKind::Null, StreamKind::Pipe { owner: 7 }];
+        let owner = geteuid().as_raw();
+        let own = StreamKind::Pipe { owner };
+        assert_eq!(streams.kinds(inherited), [StreamKind::Null, StreamKind::Null, own]);
+        assert_eq!(Streams::default().kinds(inherited), inherited);
+        assert_eq!(Streams::captured().kinds(inherited), [StreamKind::Null, own, own]);
+        let (reader, _writer) = io::pipe().unwrap();
+        let streams = Streams { stdin: reader.into(), ..Streams::default() };
+        assert_eq!(streams.kinds(inherited)[0], own);
     }
 }

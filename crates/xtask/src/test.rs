@@ -70,6 +70,7 @@ const VM_CASES: &[&str] = &[
     "checkpoint::tcp_connection",
     "events::oom",
     "events::stats_show",
+    "namespaces::user_limits",
     "podman::attach_to",
     "podman::create_start_stop",
     "podman::healthcheck",

@@ -32,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         home_is_the_users,
         user_and_groups_are_set,
         user_that_is_no_number_fails,
+        user_not_root_owns_its_pipes,
         cwd_is_set,
         cwd_missing_fails,
         cwd_through_a_descriptor_does_not_lead_out,
@@ -66,6 +67,10 @@ pub(crate) fn cases() -> Vec<Case> {
         affinity_of_the_caller_is_reset,
     ];
     let ours = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("exec::{name}"), run).only_ours();
+    all.push(ours(
+        "preserved_descriptors_that_are_not_open_are_refused",
+        preserved_descriptors_that_are_not_open_are_refused,
+    ));
     all.extend([
         ours("process_file_errors_have_pointers", process_file_pointers),
         ours("affinity_is_set", affinity),
@@ -202,6 +207,14 @@ fn user_and_groups_are_set(t: &Test) -> Verdict {
     let output = sh(t, &c, &["--user", "1000:100", "-g", "5", "-g", "6"], ids).ok();
     assert_eq!(output.lines(), ["1000", "100", "Groups:\t5 6"]);
     assert_eq!(sh(t, &c, &["-u", "1000"], "id -u; id -g").ok().lines(), ["1000", "0"]);
+    Ok(())
+}
+
+fn user_not_root_owns_its_pipes(t: &Test) -> Verdict {
+    let c = running(t, &t.bundle());
+    let script = "cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr";
+    let call = exec(t, &c, &["--user", "1000:1000"], &["sh", "-c", script]);
+    assert_eq!(call.through_sh("echo in | \"$@\" 2>&1 | cat").ok().stdout, "in\nout\nerr\n");
     Ok(())
 }
 
@@ -566,6 +579,16 @@ fn preserved_descriptors_are_there(t: &Test) -> Verdict {
     let c = running(t, &t.bundle());
     let list = "for n in 3 4 5 6; do [ -e /proc/$$/fd/$n ] && echo $n; done; true";
     assert_eq!(with_descriptors(sh(t, &c, &["--preserve-fds", "2"], list)).ok().lines(), ["3", "4"]);
+    Ok(())
+}
+
+/// What isn't there can't be handed on: more often than not it is the number that is wrong.
+fn preserved_descriptors_that_are_not_open_are_refused(t: &Test) -> Verdict {
+    let c = running(t, &t.bundle());
+    for (count, missing) in [("4", 6), ("4294967295", 6)] {
+        let call = with_descriptors(sh(t, &c, &["--preserve-fds", count], "true"));
+        call.output().exits(255).says(&format!("descriptor {missing} is not open"));
+    }
     Ok(())
 }
 

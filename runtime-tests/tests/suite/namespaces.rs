@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use runtime_tests::procfs::{namespace_of, own_namespace, status_of};
+use runtime_tests::procfs::{namespace_of, own_namespace, status_field, status_of};
 use runtime_tests::wait::{DEADLINE, Process};
-use runtime_tests::{Bundle, Case, Test, Verdict, cases};
+use runtime_tests::{Bundle, Call, Case, Container, Skip, Test, Verdict, cases};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -83,6 +83,13 @@ pub(crate) fn cases() -> Vec<Case> {
         }
     }
     all.push(Case::new("namespaces::new_user", new_user));
+    all.push(Case::new("namespaces::user_limits_above_the_runtimes", user_limits));
+    // runc 1.1 refuses both.
+    let ours = [
+        ("sysctl_of_the_user_namespace_is_set", user_sysctl as fn(&Test) -> Verdict),
+        ("sysctl_beside_a_proc_of_pids_alone_is_set", sysctl_beside_pids),
+    ];
+    all.extend(ours.map(|(name, run)| Case::new(format!("namespaces::{name}"), run).only_ours()));
     all.push(Case::new("namespaces::joined_user", joined_user));
     all.push(Case::new("namespaces::new_time", |t| new(t, "time", "time")));
     all.push(Case::new("namespaces::joined_time", |t| joined(t, "time", "time")));
@@ -519,6 +526,54 @@ fn uts_domainname_and_the_same_sysctl_are_set(t: &Test) -> Verdict {
 
 fn uts_sysctl_is_set(t: &Test) -> Verdict {
     assert_eq!(sysctl_value(t, "kernel.domainname", "by.sysctl", "kernel/domainname"), "by.sysctl");
+    Ok(())
+}
+
+fn user_sysctl(t: &Test) -> Verdict {
+    let b = user_bundle(t);
+    b.set("/linux/sysctl", json!({"user.max_mnt_namespaces": "7"}));
+    assert_eq!(t.output_of(&b, "cat /proc/sys/user/max_mnt_namespaces").text(), "7");
+    Ok(())
+}
+
+/// It is set through another procfs than the container's.
+fn sysctl_beside_pids(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().set("/mounts/0/options", json!(["subset=pid"]));
+    b.set("/linux/sysctl", json!({"net.ipv4.ip_forward": "1"}));
+    let c = t.start(&b);
+    assert!(!c.inside("/proc/sys").exists());
+    let network = format!("--net=/proc/{}/ns/net", c.pid());
+    let output = Call::new(["nsenter", &network, "cat", "/proc/sys/net/ipv4/ip_forward"]).ok();
+    assert_eq!(output.text(), "1");
+    Ok(())
+}
+
+/// What only root of the host may set, of a process that is in a user namespace: from `create` and from `exec`.
+fn user_limits(t: &Test) -> Verdict {
+    const CAP_SYS_RESOURCE: u64 = 1 << 24;
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let effective = u64::from_str_radix(&status_field(&status, "CapEff"), 16).unwrap();
+    if effective & CAP_SYS_RESOURCE == 0 {
+        return Err(Skip::new("only CAP_SYS_RESOURCE raises limits, which this machine's root hasn't got"));
+    }
+    let b = user_bundle(t);
+    b.stays().set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 2000, "hard": 3000}]));
+    b.set("/process/oomScoreAdj", -500);
+    let lower = ["prlimit", "--nofile=1000:1000", "choom", "-n", "-100", "--"];
+    let (call, id) = t.bundle_call("run", &b, &["--detach"]);
+    call.through(lower).ok();
+    let c = Container::open(t, &id);
+    let script = "grep 'open files' /proc/self/limits; cat /proc/self/oom_score_adj";
+    let output = c.call(&["exec"]).args(["sh", "-c", script]).through(lower).ok();
+    let words: Vec<&str> = output.stdout.split_whitespace().collect();
+    assert_eq!(words, ["Max", "open", "files", "2000", "3000", "files", "-500"]);
+    let limits = c.proc("limits");
+    assert!(
+        limits.lines().any(|line| line.split_whitespace().collect::<Vec<_>>()[..5] == words[..5]),
+        "{limits}"
+    );
+    assert_eq!(c.proc("oom_score_adj").trim(), "-500");
     Ok(())
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn cases() -> Vec<Case> {
         stdin_is_passed_through,
         stdin_end_is_passed_through,
         stdout_and_stderr_are_apart,
+        user_not_root_owns_its_pipes,
         descriptors_of_the_caller_are_closed,
         descriptors_preserved_are_passed,
         descriptors_preserve_less_than_there_are,
@@ -67,6 +68,7 @@ pub(crate) fn cases() -> Vec<Case> {
         session_is_its_own,
         keyring_is_its_own,
         no_new_keyring_is_the_callers,
+        keyrings_absent_in_the_kernel_are_no_failure,
         hostname_and_ids_of_a_default_container,
         console_size_without_terminal_is_ignored,
         args_larger_than_a_page_are_passed,
@@ -318,6 +320,15 @@ fn umask_of_the_caller_does_not_matter(t: &Test) -> Verdict {
     b.sh(script);
     let output = t.run(&b).through_sh("umask 0777; exec \"$@\"").ok();
     assert_eq!(output.lines(), ["0022", "755", "755", "755", "666", "666"]);
+    Ok(())
+}
+
+/// `/dev/stdin` and its like are opened anew by their owner alone.
+fn user_not_root_owns_its_pipes(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.set("/process/user", json!({"uid": 1000, "gid": 1000}));
+    b.sh("cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr");
+    assert_eq!(t.run(&b).through_sh("echo in | \"$@\" 2>&1 | cat").ok().stdout, "in\nout\nerr\n");
     Ok(())
 }
 
@@ -650,6 +661,16 @@ fn session_keyring(t: &Test, flags: &[&str]) -> (String, String) {
     let (call, id) = t.bundle_call("run", &b, flags);
     let output = call.through(["keyctl", "session", "runtime-tests-session"]).ok();
     (output.text().rsplit(';').next().unwrap().to_owned(), id)
+}
+
+fn keyrings_absent_in_the_kernel_are_no_failure(t: &Test) -> Verdict {
+    t.needs_program("strace")?;
+    let b = t.bundle();
+    b.args(&["echo", "ran"]);
+    let inject = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=keyctl", "-e"];
+    let output = t.run(&b).through(inject).through(["inject=keyctl:error=ENOSYS"]).ok();
+    assert_eq!(output.text(), "ran");
+    Ok(())
 }
 
 fn keyring_is_its_own(t: &Test) -> Verdict {

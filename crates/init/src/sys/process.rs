@@ -112,6 +112,17 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<()> {
     call!(Call::Prlimit, number::PRLIMIT64, 0, resource as usize, limit.as_ptr() as usize, 0).map(drop)
 }
 
+/// Raises a hard limit of a process (0: this one) that is below `hard`; the soft one stays.
+pub fn raise_hard_limit(pid: i32, resource: u32, hard: u64) -> Result<()> {
+    let mut limit = [0_u64; 2];
+    call!(Call::Prlimit, number::PRLIMIT64, arg(pid), resource as usize, 0, limit.as_mut_ptr() as usize)?;
+    if limit[1] >= hard {
+        return Ok(());
+    }
+    limit[1] = hard;
+    call!(Call::Prlimit, number::PRLIMIT64, arg(pid), resource as usize, limit.as_ptr() as usize, 0).map(drop)
+}
+
 /// `umask(mask)`
 pub fn umask(mask: u32) {
     let _ = call!(Call::Prctl, number::UMASK, mask as usize);

@@ -24,6 +24,7 @@ use crate::host::HostFacts;
 use crate::launch::{Inheritance, Launch, Launched};
 use crate::plan::{ExecPlan, ExecPlanRequest, plan_exec};
 use crate::state::{Record, StateRoot};
+use crate::streams::check_preserved;
 use crate::streams::{OpenStreams, Streams};
 use crate::{ExecProcess, ExecRequest, IfPaused, Outcome, ProcessChanges, SessionKeyring};
 
@@ -135,7 +136,8 @@ impl Target {
         }
         agent::probe(&config, &container.bundle)?;
         let mut host = HostFacts::probe(&config, None)?;
-        host.null_streams = request.streams.null(host.null_streams);
+        host.streams = request.streams.kinds(host.streams);
+        check_preserved(request.preserve_fds)?;
         let plan = plan_exec(
             &config,
             &host,

@@ -13,6 +13,7 @@ use super::caller::write_pid_file;
 use super::container::{Container, Status, state_document, state_value};
 use super::dialogue::{deadline, hear, let_go};
 use super::exec::hook_launcher;
+use super::grants::grant;
 use super::id_maps::write_id_maps;
 use super::namespace::open_namespace;
 use super::prepare::Prepared;
@@ -143,6 +144,9 @@ impl Making<'_> {
     fn answer(&mut self, report: Report, process: &Unfinished) -> Result<()> {
         match self.prepared.plan.steps.get(report.step as usize).map(|planned| &planned.step) {
             Some(Step::AwaitIdMaps {}) => {
+                if let Some(settings) = &self.prepared.config.process {
+                    grant(settings, process.pid);
+                }
                 self.prepared.plan.id_maps.as_ref().map_or(Ok(()), |maps| write_id_maps(maps, process.pid))
             }
             #[cfg(feature = "netdevices")]

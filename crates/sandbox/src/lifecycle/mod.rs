@@ -15,6 +15,7 @@ mod events;
 mod exec;
 mod exec_process;
 mod executing;
+mod grants;
 mod id_maps;
 mod idmap;
 mod kill;

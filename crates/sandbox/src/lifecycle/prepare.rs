@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
 use crate::plan::{Plan, PlanRequest, Purpose, plan};
+use crate::streams::check_preserved;
 use crate::{CgroupManager, ConfigSource, CreateRequest, RootSwitch, Rootless};
 
 /// No config is larger (`spec` refuses it too).
@@ -75,7 +76,8 @@ impl Prepared {
             _ => path.own_paths(),
         };
         let mut host = HostFacts::probe(&config, managed.then_some(own_paths))?;
-        host.null_streams = request.streams.null(host.null_streams);
+        host.streams = request.streams.kinds(host.streams);
+        check_preserved(request.preserve_fds)?;
         if request.root_switch == RootSwitch::Move {
             host.probe_kernel_views()?;
         }

@@ -22,7 +22,19 @@ pub(super) fn check_namespaces(config: &Config, host: &HostFacts) -> Result<(), 
                        gidMappings, as `spec --rootless` writes them";
         return Err(PlanError { pointer: "/linux/namespaces".into(), message: message.to_owned() });
     }
+    if host.confinement.is_none() && has_own_maps(config) {
+        let maps = [("uid", &config.linux.uid_mappings), ("gid", &config.linux.gid_mappings)];
+        if let Some((kind, _)) = maps.into_iter().find(|(_, mappings)| !maps_root(mappings)) {
+            let pointer = format!("/linux/{kind}Mappings");
+            let message = "the container's id 0 is not mapped: its root makes the mounts".to_owned();
+            return Err(PlanError { pointer: pointer.into(), message });
+        }
+    }
     Ok(())
+}
+
+fn maps_root(mappings: &[IdMapping]) -> bool {
+    mappings.iter().any(|mapping| mapping.container_id == 0)
 }
 
 /// Whether the container's processes, or the runtime's, are in a user namespace that is not the host's.
@@ -60,8 +72,7 @@ pub(super) fn id_map(mappings: &[IdMapping]) -> String {
 /// Whether init becomes root of its user namespace. An ordinary user may map the own id to another than root's, and
 /// stays that one.
 pub(super) fn becomes_root(config: &Config, host: &HostFacts) -> bool {
-    let maps = |mappings: &[IdMapping]| mappings.iter().any(|mapping| mapping.container_id == 0);
-    let maps_root = maps(&config.linux.uid_mappings) && maps(&config.linux.gid_mappings);
+    let maps_root = maps_root(&config.linux.uid_mappings) && maps_root(&config.linux.gid_mappings);
     host.confinement.is_none() || !has_own_maps(config) || maps_root
 }
 

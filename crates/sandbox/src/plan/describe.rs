@@ -58,6 +58,7 @@ pub fn describe(step: &Step) -> String {
             format!("write {value:?} to /proc/{path}", value = value.to_string())
         }
         Step::NewKeyring { .. } => "make a session keyring".into(),
+        Step::RaiseLimit { .. } => "raise a hard limit".into(),
         Step::SetRlimit { resource, soft, hard } => {
             let name =
                 RlimitResource::from_number(*resource).map_or("of an unknown number", RlimitResource::name);
@@ -94,6 +95,7 @@ pub fn describe(step: &Step) -> String {
         Step::SetStreams { .. } => "set the streams".into(),
         Step::SetDescriptor { number, .. } => format!("pass descriptor {number}"),
         Step::ReopenNull { .. } => "open the null device of the root".into(),
+        Step::GivePipes { .. } => "give the pipes of the streams to the user".into(),
         Step::End {} => "end".into(),
         Step::SetAffinity { .. } => "set the processors to run on".into(),
         Step::ResetAffinity {} => "run on all processors of the cpuset".into(),

@@ -12,7 +12,7 @@ use spec::Config;
 use spec::config::NamespaceKind;
 
 use super::namespaces::NamespacePlan;
-use super::process::{plan_process, plan_process_settings, plan_streams};
+use super::process::{plan_privileged_settings, plan_process, plan_process_settings, plan_streams};
 use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag, confined};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
@@ -102,6 +102,9 @@ pub fn plan_exec(
     }
     plan_affinity(&mut steps, "/process/execCPUAffinity/final", process.exec_cpu_affinity.final_.as_deref());
     // Through a procfs of the host: the container's may hide what is written here. Children keep it.
+    if namespaces.user.is_some() {
+        plan_privileged_settings(&mut steps, process, host);
+    }
     plan_process_settings(&mut steps, process, host);
     plan_join(&mut steps, config, host, request.init);
 
@@ -134,7 +137,11 @@ pub fn plan_exec(
         cgroup: None,
     };
     plan_process(&mut steps, config, host, &plan_request, &namespaces)?;
-    Ok(ExecPlan { first_own_fd: 3 + request.preserve_fds, steps: steps.steps, warnings: steps.warnings })
+    Ok(ExecPlan {
+        first_own_fd: request.preserve_fds.saturating_add(3),
+        steps: steps.steps,
+        warnings: steps.warnings,
+    })
 }
 
 fn plan_affinity(steps: &mut Steps, pointer: &'static str, processors: Option<&[u32]>) {

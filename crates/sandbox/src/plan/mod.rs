@@ -211,7 +211,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
         resctrl,
         net_devices,
         cgroup: request.cgroup,
-        first_own_fd: 3 + request.preserve_fds,
+        first_own_fd: request.preserve_fds.saturating_add(3),
         steps: steps.steps,
         warnings: steps.warnings,
     })

@@ -11,7 +11,7 @@ use init::wire::{Descriptor, Descriptors, NamespaceFlags};
 use spec::Config;
 use spec::config::{MountKind, NamespaceKind, TimeOffset, TimeOffsets};
 
-use super::{PlanRequest, PlannedStep, Steps, confined};
+use super::{PlanRequest, PlannedStep, Steps, confined, process};
 use crate::host::HostFacts;
 
 /// A namespace that is joined.
@@ -139,6 +139,9 @@ pub(super) fn plan_namespaces(
     }
     // The processors are the cgroup's: not those that the caller was left with.
     steps.push("/linux/resources/cpu/cpus", Step::ResetAffinity {});
+    if let Some(process) = config.process.as_ref().filter(|_| joins_user) {
+        process::plan_privileged_settings(steps, process, host);
+    }
     plan_joins(steps, &joins);
     let after_clone = NamespaceFlags(new_flags);
     if fork {

@@ -14,7 +14,7 @@ use spec::{Config, Text};
 
 use super::namespaces::NamespacePlan;
 use super::{PlanError, PlanRequest, Purpose, Steps, confined, devices, landlock};
-use crate::host::HostFacts;
+use crate::host::{HostFacts, StreamKind};
 use crate::{Newlines, SessionKeyring};
 
 /// What this machine executes.
@@ -59,8 +59,20 @@ pub(super) fn plan_null_streams(
     namespaces: &NamespacePlan,
 ) {
     let terminal = config.process.as_ref().is_some_and(|process| process.terminal.is_some());
-    if host.null_streams != 0 && namespaces.own_mounts && !terminal {
-        steps.push("/process", Step::ReopenNull { streams: host.null_streams });
+    let streams = host.streams_that(|kind| kind == StreamKind::Null);
+    if streams != 0 && namespaces.own_mounts && !terminal {
+        steps.push("/process", Step::ReopenNull { streams });
+    }
+}
+
+/// Pipes become the user's: `/dev/stdout` and its like are opened anew, which their owner alone may.
+fn plan_pipes(steps: &mut Steps, process: &Process, host: &HostFacts, namespaces: &NamespacePlan) {
+    let uid = process.user.uid.get();
+    // How an owner is called in a user namespace of the container's own, the runtime doesn't see.
+    let is_foreign = |owner| namespaces.in_user_namespace || owner != uid;
+    let streams = host.streams_that(|kind| matches!(kind, StreamKind::Pipe { owner } if is_foreign(owner)));
+    if streams != 0 && process.terminal.is_none() {
+        steps.push("/process/user/uid", Step::GivePipes { streams, uid });
     }
 }
 
@@ -117,13 +129,28 @@ pub(super) fn plan_kernel_settings(steps: &mut Steps, config: &Config, host: &Ho
     }
 }
 
+/// What only root of the host may set, before it joins a user namespace.
+pub(super) fn plan_privileged_settings(steps: &mut Steps, process: &Process, host: &HostFacts) {
+    if host.confinement.is_some() {
+        return;
+    }
+    plan_oom_score(steps, process, host);
+    for (index, limit) in process.rlimits.iter().enumerate() {
+        let step = Step::RaiseLimit { resource: limit.resource.number(), hard: limit.hard };
+        steps.push(format!("/process/rlimits/{index}"), step);
+    }
+}
+
+fn plan_oom_score(steps: &mut Steps, process: &Process, host: &HostFacts) {
+    let Some(adjustment) = process.oom_score_adj else { return };
+    let value = confined::oom_score_adj(steps, adjustment.into(), host).to_string();
+    let step = Step::WriteProc { path: "self/oom_score_adj".into(), value: value.as_str().into() };
+    steps.push("/process/oomScoreAdj", step);
+}
+
 /// What of it is the process's own.
 pub(super) fn plan_process_settings(steps: &mut Steps, process: &Process, host: &HostFacts) {
-    if let Some(adjustment) = process.oom_score_adj {
-        let value = confined::oom_score_adj(steps, adjustment.into(), host).to_string();
-        let step = Step::WriteProc { path: "self/oom_score_adj".into(), value: value.as_str().into() };
-        steps.push("/process/oomScoreAdj", step);
-    }
+    plan_oom_score(steps, process, host);
     plan_labels(steps, process, host);
 }
 
@@ -304,7 +331,7 @@ fn plan_credentials(
     // A user namespace's first processes have every capability in it.
     let available = if namespaces.in_user_namespace { all } else { host.bounding };
     let capabilities = grantable(steps, &process.capabilities, available);
-    let dropped = available.bits() & !capabilities.bounding.bits();
+    let dropped = available.bits() & !capabilities.bounding.bits() | host.unnamed_capabilities;
     if dropped != 0 {
         let step = Step::DropBounding { dropped: CapabilityMask(dropped) };
         steps.push("/process/capabilities/bounding", step);
@@ -316,6 +343,7 @@ fn plan_credentials(
     } else if !user.additional_gids.is_empty() {
         confined::check_groups(steps, config)?;
     }
+    plan_pipes(steps, process, host, namespaces);
     steps.push("/process/user/gid", Step::SetGid { gid: user.gid.get() });
     steps.push("/process/user/uid", Step::SetUid { uid: user.uid.get() });
     // Without noNewPrivileges only CAP_SYS_ADMIN may install a filter, or restrict by Landlock. It is kept until then; execve computes the

@@ -96,6 +96,9 @@ fn owner(path: &str) -> Option<NamespaceKind> {
     if path.starts_with("net/") {
         return Some(NamespaceKind::Network);
     }
+    if path.starts_with("user/") {
+        return Some(NamespaceKind::User);
+    }
     if path.starts_with("fs/mqueue/") || IPC.contains(&path) {
         return Some(NamespaceKind::Ipc);
     }

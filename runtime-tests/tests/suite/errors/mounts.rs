@@ -77,6 +77,13 @@ pub(super) const MISTAKES: &[Mistake] = &[
             b.push("/linux/uidMappings", json!({"containerID": 0, "hostID": 100_000, "size": 10}))
         })
     }),
+    ("id_map_lacks_root", |t| {
+        let map = json!([{"containerID": 7, "hostID": 100_000, "size": 10}]);
+        in_user_namespace(t, |b| {
+            b.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+            b.set("/process/user", json!({"uid": 7, "gid": 7}))
+        })
+    }),
     ("id_map_lacks_the_user", |t| {
         in_user_namespace(t, |b| b.set("/process/user", json!({"uid": 70_000, "gid": 0})))
     }),
