@@ -108,7 +108,9 @@ impl HookRun<'_> {
         let input = anonymous_file(self.state).map_err(|error| describe(&error))?;
         let (output_read, output_write) =
             pipe_with(PipeFlags::CLOEXEC).map_err(|errno| describe(&errno.into()))?;
-        let deadline = hook.timeout_s.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        // A moment that the clock does not reach is none.
+        let deadline =
+            hook.timeout_s.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
 
         let mut process = match self.place {
             HookPlace::Container(launch) => launch_inside(launch, hook, input, output_write)?,

@@ -29,6 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let shape = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("events::{name}"), run).only_ours();
     all.push(shape("stats_have_runcs_keys_in_runcs_order", stats_as_runc));
     all.push(shape("state_has_runcs_keys_in_runcs_order", state_as_runc));
+    all.push(shape("interval_beyond_the_clock_is_none", interval_beyond_the_clock));
     all.push(shape("list_is_laid_out_as_runcs", list_as_runc));
     all.push(shape("ps_is_laid_out_as_runcs", ps_as_runc));
     all
@@ -283,6 +284,15 @@ fn interval_that_is_none_fails(t: &Test) -> Verdict {
     let c = running(t, &json!({}));
     c.call(&["events", "--interval", "0s"]).fails().says("duration interval must be greater than 0");
     c.call(&["events", "--interval", "soon"]).fails();
+    Ok(())
+}
+
+/// runc, which counts in nanoseconds, knows no interval of 300 years.
+fn interval_beyond_the_clock(t: &Test) -> Verdict {
+    let c = running(t, &json!({}));
+    let mut stream = Stream::start(&c, "9223372036854775807s");
+    stream.reader = None;
+    let _ = stream.running.wait().exits(0);
     Ok(())
 }
 

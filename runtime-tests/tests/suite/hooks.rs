@@ -31,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
         create_runtime_sees_the_mounts_but_not_the_process,
         timeout_kills_the_hook,
         timeout_not_reached_is_no_failure,
+        timeout_beyond_the_clock_is_none,
         timeout_zero_or_negative_fails,
         large_annotations_reach_the_hook,
         hook_that_does_not_read_is_no_failure,
@@ -475,6 +476,15 @@ fn timeout_not_reached_is_no_failure(t: &Test) -> Verdict {
     let b = t.bundle();
     let mut hook = script("true");
     hook["timeout"] = json!(10);
+    b.hook("createRuntime", hook).stays();
+    let _ = t.create(&b);
+    Ok(())
+}
+
+fn timeout_beyond_the_clock_is_none(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let mut hook = script("true");
+    hook["timeout"] = json!(i64::MAX);
     b.hook("createRuntime", hook).stays();
     let _ = t.create(&b);
     Ok(())

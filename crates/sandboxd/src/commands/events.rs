@@ -36,14 +36,15 @@ pub(crate) fn events(session: &Session<'_>, arguments: &Events) -> Result<u8> {
         return Ok(0);
     }
     let stdout = io::stdout();
-    let mut next = Instant::now() + interval;
+    // A moment that the clock does not reach is none.
+    let mut next = Instant::now().checked_add(interval);
     loop {
-        let event = events.wait(Some(stdout.as_fd()), Some(next))?;
+        let event = events.wait(Some(stdout.as_fd()), next)?;
         let goes_on = match event {
             Event::OutOfMemory => print(&Line { kind: "oom", id: &id, data: None })?,
             Event::Deadline => {
                 // An interval that was missed, by a machine asleep or a slow reader, is not made up for.
-                next = (next + interval).max(Instant::now());
+                next = next.and_then(|next| next.checked_add(interval)).map(|next| next.max(Instant::now()));
                 let stats = events.stats()?;
                 print(&Line { kind: "stats", id: &id, data: Some(Document::new(&stats)) })?
             }
