@@ -472,6 +472,11 @@ const DIFFERENCES: &[Difference] = &[
         "hooks::hook_that_keeps_its_output_open*",
         "waits for the end of the hook's output, not of the hook",
     ),
+    any(
+        RUNC,
+        "hooks::what_a_hook_leaves_may_go_on_printing",
+        "waits for the end of the hook's output, not of the hook",
+    ),
     any(CRUN, "hooks::path_relative_fails", "a relative path is accepted; config.md: MUST be absolute"),
     any(
         RUNC,

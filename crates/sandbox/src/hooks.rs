@@ -2,10 +2,10 @@
 //!
 //! Runs in the runtime. A hook is launched as a container is, by a plan: its own session, exactly its environment, the
 //! state on stdin, no descriptor of ours. It has a deadline where the config gives one; what it prints is kept in part,
-//! for the error.
+//! for the error, and what it leaves running may go on printing.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -15,7 +15,7 @@ use init::Step;
 use init::sys::flag;
 use init::wire::{Descriptor, NamespaceFlags, Str, Strs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
 use rustix::io::{Errno, pwrite, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
@@ -106,20 +106,20 @@ impl HookRun<'_> {
     fn run_hook(&self, hook: &Hook) -> Result<(), String> {
         let describe = |error: &io::Error| crate::error::reason(error);
         let input = anonymous_file(self.state).map_err(|error| describe(&error))?;
-        let (output_read, output_write) =
-            pipe_with(PipeFlags::CLOEXEC).map_err(|errno| describe(&errno.into()))?;
+        let mut output = Output::open().map_err(|error| describe(&error))?;
         // A moment that the clock does not reach is none.
         let deadline =
             hook.timeout_s.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
 
         let mut process = match self.place {
-            HookPlace::Container(launch) => launch_inside(launch, hook, input, output_write)?,
+            HookPlace::Container(launch) => launch_inside(launch, hook, input, &output)?,
             HookPlace::Namespaces(init, namespaces) => {
-                self.launch(hook, input, output_write, Some((init, namespaces)))?
+                self.launch(hook, input, &output, Some((init, namespaces)))?
             }
-            HookPlace::Runtime => self.launch(hook, input, output_write, None)?,
+            HookPlace::Runtime => self.launch(hook, input, &output, None)?,
         };
-        follow(&mut process, output_read, deadline)
+        let ended = follow(&mut process, &mut output, deadline)?;
+        judge(ended, &output.kept)
     }
 
     /// Launches a file of the host.
@@ -127,19 +127,19 @@ impl HookRun<'_> {
         &self,
         hook: &Hook,
         input: OwnedFd,
-        output: OwnedFd,
+        output: &Output,
         inside: Option<(BorrowedFd<'_>, u64)>,
     ) -> Result<Process, String> {
         let steps = self.plan(hook, inside.map(|(_, namespaces)| namespaces));
         let mut inheritance = Inheritance::default();
         inheritance.add(Descriptor::Input, input.as_fd());
-        inheritance.add(Descriptor::Output, output.as_fd());
+        inheritance.add(Descriptor::Output, output.writer.as_fd());
         if let Some((init, _)) = inside {
             inheritance.add(Descriptor::Process, init);
         }
         let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
         let launched = launch.spawn(&steps).map_err(|error| error.to_string())?;
-        drop((input, output));
+        drop(input);
         let mut process = Process { pid: launched.pid, pidfd: launched.pidfd, reaped: false };
         await_execution(&steps, &launched.conversation, &mut process)?;
         Ok(process)
@@ -175,10 +175,10 @@ fn launch_inside(
     launch: &LaunchInside<'_>,
     hook: &Hook,
     input: OwnedFd,
-    output: OwnedFd,
+    output: &Output,
 ) -> Result<Process, String> {
-    let errors = output.try_clone().map_err(|error| crate::error::reason(&error))?;
-    let [stdin, stdout, stderr] = [input, output, errors].map(Stdio::Descriptor);
+    let copy = || output.writer.try_clone().map_err(|error| crate::error::reason(&error));
+    let [stdin, stdout, stderr] = [input, copy()?, copy()?].map(Stdio::Descriptor);
     let launched = launch(hook, Streams { stdin, stdout, stderr });
     let (pid, pidfd) = launched.map_err(|error| without_prefix(&error.to_string()))?;
     Ok(Process { pid, pidfd, reaped: false })
@@ -263,14 +263,58 @@ fn anonymous_file(content: &[u8]) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-/// Keeps the beginning of what a hook prints, and waits for its end.
+/// What a hook prints: a pipe, of which the beginning is kept.
+///
+/// Whatever the hook leaves running has the pipe when we don't read it any more. So what it writes to is open for reading
+/// too: there is a reader as long as there is a writer, and nobody gets SIGPIPE. And from then on nobody waits for a pipe that
+/// is full: it takes a little, the rest is refused (EAGAIN).
+struct Output {
+    reader: OwnedFd,
+    writer: OwnedFd,
+    kept: Vec<u8>,
+}
+
+impl Output {
+    fn open() -> io::Result<Self> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // Another open file than the reader, that we can make what the hook must not have it be: non-blocking.
+        let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+        let writer = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { reader, writer, kept: Vec::new() })
+    }
+
+    /// Takes what is there.
+    fn read(&mut self) {
+        let mut buffer = [0_u8; 4096];
+        // A bounded number of reads: a hook that never stops printing must not keep its deadline from being looked at.
+        for _ in 0..16 {
+            match rustix::io::read(&self.reader, &mut buffer) {
+                Ok(0) | Err(_) => return,
+                Ok(length) => {
+                    let room = MOST_OUTPUT_BYTES.saturating_sub(self.kept.len());
+                    self.kept.extend_from_slice(&buffer[..length.min(room)]);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // The flag first: who waits for room sees it when there is some.
+        let _ = rustix::io::ioctl_fionbio(&self.writer, true);
+        self.read();
+    }
+}
+
+/// Reads what a hook prints, and waits for its end.
 ///
 /// A hook may leave a daemon behind that holds its stdout: that is not waited for.
-fn follow(process: &mut Process, output: OwnedFd, deadline: Option<Instant>) -> Result<(), String> {
-    let describe = |errno: Errno| crate::error::reason(&errno.into());
-    rustix::io::ioctl_fionbio(&output, true).map_err(describe)?;
-    let mut output = Some(output);
-    let mut kept = Vec::new();
+fn follow(
+    process: &mut Process,
+    output: &mut Output,
+    deadline: Option<Instant>,
+) -> Result<Option<ExitStatus>, String> {
     loop {
         let timeout = match deadline {
             None => None,
@@ -283,39 +327,16 @@ fn follow(process: &mut Process, output: OwnedFd, deadline: Option<Instant>) -> 
                 Timespec::try_from(left).ok()
             }
         };
-        let mut polled = vec![PollFd::new(&process.pidfd, PollFlags::IN)];
-        polled.extend(output.iter().map(|output| PollFd::new(output, PollFlags::IN)));
+        let mut polled =
+            [PollFd::new(&process.pidfd, PollFlags::IN), PollFd::new(&output.reader, PollFlags::IN)];
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(describe(errno)),
+            Err(errno) => return Err(crate::error::reason(&errno.into())),
         }
         let ended = !polled[0].revents().is_empty();
-        // Poll would report a pipe without writers for ever.
-        let closed = polled.last().is_some_and(|output| output.revents() == PollFlags::HUP);
-        drop(polled);
-        if let Some(output) = &output {
-            read_output(output.as_fd(), &mut kept);
-        }
+        output.read();
         if ended {
-            let status = process.wait().map_err(|error| crate::error::reason(&error))?;
-            return judge(status, &kept);
-        }
-        if closed {
-            output = None;
-        }
-    }
-}
-
-fn read_output(pipe: BorrowedFd<'_>, kept: &mut Vec<u8>) {
-    let mut buffer = [0_u8; 4096];
-    // A bounded number of reads: a hook that never stops printing must not keep its deadline from being looked at.
-    for _ in 0..16 {
-        match rustix::io::read(pipe, &mut buffer) {
-            Ok(0) | Err(_) => return,
-            Ok(length) => {
-                let room = MOST_OUTPUT_BYTES.saturating_sub(kept.len());
-                kept.extend_from_slice(&buffer[..length.min(room)]);
-            }
+            return process.wait().map_err(|error| crate::error::reason(&error));
         }
     }
 }

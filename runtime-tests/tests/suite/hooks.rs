@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use runtime_tests::wait::Fifo;
 use runtime_tests::{Bundle, Case, Test, Verdict, cases};
 use serde_json::{Value, json};
 
@@ -36,6 +37,7 @@ pub(crate) fn cases() -> Vec<Case> {
         large_annotations_reach_the_hook,
         hook_that_does_not_read_is_no_failure,
         hook_that_keeps_its_output_open_does_not_hang,
+        what_a_hook_leaves_may_go_on_printing,
         poststop_runs_although_the_process_has_failed,
         poststop_runs_on_delete_force,
         poststop_runs_when_a_hook_of_create_fails,
@@ -538,6 +540,27 @@ fn hook_that_keeps_its_output_open_does_not_hang(t: &Test) -> Verdict {
     }
     let _ = output.wait().ok();
     assert!(in_time, "create waited for the daemon that the hook left");
+    Ok(())
+}
+
+/// crun gives it /dev/null; a pipe that nobody reads would end it (SIGPIPE), or hold it once it is full.
+fn what_a_hook_leaves_may_go_on_printing(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let [go, done] = ["go", "done"].map(|name| t.dir.join(name));
+    let (mut gate, mut answer) = (Fifo::create(&go), Fifo::create(&done));
+    b.hook(
+        "createRuntime",
+        script(&format!(
+            "{{ read go <{0}; echo late; head -c 200000 /dev/zero; echo goes on >{1}; }} & exit 0",
+            go.display(),
+            done.display()
+        )),
+    );
+    let c = t.create(&b);
+    gate.send("go");
+    assert_eq!(answer.line().trim(), "goes on");
+    c.delete_force().ok();
     Ok(())
 }
 
