@@ -364,6 +364,7 @@ const DIFFERENCES: &[Difference] = &[
     any(CRUN, "namespaces::new_time", "does not know the time namespace, which is newer"),
     any(CRUN, "namespaces::joined_time", "does not know the time namespace, which is newer"),
     any(RUNC, "namespaces::joined_user*", "a joined user namespace needs mappings too"),
+    any(RUNC, "mounts::bind_in_a_joined_user_namespace*", "a joined user namespace needs mappings too"),
     any(RUNC, "namespaces::uts_domainname_is_set", "does not know domainname, which is newer"),
     any(RUNC, "namespaces::time_offsets*", "does not know the time namespace, which is newer"),
     any(RUNC, "namespaces::new_time", "does not know the time namespace, which is newer"),

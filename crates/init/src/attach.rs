@@ -48,13 +48,13 @@ impl Init {
         attributes: u64,
         options: StrsRef<'_>,
     ) -> sys::Result<()> {
-        *self.slot(slot)? = new_instance(fstype, source, options, None, attributes)?;
-        Ok(())
+        let mount = new_instance(fstype, source, options, None, attributes)?;
+        self.hold(slot, mount)
     }
 
     /// Attaches what a slot holds.
     pub fn attach_held(&mut self, held: &HeldMount<'_>) -> sys::Result<()> {
-        let mount = *self.slot(held.slot)?;
+        let mount = self.held(held.slot);
         if mount < 0 {
             // Neither the runtime's identity nor the container's root may reach the source.
             return sys::refuse(Call::OpenTree, flag::EACCES);
@@ -97,19 +97,18 @@ impl Init {
         if !status.is_mount || status.mount == sys::stat(self.root, c"")?.mount {
             return sys::refuse(Call::CheckMount, flag::EINVAL);
         }
-        *self.slot(slot)? = mount;
+        self.hold(slot, mount)?;
         // An unbindable one has no copy.
-        *self.slot(slot + 1)? = match sys::clone_tree(mount, c"", flag::AT_EMPTY_PATH | flag::AT_RECURSIVE) {
+        let copy = match sys::clone_tree(mount, c"", flag::AT_EMPTY_PATH | flag::AT_RECURSIVE) {
             Err(Failure { errno: flag::EINVAL, .. }) => -1,
             result => result?,
         };
-        Ok(())
+        self.hold(slot + 1, copy)
     }
 
     /// Detaches the mount that a slot holds.
     pub fn detach_held(&mut self, slot: u32) -> sys::Result<()> {
-        let mount = *self.slot(slot)?;
-        self.detach(mount)
+        self.detach(self.held(slot))
     }
 
     /// `umount2(2)` takes paths alone, and would follow whatever the container has put there: the descriptor's in `/proc`
@@ -132,17 +131,9 @@ impl Init {
     }
 
     fn put_back(&mut self, slot: u32, target: &CStr) -> sys::Result<()> {
-        let copy = *self.slot(slot + 1)?;
+        let copy = self.held(slot + 1);
         let target = resolve::open(self.root, target)?;
         sys::attach(copy, target)
-    }
-
-    /// The place of a slot.
-    pub fn slot(&mut self, slot: u32) -> sys::Result<&mut i32> {
-        match self.slots.get_mut(slot as usize) {
-            Some(place) => Ok(place),
-            None => sys::refuse(Call::Plan, flag::EMFILE),
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::attach::HeldMount;
 use crate::credentials::{self, Scheduling};
 use crate::descriptor::descriptors;
 use crate::device::Node;
-use crate::mount::{BindAttributes, BindMount, NewMount, clone_host_path, clone_path_inside};
+use crate::mount::{BindAttributes, BindMount, NewMount, clone_path_inside};
 use crate::network;
 use crate::report::{Call, Kind};
 use crate::state::Init;
@@ -84,24 +84,26 @@ impl Init {
             Step::Unshare { namespaces } => sys::unshare(namespaces.0),
             Step::Fork { namespaces } => self.fork(namespaces.0),
             Step::NewTimeNamespace { offsets } => self.new_time_namespace(offsets),
-            Step::AwaitCgroup {} | Step::AwaitIdMaps {} | Step::AwaitNetDevices { .. } => {
-                self.report_and_wait()
-            }
+            Step::AwaitCgroup {}
+            | Step::AwaitIdMaps {}
+            | Step::AwaitSources {}
+            | Step::AwaitNetDevices { .. } => self.report_and_wait(),
             Step::BecomeRoot {} => {
                 sys::setresgid(0)?;
                 sys::setresuid(0)
             }
-            Step::TakeTree { slot, tree } => self.take_tree(slot, tree),
+            Step::TakeTree { slot, tree } => self.hold(slot, tree),
             Step::OpenInside { slot, source, recursive } => {
-                *self.slot(slot)? = clone_path_inside(self.root, source, recursive)?;
-                Ok(())
+                let tree = clone_path_inside(self.root, source, recursive)?;
+                self.hold(slot, tree)
             }
             Step::OfferTree { slot, .. } => {
-                let tree = *self.slot(slot)?;
-                self.report_descriptor(Kind::Offered, 0, tree)?;
+                self.report_descriptor(Kind::Offered, 0, self.held(slot))?;
                 self.await_go()
             }
-            Step::OpenSource { slot, source, recursive } => self.open_source(slot, source, recursive),
+            Step::OpenSource { slot, source, recursive, host_rights } => {
+                self.open_source(slot, source, recursive, host_rights)
+            }
             Step::SetPropagation { propagation } => sys::mount_setattr(
                 flag::AT_FDCWD,
                 c"/",
@@ -271,28 +273,6 @@ impl Init {
             Step::CloseOthers { kept } => self.close_others(kept),
             Step::ExecuteOpened { program, args, env, .. } => self.execute_opened(program, args, env),
         }
-    }
-
-    fn take_tree(&mut self, slot: u32, tree: i32) -> sys::Result<()> {
-        *self.slot(slot)? = tree;
-        Ok(())
-    }
-
-    /// Clones a host path into a slot that has none yet; slot 1 gets the path itself, as the place to attach slot 0 to.
-    fn open_source(&mut self, slot: u32, source: &core::ffi::CStr, recursive: bool) -> sys::Result<()> {
-        if *self.slot(slot)? >= 0 {
-            return Ok(());
-        }
-        *self.slot(slot)? = match clone_host_path(source, recursive) {
-            Ok(tree) => tree,
-            // What belongs to the namespace's own root is for that one to open, later.
-            Err(Failure { errno: flag::EACCES, .. }) => return Ok(()),
-            Err(failure) => return Err(failure),
-        };
-        if slot == 0 {
-            self.slots[1] = sys::openat2(flag::AT_FDCWD, source, flag::O_PATH, 0, 0)?;
-        }
-        Ok(())
     }
 }
 

@@ -32,6 +32,7 @@ mod network;
 mod program;
 mod resolve;
 mod rootfs;
+mod source;
 #[path = "sys/start.rs"]
 mod start;
 mod state;

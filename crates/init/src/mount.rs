@@ -178,7 +178,7 @@ impl Init {
 
     /// Clones a mount of the host and attaches it.
     pub fn bind(&mut self, bind: &BindMount<'_>) -> sys::Result<()> {
-        let opened = if bind.slot == 0 { -1 } else { self.slots[bind.slot as usize] };
+        let opened = if bind.slot == 0 { -1 } else { self.held(bind.slot) };
         let tree = if opened < 0 && !bind.recursive {
             bind.attributes.clone_tree(flag::AT_FDCWD, bind.source, 0)?
         } else {

@@ -9,6 +9,9 @@ pub const REPORT_BYTES: usize = 16;
 /// The first byte of the page that init waits for after [`Kind::Filtering`], when its listener was handed over.
 pub const HANDED_OVER: u8 = 1;
 
+/// What init gets in a source's stead after [`Kind::Seeking`], where the runtime can't reach it either.
+pub const NO_SOURCE: u8 = 2;
+
 /// Init's exit status where it can't read its plan, and so can't say anything either.
 pub const NO_PLAN: i32 = 125;
 
@@ -32,6 +35,9 @@ pub enum Kind {
     Stamped = 6,
     /// A mount that the runtime is to work on comes with the record. Init waits for a go.
     Offered = 7,
+    /// The step's source is out of init's reach: its root comes with the record. Init waits for a descriptor of the source, or
+    /// for [`NO_SOURCE`].
+    Seeking = 8,
 }
 
 /// The call that failed.
@@ -173,6 +179,7 @@ impl Report {
             5 => Kind::Filtering,
             6 => Kind::Stamped,
             7 => Kind::Offered,
+            8 => Kind::Seeking,
             _ => return None,
         };
         Some(Self { kind, step: field(1), call: field(2), errno: field(3) })

@@ -18,10 +18,10 @@ impl Init {
         }
         let directory = flag::O_PATH | flag::O_DIRECTORY;
         // What the runtime's identity may not reach belongs to the user namespace's own root, who is at work now.
-        let held = opened && self.slots[0] >= 0;
+        let held = opened && self.held(0) >= 0;
         let tree =
-            if held { self.slots[0] } else { sys::clone_tree(flag::AT_FDCWD, path, flag::AT_RECURSIVE)? };
-        let target = if held { self.slots[1] } else { sys::openat2(flag::AT_FDCWD, path, directory, 0, 0)? };
+            if held { self.held(0) } else { sys::clone_tree(flag::AT_FDCWD, path, flag::AT_RECURSIVE)? };
+        let target = if held { self.held(1) } else { sys::openat2(flag::AT_FDCWD, path, directory, 0, 0)? };
         sys::attach(tree, target)?;
         self.root = tree;
         Ok(())

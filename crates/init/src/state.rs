@@ -5,11 +5,13 @@
 use core::ffi::CStr;
 
 use crate::buffer::Buffer;
+use crate::report::Call;
 use crate::resolve::OwnDirectory;
-use crate::sys::flag;
+use crate::sys::{self, flag};
 
-/// Clones of host paths that can be held at a time.
-pub const SLOTS: usize = 512;
+/// Descriptors that later steps use by number: most of them clones of host paths. The table's memory is taken with the first
+/// one, and only as much as is touched.
+const MOST_SLOTS: usize = 1 << 16;
 
 /// Longest line of a user that is read.
 pub const LINE: usize = 1024;
@@ -47,8 +49,8 @@ pub struct Init {
     pub empty: i32,
     /// The Landlock ruleset; −1 where there is none.
     pub ruleset: i32,
-    /// Clones of host paths.
-    pub slots: [i32; SLOTS],
+    /// Each slot's descriptor plus one; 0 where there is none.
+    slots: &'static mut [usize],
     /// The program found.
     pub program: Option<Program<'static>>,
     /// `HOME=…`, where the environment has none; empty otherwise.
@@ -73,12 +75,29 @@ impl Init {
             null: -1,
             empty: -1,
             ruleset: -1,
-            slots: [-1; SLOTS],
+            slots: &mut [],
             program: None,
             home: Home::new(),
             traced: false,
             in_working_directory: false,
         }
+    }
+
+    /// What a slot holds; −1 where that is nothing.
+    pub fn held(&self, slot: u32) -> i32 {
+        self.slots.get(slot as usize).map_or(-1, |held| *held as i32 - 1)
+    }
+
+    /// Puts a descriptor, or −1, into a slot.
+    pub fn hold(&mut self, slot: u32, descriptor: i32) -> sys::Result<()> {
+        if self.slots.is_empty() {
+            self.slots = sys::map_words(MOST_SLOTS)?;
+        }
+        match self.slots.get_mut(slot as usize) {
+            Some(place) => *place = (descriptor + 1) as usize,
+            None => return sys::refuse(Call::Plan, flag::EMFILE),
+        }
+        Ok(())
     }
 
     /// Closes what is not needed any more, unless execve will.

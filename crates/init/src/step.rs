@@ -99,7 +99,13 @@ steps! {
     /// Root of the user namespace: it owns what is made from here on.
     10 "become-root" BecomeRoot {}
     /// Clones a host path's mount, detached, before the identity changes or the path is hidden.
-    11 "open-source" OpenSource { slot: u32, source: Str, recursive: bool, }
+    11 "open-source" OpenSource {
+        slot: u32, source: Str, recursive: bool,
+        /// What is out of this process's reach is looked up by the runtime, root of the host.
+        host_rights: bool,
+    }
+    /// Reports and waits: what the runtime has looked up for this process is here by then.
+    92 "await-sources" AwaitSources {}
     /// Propagation of the whole tree of the new mount namespace.
     12 "set-propagation" SetPropagation { propagation: PropagationFlags, }
     /// The root file system, bound onto itself. Slot 0 holds the clone where it was opened beforehand.

@@ -241,7 +241,13 @@ fn await_execution(
                 *process = Process { pid, pidfd, reaped: false };
                 conversation.go().map_err(|error| crate::error::reason(&error))?;
             }
-            Ok(Message::Waiting(_) | Message::Ready | Message::Offered { .. } | Message::Filtering(_)) => {}
+            Ok(
+                Message::Waiting(_)
+                | Message::Ready
+                | Message::Offered { .. }
+                | Message::Seeking { .. }
+                | Message::Filtering(_),
+            ) => {}
             Err(error) => return Err(crate::error::reason(&error)),
         }
     }

@@ -32,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         propagation_is_set,
         processes_see_them_at_once,
         user_namespace_root_owns_them,
+        user_namespace_gets_what_the_hosts_root_reaches,
         user_namespace_cannot_clear_flags_of_the_host,
         idmapped_bind_takes_the_containers_maps,
         destination_through_links_stays_inside,
@@ -362,6 +363,19 @@ fn user_namespace_root_owns_them(t: &Test) -> Verdict {
     assert_eq!(fs::metadata(c.inside("/mnt2")).unwrap().uid(), 0);
     succeeds(&mounts(t, "remove", &c, &json!([{"destination": "/mnt"}, {"destination": "/mnt2"}])));
     assert!(!is_mounted(&c, "/mnt") && !is_mounted(&c, "/mnt2"));
+    Ok(())
+}
+
+fn user_namespace_gets_what_the_hosts_root_reaches(t: &Test) -> Verdict {
+    let c = t.start(&in_user_namespace(t));
+    let (source, mut bound) = bind(t, "/mnt", &["rbind"]);
+    let inner = source.join("inner");
+    fs::create_dir(&inner).unwrap();
+    chown(&source, Some(1500), Some(1500)).unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o700)).unwrap();
+    bound["source"] = json!(inner);
+    succeeds(&mounts(t, "add", &c, &json!([bound])));
+    assert!(is_mounted(&c, "/mnt"));
     Ok(())
 }
 

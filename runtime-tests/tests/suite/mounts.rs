@@ -26,6 +26,9 @@ pub(crate) fn cases() -> Vec<Case> {
         bind_keeps_the_access_times_of_its_source,
         bind_with_options_drops_flags_that_none_names,
         bind_in_a_user_namespace_keeps_locked_flags,
+        bind_in_a_user_namespace_of_what_the_hosts_root_reaches,
+        bind_in_a_joined_user_namespace_of_what_the_hosts_root_reaches,
+        many_binds_in_a_user_namespace_work,
         tmpfs_mode_is_an_option_that_shows,
         bind_type_none_needs_the_option,
         bind_of_the_read_only_canary_is_not_writable,
@@ -378,15 +381,64 @@ fn bind_with_options_drops_flags_that_none_names(t: &Test) -> Verdict {
 }
 
 fn bind_in_a_user_namespace_keeps_locked_flags(t: &Test) -> Verdict {
+    let host = restricted_source(t);
+    // Whoever looks the source up.
+    for source in [host.0.clone(), private_source(t, &host)] {
+        let b = super::namespaces::user_bundle(t);
+        bind(&b, &source, "/mnt", &["ro"]);
+        let mount = mount_at(&mounts_in(t, &b), "/mnt");
+        assert!(["ro", "nodev", "nosuid", "noexec"].iter().all(|flag| mount.has(flag)), "{mount:?}");
+        // What is asked for and can't be had is an error.
+        let b = super::namespaces::user_bundle(t);
+        bind(&b, &source, "/mnt", &["ro", "exec"]);
+        t.create_fails(&b).says("operation not permitted");
+    }
+    Ok(())
+}
+
+/// A directory with a file `mark`, below one that only its owner, another user, may enter; and a link that leads there.
+fn private_source(t: &Test, host: &Mounted) -> PathBuf {
+    let private = host.0.join("private");
+    fs::create_dir_all(private.join("data")).unwrap();
+    fs::write(private.join("data/mark"), "host\n").unwrap();
+    std::os::unix::fs::chown(&private, Some(1500), Some(1500)).unwrap();
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
+    symlink(private.join("data"), t.dir.join("link")).unwrap();
+    t.dir.join("link")
+}
+
+fn bind_in_a_user_namespace_of_what_the_hosts_root_reaches(t: &Test) -> Verdict {
     let b = super::namespaces::user_bundle(t);
     let host = restricted_source(t);
-    bind(&b, &host.0, "/mnt", &["ro"]);
-    let mount = mount_at(&mounts_in(t, &b), "/mnt");
-    assert!(["ro", "nodev", "nosuid", "noexec"].iter().all(|flag| mount.has(flag)), "{mount:?}");
-    // What is asked for and can't be had is an error.
+    let link = private_source(t, &host);
+    bind(&b, &link, "/mnt", &["rbind"]);
+    bind(&b, &host.0.join("private/data/mark"), "/file", &[]);
+    assert_eq!(t.output_of(&b, "cat /mnt/mark /file").text(), "host\nhost");
+    Ok(())
+}
+
+fn bind_in_a_joined_user_namespace_of_what_the_hosts_root_reaches(t: &Test) -> Verdict {
+    let first = super::namespaces::user_bundle(t);
+    first.stays();
+    let other = t.start(&first);
     let b = super::namespaces::user_bundle(t);
-    bind(&b, &host.0, "/mnt", &["ro", "exec"]);
-    t.create_fails(&b).says("operation not permitted");
+    b.set("/linux/uidMappings", serde_json::Value::Null).set("/linux/gidMappings", serde_json::Value::Null);
+    b.namespace("user", Some(std::path::Path::new(&format!("/proc/{}/ns/user", other.pid()))));
+    let host = restricted_source(t);
+    let link = private_source(t, &host);
+    bind(&b, &link, "/mnt", &["rbind"]);
+    assert_eq!(t.output_of(&b, "cat /mnt/mark").text(), "host");
+    Ok(())
+}
+
+fn many_binds_in_a_user_namespace_work(t: &Test) -> Verdict {
+    let b = super::namespaces::user_bundle(t);
+    let host = source(t, "host");
+    fs::set_permissions(&t.dir, fs::Permissions::from_mode(0o755)).unwrap();
+    for number in 0..520 {
+        bind(&b, &host.join("mark"), &format!("/mnt/{number}"), &["ro"]);
+    }
+    assert_eq!(t.output_of(&b, "cat /mnt/* | wc -l").text(), "520");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Sockets, and descriptors that are passed through them.
 
 use super::{Failure, Result, arg, fd, flag, number, refuse};
-use crate::report::Call;
+use crate::report::{Call, NO_SOURCE};
 
 /// `sendto(fd, bytes, MSG_NOSIGNAL)`
 pub fn send(fd: i32, bytes: &[u8]) -> Result<usize> {
@@ -88,6 +88,7 @@ pub fn recv_descriptor(socket: i32) -> Result<Option<i32>> {
     };
     match (received, control.length) {
         (0, _) => Ok(None),
+        (_, 0) if byte[0] == NO_SOURCE => Ok(Some(-1)),
         // For want of a number it does not arrive.
         (_, 0) => refuse(Call::Recv, flag::EMFILE),
         _ => Ok(Some(control.fd)),

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use init::report::{Kind, REPORT_BYTES, Report};
+use init::report::{Kind, NO_SOURCE, REPORT_BYTES, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
@@ -39,6 +39,13 @@ pub enum Message {
         report: Report,
         /// The mount, detached.
         tree: OwnedFd,
+    },
+    /// It waits at this step for a descriptor of its source, which it can't reach itself.
+    Seeking {
+        /// Where it waits.
+        report: Report,
+        /// The root of its mount namespace.
+        root: OwnedFd,
     },
     /// It is about to install a filter with a listener.
     Filtering(Filtering),
@@ -109,12 +116,20 @@ impl Conversation {
         send(&self.socket, &[1], SendFlags::NOSIGNAL).map(drop).map_err(Into::into)
     }
 
-    /// Gives init the network namespace that it waits for.
+    /// Gives init the network namespace, or the source of a mount, that it waits for.
     ///
     /// # Errors
     /// EPIPE where init is gone.
-    pub fn give(&self, namespace: BorrowedFd<'_>) -> io::Result<()> {
-        send_descriptor(&self.socket, &[1], namespace)
+    pub fn give(&self, awaited: BorrowedFd<'_>) -> io::Result<()> {
+        send_descriptor(&self.socket, &[1], awaited)
+    }
+
+    /// Tells init that there is no source for it.
+    ///
+    /// # Errors
+    /// EPIPE where init is gone.
+    pub fn deny(&self) -> io::Result<()> {
+        send(&self.socket, &[NO_SOURCE], SendFlags::NOSIGNAL).map(drop).map_err(Into::into)
     }
 
     /// Waits for what init says next.
@@ -183,6 +198,7 @@ impl Conversation {
                 Message::Forked { pid, pidfd: descriptor().or_else(held)? }
             }
             Kind::Offered => Message::Offered { report, tree: descriptor()? },
+            Kind::Seeking => Message::Seeking { report, root: descriptor()? },
             Kind::Filtering => {
                 Message::Filtering(Filtering { watcher: descriptor()?, listener: report.errno as i32 })
             }

@@ -17,6 +17,7 @@ use super::grants::grant;
 use super::id_maps::write_id_maps;
 use super::namespace::open_namespace;
 use super::prepare::Prepared;
+use super::sources::give_source;
 use super::undo::Unfinished;
 use crate::CreateRequest;
 use crate::error::{Error, Result};
@@ -51,6 +52,7 @@ impl Making<'_> {
             matches!(
                 planned.step,
                 Step::AwaitIdMaps {}
+                    | Step::AwaitSources {}
                     | Step::AwaitNetDevices { .. }
                     | Step::AwaitHooks { .. }
                     | Step::Fork { .. }
@@ -76,6 +78,9 @@ impl Making<'_> {
                     self.map_offered(report, &tree)?;
                     pending = pending.saturating_sub(1);
                     self.go()?;
+                }
+                Message::Seeking { report, root } => {
+                    give_source(self.conversation, steps, report, &root)?;
                 }
                 Message::Forked { pid, pidfd } => {
                     let first = std::mem::replace(process, Unfinished { pid, pidfd });

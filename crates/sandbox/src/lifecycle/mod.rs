@@ -29,6 +29,7 @@ mod prepare;
 mod process;
 #[cfg(feature = "criu")]
 mod restore;
+mod sources;
 mod start;
 mod undo;
 mod update;

@@ -16,6 +16,7 @@ use spec::{AbsolutePath, Config};
 use super::container::{Status, status};
 use super::idmap::open_trees;
 use super::pause::{not_running, open_init};
+use super::sources::give_source;
 use super::undo::Unfinished;
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
@@ -71,7 +72,19 @@ fn carry_out(record: &Record, plan: AttachPlan) -> Result<Outcome<()>> {
     let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
     let launched = launch.spawn(&plan.steps)?;
     let process = Unfinished { pid: launched.pid, pidfd: launched.pidfd };
-    let said = launched.conversation.receive(Some(Instant::now() + INIT_DEADLINE));
+    let said = loop {
+        match launched.conversation.receive(Some(Instant::now() + INIT_DEADLINE)) {
+            Ok(Message::Seeking { report, root }) => {
+                // Untold, the process would wait for ever.
+                let given = give_source(&launched.conversation, &plan.steps, report, &root);
+                given.inspect_err(|_| {
+                    process.kill();
+                    process.wait();
+                })?;
+            }
+            said => break said,
+        }
+    };
     if said.is_err() {
         process.kill();
     }

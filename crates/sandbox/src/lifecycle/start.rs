@@ -141,7 +141,12 @@ impl Starting<'_> {
                     );
                     return Err(error.into());
                 }
-                Ok(Message::Ready | Message::Forked { .. } | Message::Offered { .. }) => {}
+                Ok(
+                    Message::Ready
+                    | Message::Forked { .. }
+                    | Message::Offered { .. }
+                    | Message::Seeking { .. },
+                ) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                     return Err(Error::Deadline("init"));
                 }

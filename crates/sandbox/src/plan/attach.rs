@@ -78,12 +78,15 @@ pub fn plan_attach(
                 } else {
                     let source = rootfs::absolute(bundle, source);
                     let source = (&*source.to_string_lossy()).into();
-                    let open = Step::OpenSource { slot, source, recursive: *recursive };
-                    steps.push(pointer.clone(), open.clone());
+                    let recursive = *recursive;
+                    let host_rights = plan.in_user_namespace && host.confinement.is_none();
                     if plan.in_user_namespace {
                         // What only the container's root may reach.
+                        let source = Clone::clone(&source);
+                        let open = Step::OpenSource { slot, source, recursive, host_rights: false };
                         made.push(pointer.clone(), open);
                     }
+                    steps.push(pointer.clone(), Step::OpenSource { slot, source, recursive, host_rights });
                 }
                 attached.push(pointer, attach(mount, slot, false));
             }

@@ -17,6 +17,7 @@ pub fn describe(step: &Step) -> String {
         Step::NewTimeNamespace { .. } => "make the time namespace".into(),
         Step::AwaitCgroup {} => "wait for the cgroup".into(),
         Step::AwaitNetDevices { .. } => "wait for the network devices".into(),
+        Step::AwaitSources {} => "wait for the sources of mounts".into(),
         Step::AwaitIdMaps {} => "wait for the id maps".into(),
         Step::BecomeRoot {} => "become root of the user namespace".into(),
         Step::OpenSource { source, .. } => format!("open {source}"),

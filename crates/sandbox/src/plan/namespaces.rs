@@ -248,8 +248,12 @@ fn plan_user_namespace(
     rootfs: &Path,
 ) {
     if plan.own_mounts {
+        // Root of the host may reach any source, and the user namespace takes the right to. In a mount namespace that others
+        // are in already, what a path leads to is theirs to say: there it goes by the namespace's rights.
+        let host_rights = host.confinement.is_none() && plan.new_mount;
         let source = rootfs.to_string_lossy();
-        steps.push("/root/path", Step::OpenSource { slot: 0, source: (&*source).into(), recursive: true });
+        let open = Step::OpenSource { slot: 0, source: (&*source).into(), recursive: true, host_rights };
+        steps.push("/root/path", open);
         for (slot, (index, mount)) in bind_mounts(config).enumerate() {
             let MountKind::Bind { source, recursive } = &mount.kind else { continue };
             if mount.id_map.is_some() || super::rootfs::inside(&request.bundle, rootfs, source).is_some() {
@@ -260,8 +264,12 @@ fn plan_user_namespace(
                 slot: slot as u32 + FIRST_BIND_SLOT,
                 source: (&*source.to_string_lossy()).into(),
                 recursive: *recursive,
+                host_rights,
             };
             steps.push(format!("/mounts/{index}"), step);
+        }
+        if host_rights && !plan.new_user {
+            steps.push("/linux/namespaces", Step::AwaitSources {});
         }
     }
     if plan.new_user {
