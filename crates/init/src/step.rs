@@ -307,7 +307,7 @@ steps! {
         streams: u32,
     }
     /// Streams that are pipes get this owner, where that may be.
-    92 "give-pipes" GivePipes {
+    94 "give-pipes" GivePipes {
         /// Bit n: stream n.
         streams: u32, uid: u32,
     }

@@ -480,6 +480,42 @@ fn existing_cgroup_in_use_refused() {
     });
 }
 
+/// A process would stand still in it before it could say anything.
+#[test]
+fn new_cgroup_below_a_frozen_one_refused() {
+    in_views(&ALL, |hierarchies| {
+        let place = Place::new(hierarchies);
+        let above = place.create("/a", &Resources::default());
+        above.freeze(None, within(LONG)).unwrap();
+        let plan = place.plan("/a/b", &Resources::default());
+        let error = Cgroup::create(plan.probe_claim().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("frozen"), "{error}");
+        assert!(place.mount_points().all(|it| !it.join(&place.top).join("a/b").exists()));
+        above.thaw().unwrap();
+        let below = place.create("/a/b", &Resources::default());
+        below.remove(within(LONG)).unwrap();
+        above.remove(within(LONG)).unwrap();
+    });
+}
+
+/// The last container of another maker takes its parent away, after it was looked at and before anything is in it.
+#[test]
+fn parent_that_goes_meanwhile_is_made_again() {
+    in_views(&ALL, |hierarchies| {
+        let place = Place::new(hierarchies);
+        let first = place.create("/parent/one", &Resources::default());
+        let plan = place.plan("/parent/two", &Resources::default());
+        let claim = plan.probe_claim().unwrap();
+        first.remove(within(LONG)).unwrap();
+        assert_eq!(place.left(), [] as [PathBuf; 0]);
+        let second = Cgroup::create(claim).unwrap().value;
+        let made = |it: &Path| it.join(&place.top).join("parent/two").exists();
+        assert!(place.mount_points().filter(|it| made(it)).count() == second.record().directories.len());
+        second.remove(within(LONG)).unwrap();
+        assert_eq!(place.left(), [] as [PathBuf; 0]);
+    });
+}
+
 #[test]
 fn existing_cgroup_frozen_refused() {
     in_views(&ALL, |hierarchies| {

@@ -18,6 +18,8 @@ pub(crate) fn cases() -> Vec<Case> {
         bus_absent_is_said,
         another_pid_namespace_is_refused,
         idle_cgroup_has_no_weight,
+        what_systemd_rounds_stays_as_it_was_asked_for,
+        out_of_memory_group_stays,
         device_rules_updated_hold_at_a_reload,
         scope_is_in_every_hierarchy,
     );
@@ -37,6 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
         pause_and_resume_stop_the_scope,
         update_holds_at_a_reload,
         update_of_the_quota_keeps_the_period,
+        pids_limit_zero_and_collect_mode_are_taken,
         create_that_fails_leaves_no_scope,
         user_namespace_and_joined_pid_namespace_work,
     );
@@ -218,9 +221,6 @@ fn annotations_set_properties(t: &Test) -> Verdict {
             "org.systemd.property.CollectMode": "'inactive-or-failed'",
         }),
     );
-    if t.runtime.is_ours() {
-        b.unset("/annotations/org.systemd.property.CollectMode");
-    }
     let c = t.create(&b);
     let unit = format!("t-{name}.scope");
     assert_eq!(show(&unit, "TimeoutStopUSec"), "7s");
@@ -572,6 +572,54 @@ fn bus_absent_is_said(t: &Test) -> Verdict {
     let output = call.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere").fails();
     output.says("the system bus can't be reached");
     t.assert_missing(&id);
+    Ok(())
+}
+
+/// systemd sets all limits of a scope whenever it is told of one.
+fn what_systemd_rounds_stays_as_it_was_asked_for(t: &Test) -> Verdict {
+    t.use_systemd()?;
+    t.needs_controller("cpu")?;
+    t.needs_controller("pids")?;
+    let b = t.bundle();
+    let limits = json!({"cpu": {"quota": 12345, "period": 50_000}, "pids": {"limit": 40}});
+    b.stays().set("/linux/resources", limits);
+    let c = t.start(&b);
+    assert_eq!(bandwidth(t, &c), "12345 50000");
+    t.call(&["update", "--pids-limit", "50", &c.id]).ok();
+    assert_eq!(bandwidth(t, &c), "12345 50000");
+    assert_limit(t, &c, &Limit("pids", ("pids.max", "50"), ("pids.max", "50")));
+    Ok(())
+}
+
+/// A kubelet asks for it with every container.
+fn out_of_memory_group_stays(t: &Test) -> Verdict {
+    t.use_systemd()?;
+    t.needs_controller("memory")?;
+    if t.lane != Lane::V2 {
+        return Err(Skip::new("only with v2 alone"));
+    }
+    let b = t.bundle();
+    b.stays().set("/linux/resources", json!({"unified": {"memory.oom.group": "1"}}));
+    let c = t.start(&b);
+    let unit = format!("sandboxd-{}.scope", c.id);
+    assert_eq!(show(&unit, "OOMPolicy"), "kill");
+    t.call(&["update", "--pids-limit", "50", &c.id]).ok();
+    reload();
+    set_another_property(t, &unit);
+    assert_eq!(read(&directory(t, &c, "memory"), "memory.oom.group"), "1");
+    Ok(())
+}
+
+/// systemd knows no limit of 0; and CRI-O asks for a mode that is set anyway.
+fn pids_limit_zero_and_collect_mode_are_taken(t: &Test) -> Verdict {
+    t.use_systemd()?;
+    t.needs_controller("pids")?;
+    let b = t.bundle();
+    b.stays().set("/linux/resources", json!({"pids": {"limit": 0}}));
+    b.set("/annotations", json!({"org.systemd.property.CollectMode": "'inactive-or-failed'"}));
+    let c = t.start(&b);
+    let limit = read(&directory(t, &c, "pids"), "pids.max");
+    assert!(limit == "0" || !t.runtime.is_ours(), "{limit}");
     Ok(())
 }
 

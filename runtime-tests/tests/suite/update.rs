@@ -29,6 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
         missing_resources_file_fails,
         cache_schema_fails_where_there_is_none,
         empty_resources_change_nothing,
+        what_a_hook_allows_stays_where_the_rules_do,
     ];
     let ours: &[(&str, Run)] = &[
         ("cpu_burst_and_idle_by_flag", burst_and_idle),
@@ -42,6 +43,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("limit_above_the_usage_is_checked_where_asked", check_before_update),
         ("hugepage_limit_that_create_did_not_set", hugepages),
         ("pids_limit_zero_asks_nothing", pids_zero),
+        ("last_of_two_values_for_a_file_stays", two_values),
         ("races_with_exit_and_delete", races),
     ];
     all.extend(ours.iter().map(|(name, run)| Case::new(format!("update::{name}"), run).only_ours()));
@@ -377,6 +379,41 @@ fn refused(t: &Test) -> Verdict {
     let mut expected = before;
     expected[2] = "51".to_owned();
     assert_eq!(snapshot(), expected);
+    Ok(())
+}
+
+/// Engines send all limits, `unified` after what it corrects, as often as one of them changes.
+fn two_values(t: &Test) -> Verdict {
+    let v2 = t.cgroups().uses_v2("hugetlb");
+    t.needs_controller("hugetlb")?;
+    let both = if v2 && t.lane == Lane::V2 {
+        let pages = json!([{"pageSize": "2MB", "limit": 0}]);
+        json!({"hugepageLimits": pages, "unified": {"hugetlb.2MB.max": "4194304"}})
+    } else {
+        let pages = |limit| json!({"pageSize": "2MB", "limit": limit});
+        json!({"hugepageLimits": [pages(0), pages(4_194_304)]})
+    };
+    let b = t.bundle();
+    b.stays().set("/linux/resources", both.clone());
+    let c = t.start(&b);
+    let limit = || value(t, &c, "hugetlb", "hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max");
+    for _ in 0..3 {
+        assert_eq!(limit(), "4194304");
+        by_file(t, &c, &both).ok();
+    }
+    Ok(())
+}
+
+/// A device that a hook has allowed beside the config's rules, as those of GPUs do, outlives an update with the same rules.
+fn what_a_hook_allows_stays_where_the_rules_do(t: &Test) -> Verdict {
+    if t.cgroups().v1_root("devices").is_none() {
+        return Err(Skip::new("v2 has no list of device rules"));
+    }
+    let c = running(t, &json!({"devices": denied()}));
+    let devices = t.cgroups().directory_of(c.pid(), "devices").unwrap();
+    fs::write(devices.join("devices.allow"), "c 10:229 rwm").unwrap();
+    by_file(t, &c, &json!({"devices": denied(), "pids": {"limit": 50}})).ok();
+    assert!(read(&devices, "devices.list").contains("c 10:229 rwm"));
     Ok(())
 }
 

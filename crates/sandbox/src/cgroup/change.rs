@@ -63,7 +63,7 @@ pub fn plan_change(
     wanted.cpu.realtime_period = wanted.cpu.realtime_period.filter(|period| *period != 0);
     wanted.cpu.realtime_runtime = wanted.cpu.realtime_runtime.filter(|runtime| *runtime != 0);
     wanted.pids = wanted.pids.filter(|limit| *limit != Limit::Value(0));
-    if wanted.memory.check_before_update {
+    if wanted.memory.check_before_update == Some(true) {
         check_usage(&wanted, current.memory_usage_bytes)?;
     }
     limits_v1::check_and_add(&mut planner, &wanted)?;

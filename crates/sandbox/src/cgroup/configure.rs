@@ -51,7 +51,11 @@ pub(super) fn configure(
     let bare = plan.writes.is_empty() && plan.devices.is_none() && !plan.clone_into;
     if !bare {
         let directory = file::open_directory(path).map_err(|source| call("open", path.clone(), source))?;
-        write_all(&directory, path, &plan.writes)?;
+        if record.made {
+            write_all(&directory, path, &plan.writes)?;
+        } else {
+            write_in_rounds(&directory, path, &plan.writes)?;
+        }
         if plan.clone_into {
             return Ok(Entrance::Clone(directory));
         }
@@ -71,6 +75,28 @@ pub(super) fn delegate(owner: Option<&OwnerPlan>, record: &RecordedDirectory) ->
     let call = |source| CgroupError::Call { call: "open", path: path.clone(), source };
     let directory = file::open_directory(path).map_err(call)?;
     change_owner(directory.as_fd(), path, owner)
+}
+
+/// Into a cgroup that has limits already, some values fit only after others: those that are refused are written once more
+/// after the rest, for as long as one of a round is taken.
+fn write_in_rounds(directory: &OwnedFd, path: &Path, writes: &[Write]) -> Result<(), CgroupError> {
+    let mut left: Vec<&Write> = writes.iter().collect();
+    loop {
+        let count = left.len();
+        let mut first = None;
+        left.retain(|write| match write_all(directory, path, std::slice::from_ref(*write)) {
+            Ok(()) => false,
+            Err(error) => {
+                first.get_or_insert(error);
+                true
+            }
+        });
+        match first {
+            None => return Ok(()),
+            Some(error) if left.len() == count => return Err(error),
+            Some(_) => {}
+        }
+    }
 }
 
 /// Writes values in their order; successive ones of one file through one descriptor.

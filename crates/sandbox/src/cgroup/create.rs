@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::configure::{Entrance, apply_device_filter, configure, delegate, note_inode};
 use super::error::CgroupError;
-use super::file::{self, is_errno};
+use super::file::{self, is_errno, is_gone};
 use super::handle::{Cgroup, read_processes, shows_frozen};
 use super::plan::{CgroupPlan, DirectoryPlan};
 use super::record::{CgroupRecord, Hierarchy, RecordedDirectory};
@@ -89,6 +89,25 @@ fn check_vacant(plan: &DirectoryPlan, path: &Path) -> Result<(), CgroupError> {
     Ok(())
 }
 
+/// A cgroup below one that is frozen is frozen from its first moment on: a process that begins in it would never get to
+/// say so, nor the runtime, which waits for its execve.
+fn check_thawed(record: &RecordedDirectory) -> Result<(), CgroupError> {
+    let path = &record.path;
+    let (file, frozen) = match &record.hierarchy {
+        Hierarchy::V2 => ("cgroup.events", "frozen 1"),
+        Hierarchy::V1(_) if record.hierarchy.is_v1_with("freezer") => ("freezer.state", "FROZEN"),
+        Hierarchy::V1(_) => return Ok(()),
+    };
+    match file::read_path(&path.join(file)) {
+        Ok(text) if text.lines().any(|line| line == frozen) => {
+            Err(CgroupError::Frozen { path: path.clone() })
+        }
+        Ok(_) => Ok(()),
+        Err(source) if is_errno(&source, Errno::NOENT) => Ok(()),
+        Err(source) => Err(CgroupError::Call { call: "read", path: path.join(file), source }),
+    }
+}
+
 impl Cgroup {
     /// Makes what was claimed, with its limits in place; what systemd makes only when init is there: see
     /// [`Cgroup::admit`]. On v2 the filter of devices is not yet: see
@@ -109,6 +128,9 @@ impl Cgroup {
         let owner = plan.owner.as_ref();
         for (plan, record) in plan.directories.iter().zip(&mut cgroup.record.directories) {
             making.make_directories(record)?;
+            if record.made && plan.components.len() > 1 {
+                check_thawed(record)?;
+            }
             note_inode(record)?;
             let entrance = configure(plan, record, &mut warnings)?;
             delegate(owner, record)?;
@@ -137,6 +159,9 @@ impl Cgroup {
     }
 }
 
+/// How often a directory is tried whose parents go meanwhile.
+const ATTEMPTS: usize = 16;
+
 /// The directories made so far; what is still in the list when it goes is removed.
 struct Making {
     made: Vec<PathBuf>,
@@ -158,12 +183,43 @@ impl Making {
         }
         if record.made {
             let path = record.path.clone();
-            file::make_directory(&path).map_err(|source| CgroupError::Call {
-                call: "mkdir",
-                path: path.clone(),
-                source,
-            })?;
+            self.make_directory(record, &path)?;
             self.made.push(path);
+        }
+        Ok(())
+    }
+
+    /// Makes a directory. A parent may go meanwhile, with the last container of whoever made it: then it is made again.
+    fn make_directory(&mut self, record: &mut RecordedDirectory, path: &Path) -> Result<(), CgroupError> {
+        for _ in 0..ATTEMPTS {
+            match file::make_directory(path) {
+                Err(error) if is_gone(&error) => self.make_parents_again(record, path)?,
+                made => {
+                    return made.map_err(|source| CgroupError::Call {
+                        call: "mkdir",
+                        path: path.into(),
+                        source,
+                    });
+                }
+            }
+        }
+        Err(CgroupError::Call { call: "mkdir", path: path.into(), source: Errno::NOENT.into() })
+    }
+
+    fn make_parents_again(&mut self, record: &mut RecordedDirectory, path: &Path) -> Result<(), CgroupError> {
+        let below = |parent: &&Path| **parent != record.mount_point;
+        let parents: Vec<PathBuf> =
+            path.ancestors().skip(1).take_while(below).map(Path::to_path_buf).collect();
+        for parent in parents.into_iter().rev() {
+            match file::make_directory(&parent) {
+                Ok(()) => {
+                    self.made.push(parent.clone());
+                    // The innermost first.
+                    record.made_parents.insert(0, parent);
+                }
+                Err(error) if is_errno(&error, Errno::EXIST) || is_gone(&error) => {}
+                Err(source) => return Err(CgroupError::Call { call: "mkdir", path: parent, source }),
+            }
         }
         Ok(())
     }

@@ -55,6 +55,36 @@ struct V1Devices {
     previous: DeviceFilter,
 }
 
+/// Files of which systemd makes values of its own: it rounds a quota up, knows no limit of no process, and sets whether all
+/// go when memory is out by its `OOMPolicy`.
+const REWRITTEN: [&str; 5] =
+    ["cpu.max", "memory.oom.group", "pids.max", systemd::V1_BANDWIDTH[0], systemd::V1_BANDWIDTH[1]];
+
+/// A value that is to stay.
+#[derive(Debug)]
+struct Other {
+    path: PathBuf,
+    value: String,
+}
+
+impl Other {
+    /// Writes it again, where it is another by now.
+    fn write_back(&self) -> Result<(), CgroupError> {
+        match file::read_path(&self.path) {
+            Ok(now) if now.trim_end() == self.value => return Ok(()),
+            Ok(_) => {}
+            // The container has ended.
+            Err(error) if is_gone(&error) => return Ok(()),
+            Err(source) => {
+                return Err(CgroupError::Call { call: "read", path: self.path.clone(), source });
+            }
+        }
+        let written =
+            file::open_write_path(&self.path).and_then(|open| file::write_descriptor(&open, &self.value));
+        written.map_err(|source| CgroupError::Call { call: "write", path: self.path.clone(), source })
+    }
+}
+
 /// One value for one file, and what takes it back.
 #[derive(Debug)]
 struct Pending {
@@ -97,7 +127,13 @@ impl Cgroup {
         let hierarchies = self.probe_own_hierarchies()?;
         let current = self.read_current(asked, effective)?;
         let mut asked = asked.clone();
-        asked.memory.check_before_update |= effective.memory.check_before_update;
+        if asked.memory.check_before_update.is_none() {
+            asked.memory.check_before_update = effective.memory.check_before_update;
+        }
+        if asked.devices == effective.devices {
+            // Engines send all that they know, again: what a hook has allowed since (a GPU) stays.
+            asked.devices.clear();
+        }
         let Outcome { value: plan, warnings } = plan_change(&asked, current, &hierarchies)?;
         let mut warnings = warnings;
         let mut pending = Vec::new();
@@ -119,7 +155,7 @@ impl Cgroup {
             None => None,
         };
         if self.record.unit.is_none() {
-            pending.retain(|one| !one.unchanged);
+            drop_unchanged(&mut pending);
         }
         let mut applied = apply(pending, filter)?;
         if let Some(unit) = &self.record.unit {
@@ -182,6 +218,7 @@ impl Cgroup {
 
     /// Tells systemd what was written. It writes what it is told at once, some of it rounded, so it is written once more.
     fn inform_systemd(&self, mut applied: Applied, told: Told) -> Result<Applied> {
+        let others = self.read_rewritten()?;
         // While systemd fills the list of devices anew, nobody is to be refused one that is allowed before and after. Who
         // can't be stopped may be, for that moment.
         let stopped = told.devices.is_some()
@@ -194,7 +231,7 @@ impl Cgroup {
                 told.devices.as_ref().map_or(Ok(()), |it| write_v1_devices(&it.directory, &it.wanted));
             let values = applied.written.iter().try_for_each(|one| one.write(&one.value));
             applied.told = Some(told);
-            result = devices.and(values);
+            result = devices.and(values).and(others.iter().try_for_each(Other::write_back));
         }
         if stopped {
             result = result.and(self.thaw());
@@ -203,6 +240,20 @@ impl Cgroup {
             Ok(()) => Ok(applied),
             Err(error) => Err(applied.undo_because_of(error).into()),
         }
+    }
+
+    /// What systemd writes whenever it is told of anything, and not quite as it is.
+    fn read_rewritten(&self) -> Result<Vec<Other>, CgroupError> {
+        let mut others = Vec::new();
+        for directory in &self.record.directories {
+            let Some(open) = open_cgroup(directory)? else { continue };
+            for file in REWRITTEN {
+                if let Ok(text) = file::read_file(&open, file) {
+                    others.push(Other { path: directory.path.join(file), value: text.trim_end().to_owned() });
+                }
+            }
+        }
+        Ok(others)
     }
 
     /// The hierarchies of the record, and what controllers v2 has on this host.
@@ -235,7 +286,7 @@ impl Cgroup {
     /// Reads only what the change needs.
     fn read_current(&self, asked: &Resources, effective: &Resources) -> Result<CurrentLimits, CgroupError> {
         let mut current = CurrentLimits::default();
-        let check = asked.memory.check_before_update || effective.memory.check_before_update;
+        let check = asked.memory.check_before_update.or(effective.memory.check_before_update) == Some(true);
         if asked.memory.swap.is_some() || (check && asked.memory.limit.is_some()) {
             let limit = self.read_first("memory", &["memory.max", "memory.limit_in_bytes"])?;
             current.memory = limit.map(|text| parse_limit(&text));
@@ -335,6 +386,13 @@ fn prepare(directory: &RecordedDirectory, write: &Write) -> Result<Option<Pendin
     let (value, pointer) = (value.to_owned(), write.pointer.clone());
     let version = directory.hierarchy.version();
     Ok(Some(Pending { file: opened, path, version, value, pointer, previous, unchanged }))
+}
+
+/// What is written already need not be. Of several values for one file, the one before the last isn't what stays.
+fn drop_unchanged(pending: &mut Vec<Pending>) {
+    let paths: Vec<PathBuf> = pending.iter().map(|one| one.path.clone()).collect();
+    let is_alone = |path: &PathBuf| paths.iter().filter(|other| *other == path).count() == 1;
+    pending.retain(|one| !(one.unchanged && is_alone(&one.path)));
 }
 
 fn apply(pending: Vec<Pending>, filter: Option<FilterChange>) -> Result<Applied> {

@@ -66,7 +66,7 @@ pub struct Memory {
     /// `useHierarchy`
     pub use_hierarchy: Option<bool>,
     /// `checkBeforeUpdate`
-    pub check_before_update: bool,
+    pub check_before_update: Option<bool>,
 }
 
 /// `cpu`.
@@ -209,7 +209,7 @@ impl Memory {
         replace(&mut self.swappiness, asked.swappiness);
         replace(&mut self.disable_oom_killer, asked.disable_oom_killer);
         replace(&mut self.use_hierarchy, asked.use_hierarchy);
-        self.check_before_update |= asked.check_before_update;
+        replace(&mut self.check_before_update, asked.check_before_update);
         // It is of memory and swap together: it can't stay below a memory limit that was raised.
         if let (Some(Limit::Value(limit)), Some(Limit::Value(swap))) = (self.limit, self.swap)
             && swap < limit

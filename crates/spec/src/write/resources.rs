@@ -69,7 +69,7 @@ fn write_memory(memory: &Memory) -> Object {
         .with_some("swappiness", memory.swappiness)
         .with_some("disableOOMKiller", memory.disable_oom_killer)
         .with_some("useHierarchy", memory.use_hierarchy)
-        .with_some("checkBeforeUpdate", memory.check_before_update.then_some(true))
+        .with_some("checkBeforeUpdate", memory.check_before_update)
 }
 
 fn write_cpu(cpu: &Cpu) -> Object {

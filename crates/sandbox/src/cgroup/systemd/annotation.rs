@@ -13,9 +13,12 @@ pub(crate) const PREFIX: &str = "org.systemd.property.";
 /// What only this runtime sets.
 const RESERVED: [&str; 5] = ["CollectMode", "Delegate", "Description", "PIDs", "Slice"];
 
+/// What is set anyway: CRI-O up to 1.28 asks for it with every container.
+const SET_ANYWAY: (&str, &str) = ("CollectMode", "'inactive-or-failed'");
+
 pub(super) fn properties(annotations: &BTreeMap<String, String>) -> Result<Vec<Property>, PlanError> {
-    let named = annotations.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)));
-    named.map(|(name, value)| property(name, value)).collect()
+    let named = annotations.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, &**value)));
+    named.filter(|asked| *asked != SET_ANYWAY).map(|(name, value)| property(name, value)).collect()
 }
 
 fn property(name: &str, text: &str) -> Result<Property, PlanError> {
@@ -27,15 +30,29 @@ fn property(name: &str, text: &str) -> Result<Property, PlanError> {
     if RESERVED.contains(&name) {
         return Err(error("the runtime sets this property".to_owned()));
     }
-    let value = parse(text.trim())
-        .ok_or_else(|| error(format!("{text:?} is not a value in GVariant's text format")))?;
+    let malformed = || error(format!("{text:?} is not a value in GVariant's text format"));
     if name.ends_with("Sec") && !name.ends_with("USec") {
-        let microseconds =
-            in_microseconds(&value).ok_or_else(|| error("it is not a number of seconds".to_owned()))?;
+        let microseconds = match decimal_microseconds(text.trim()) {
+            Some(microseconds) => microseconds,
+            None => in_microseconds(&parse(text.trim()).ok_or_else(malformed)?)
+                .ok_or_else(|| error("it is not a number of seconds".to_owned()))?,
+        };
         let name = format!("{}USec", name.trim_end_matches("Sec"));
         return Ok(Property::new(&name, Value::U64(microseconds), &pointer));
     }
+    let value = parse(text.trim()).ok_or_else(malformed)?;
     Ok(Property::new(name, value, &pointer))
+}
+
+/// Seconds with a fraction, of which systemd takes six digits.
+fn decimal_microseconds(text: &str) -> Option<u64> {
+    let (seconds, fraction) = text.split_once('.')?;
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    if !is_number(seconds) || !is_number(fraction) {
+        return None;
+    }
+    let fraction: u64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+    seconds.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction)
 }
 
 fn in_microseconds(value: &Value) -> Option<u64> {
@@ -44,6 +61,9 @@ fn in_microseconds(value: &Value) -> Option<u64> {
         Value::I64(seconds) => u64::try_from(*seconds).ok()?,
         Value::U32(seconds) => u64::from(*seconds),
         Value::U64(seconds) => *seconds,
+        Value::U8(seconds) => u64::from(*seconds),
+        Value::U16(seconds) => u64::from(*seconds),
+        Value::I16(seconds) => u64::try_from(*seconds).ok()?,
         _ => return None,
     };
     seconds.checked_mul(1_000_000)
@@ -61,26 +81,48 @@ fn parse(text: &str) -> Option<Value> {
         None => match text {
             "true" => Some(Value::Bool(true)),
             "false" => Some(Value::Bool(false)),
-            number => number.parse().ok().map(Value::I32),
+            number => parse_number(number).map(Value::I32),
         },
         Some((kind, value)) => {
             let value = value.trim();
             match kind {
-                "boolean" => value.parse().ok().map(Value::Bool),
-                "int32" => value.parse().ok().map(Value::I32),
-                "uint32" => value.parse().ok().map(Value::U32),
-                "int64" => value.parse().ok().map(Value::I64),
-                "uint64" => value.parse().ok().map(Value::U64),
-                "string" => parse_text(value).map(Value::Text),
+                "boolean" | "@b" => value.parse().ok().map(Value::Bool),
+                "byte" | "@y" => parse_number(value).map(Value::U8),
+                "int16" | "@n" => parse_number(value).map(Value::I16),
+                "uint16" | "@q" => parse_number(value).map(Value::U16),
+                "int32" | "@i" => parse_number(value).map(Value::I32),
+                "uint32" | "@u" => parse_number(value).map(Value::U32),
+                "int64" | "@x" => parse_number(value).map(Value::I64),
+                "uint64" | "@t" => parse_number(value).map(Value::U64),
+                "string" | "@s" => parse_text(value).map(Value::Text),
                 _ => None,
             }
         }
     }
 }
 
+/// A whole number, decimal, or hexadecimal or octal as in C.
+fn parse_number<N: TryFrom<i128>>(text: &str) -> Option<N> {
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let (digits, radix) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => (&digits[1..], 8),
+        None => (digits, 10),
+    };
+    if !digits.starts_with(|digit: char| digit.is_digit(radix)) {
+        return None;
+    }
+    let number = i128::from_str_radix(digits, radix).ok()?;
+    N::try_from(if negative { -number } else { number }).ok()
+}
+
 /// Of texts, or of `uint32`.
 fn parse_array(items: &str) -> Option<Value> {
     let mut rest = items.trim();
+    if let Some(numbers) = rest.strip_prefix("byte ") {
+        let numbers = numbers.split(',').map(|number| parse_number(number.trim()));
+        return numbers.collect::<Option<_>>().map(Value::Bytes);
+    }
     if let Some(numbers) = rest.strip_prefix("uint32 ") {
         let numbers = numbers.split(',').map(|number| number.trim().parse().ok());
         return numbers.collect::<Option<_>>().map(Value::U32s);
@@ -146,10 +188,18 @@ mod tests {
             ("\"x\"", Value::Text("x".into())),
             ("['a', 'b,c']", Value::Texts(vec!["a".into(), "b,c".into()])),
             ("[uint32 1, 2]", Value::U32s(vec![1, 2])),
+            ("[byte 0x01, 7]", Value::Bytes(vec![1, 7])),
+            ("uint64 0x20", Value::U64(32)),
+            ("@t 100", Value::U64(100)),
+            ("byte 234", Value::U8(234)),
+            ("int16 -234", Value::I16(-234)),
+            ("uint16 017", Value::U16(15)),
         ] {
             assert_eq!(parse(text), Some(value), "{text}");
         }
-        for malformed in ["", "'a", "a", "['a' 'b']", "uint64 x", "['a'", "1.5.2"] {
+        for malformed in
+            ["", "'a", "a", "['a' 'b']", "uint64 x", "['a'", "1.5.2", "byte 256", "0x", "--1", "+1", "inf"]
+        {
             assert_eq!(parse(malformed), None, "{malformed}");
         }
     }
@@ -161,7 +211,14 @@ mod tests {
         assert_eq!((stop.name.as_str(), stop.value), ("TimeoutStopUSec", Value::U64(3_000_000)));
         let exact = of("TimeoutStopUSec", "uint64 3").unwrap();
         assert_eq!((exact.name.as_str(), exact.value), ("TimeoutStopUSec", Value::U64(3)));
-        for (name, value) in [("Slice", "'x.slice'"), ("a", "1"), ("A-b", "1"), ("TimeoutStopSec", "'x'")] {
+        assert_eq!(of("TimeoutStopSec", "234.789").unwrap().value, Value::U64(234_789_000));
+        for (name, value) in [
+            ("Slice", "'x.slice'"),
+            ("a", "1"),
+            ("A-b", "1"),
+            ("TimeoutStopSec", "'x'"),
+            ("TimeoutStopSec", "-1.5"),
+        ] {
             assert!(of(name, value).is_err(), "{name}");
         }
     }

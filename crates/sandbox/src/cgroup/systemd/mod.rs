@@ -92,6 +92,7 @@ pub fn plan_systemd(
         }
         directory.clone_into = false;
     }
+    properties.extend(property::of_oom_group(resources));
     if !properties.iter().any(|property| property.name == property::TASKS_MAX) {
         // Else systemd's default applies, 15 % of the host's.
         properties.push(Property::new(property::TASKS_MAX, Value::U64(u64::MAX), ""));

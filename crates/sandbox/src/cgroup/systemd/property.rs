@@ -4,7 +4,7 @@
 //! What a value means was decided when the write was planned.
 
 use serde::Serialize;
-use spec::config::{Access, DeviceRule, DeviceRuleKind};
+use spec::config::{Access, DeviceRule, DeviceRuleKind, Resources};
 
 use super::super::device::Line;
 use super::super::device_plan::{DeviceFilter, DevicePlan};
@@ -29,6 +29,12 @@ pub struct Property {
 pub enum Value {
     /// `b`
     Bool(bool),
+    /// `y`
+    U8(u8),
+    /// `n`
+    I16(i16),
+    /// `q`
+    U16(u16),
     /// `i`
     I32(i32),
     /// `u`
@@ -50,6 +56,17 @@ pub enum Value {
 }
 
 impl Property {
+    /// The first version of systemd that takes it, where that is not older than all that are in use. What an annotation
+    /// asks for is for systemd to refuse.
+    pub(super) fn needed_version(&self) -> Option<u32> {
+        match (&*self.name, &self.value) {
+            _ if self.pointer.starts_with("/annotations/") => None,
+            ("CPUWeight", Value::U64(0)) => Some(252),
+            ("OOMPolicy", _) => Some(253),
+            _ => None,
+        }
+    }
+
     pub(super) fn new(name: &str, value: Value, pointer: &str) -> Self {
         Self { name: name.to_owned(), value, pointer: pointer.to_owned() }
     }
@@ -90,6 +107,18 @@ pub(in super::super) fn of_writes<'a>(
             .extend(of_both.into_iter().map(|(name, value)| Property::new(name, value, &write.pointer)));
     }
     properties
+}
+
+/// Whether all processes go when memory is out, which systemd decides once for all, when the scope is started.
+pub(super) fn of_oom_group(resources: &Resources) -> Option<Property> {
+    const FILE: &str = "memory.oom.group";
+    let policy = match resources.unified.iter().find(|(file, _)| &***file == FILE)?.1.trim() {
+        "0" => "continue",
+        "1" => "kill",
+        _ => return None,
+    };
+    let value = Value::Text(policy.to_owned());
+    Some(Property::new("OOMPolicy", value, &format!("/linux/resources/unified/{FILE}")))
 }
 
 /// v1: which devices may be used, in systemd's words: it would else allow all of them when it sets the controller again.
@@ -150,7 +179,7 @@ fn of_v1_write(file: &str, value: &str) -> Vec<(&'static str, Value)> {
     let limit = |name| parse_limit(value).map(|limit| (name, Value::U64(limit)));
     let property = match file {
         "memory.limit_in_bytes" => limit("MemoryLimit"),
-        "pids.max" => limit(TASKS_MAX),
+        "pids.max" => tasks_max(value),
         "cpu.shares" => between("CPUShares", 2, 1 << 18),
         "blkio.weight" => between("BlockIOWeight", 10, 1000),
         _ => None,
@@ -167,7 +196,7 @@ fn of_v2_write(file: &str, value: &str) -> Vec<(&'static str, Value)> {
         "memory.low" => limit("MemoryLow"),
         "memory.min" => limit("MemoryMin"),
         "memory.swap.max" => limit("MemorySwapMax"),
-        "pids.max" => limit(TASKS_MAX),
+        "pids.max" => tasks_max(value).map(|property| vec![property]),
         "cpu.weight" => limit("CPUWeight"),
         // An idle cgroup's weight is 0 for systemd (252 and newer).
         "cpu.idle" if value == "1" => Some(vec![("CPUWeight", Value::U64(0))]),
@@ -181,6 +210,11 @@ fn of_v2_write(file: &str, value: &str) -> Vec<(&'static str, Value)> {
         _ => None,
     };
     properties.unwrap_or_default()
+}
+
+/// systemd knows no limit of 0; the file takes it.
+fn tasks_max(value: &str) -> Option<(&'static str, Value)> {
+    parse_limit(value).map(|limit| (TASKS_MAX, Value::U64(limit.max(1))))
 }
 
 /// `max`, on v1 -1, is all ones. A value that is not a number is left to the kernel, which refuses it when it is written.

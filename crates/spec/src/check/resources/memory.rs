@@ -38,7 +38,7 @@ pub(super) fn check_memory(field: Field<'_, '_>, report: &mut Report) -> Memory 
         swappiness: memory.field("swappiness").within(report, 0, 100).map(|value| value as u8),
         disable_oom_killer: memory.field("disableOOMKiller").bool(report),
         use_hierarchy: memory.field("useHierarchy").bool(report),
-        check_before_update: memory.field("checkBeforeUpdate").bool(report).unwrap_or(false),
+        check_before_update: memory.field("checkBeforeUpdate").bool(report),
     }
 }
 

@@ -176,6 +176,25 @@ impl Systemd {
         String::try_from(value).map_err(|_| Failure::Said(format!("{name} is not a text")))
     }
 
+    /// The properties that this systemd takes. What it doesn't know is in the cgroup's files all the same.
+    async fn known<'p>(&self, properties: &'p [Property]) -> Said<Vec<&'p Property>> {
+        let mut known: Vec<&Property> = properties.iter().collect();
+        if known.iter().any(|property| property.needed_version().is_some()) {
+            let version = self.version().await?;
+            known.retain(|property| property.needed_version().is_none_or(|needed| needed <= version));
+        }
+        Ok(known)
+    }
+
+    /// `257` of `257.9-1`.
+    async fn version(&self) -> Said<u32> {
+        let manager =
+            OwnedObjectPath::try_from(OBJECT).map_err(|error| Failure::Said(format!("{OBJECT}: {error}")))?;
+        let text = self.text(&manager, MANAGER, "Version").await?;
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().map_err(|_| Failure::Said(format!("{text} is not a version")))
+    }
+
     /// The object of a unit that is loaded.
     async fn unit(&self, name: &str) -> Said<Option<OwnedObjectPath>> {
         match self.manager("GetUnit", &(name,)).await {
@@ -288,7 +307,8 @@ pub(super) async fn start(plan: &UnitPlan, record: &UnitRecord, pid: i32) -> Sai
         // A scope whose processes were killed for want of memory is failed: it goes too.
         ("CollectMode", Variant::from("inactive-or-failed")),
     ];
-    properties.extend(plan.properties.iter().map(|property| (&*property.name, variant(&property.value))));
+    let known = systemd.known(&plan.properties).await?;
+    properties.extend(known.into_iter().map(|property| (&*property.name, variant(&property.value))));
     let mut slices = &*missing;
     let mut attempts = 1..ATTEMPTS;
     let job = loop {
@@ -311,8 +331,9 @@ pub(super) async fn start(plan: &UnitPlan, record: &UnitRecord, pid: i32) -> Sai
 
 pub(super) async fn set(record: &UnitRecord, properties: &[Property]) -> Said<()> {
     let systemd = Systemd::connect(record.session).await?;
+    let known = systemd.known(properties).await?;
     let properties: Vec<_> =
-        properties.iter().map(|property| (&*property.name, variant(&property.value))).collect();
+        known.into_iter().map(|property| (&*property.name, variant(&property.value))).collect();
     // For as long as it runs.
     const RUNTIME: bool = true;
     systemd.manager("SetUnitProperties", &(&*record.name, RUNTIME, properties)).await.map(drop)
@@ -354,6 +375,9 @@ pub(super) async fn is_foreign(record: &UnitRecord) -> Said<bool> {
 fn variant(value: &Value) -> Variant<'_> {
     match value {
         Value::Bool(value) => Variant::from(*value),
+        Value::U8(value) => Variant::from(*value),
+        Value::I16(value) => Variant::from(*value),
+        Value::U16(value) => Variant::from(*value),
         Value::I32(value) => Variant::from(*value),
         Value::U32(value) => Variant::from(*value),
         Value::I64(value) => Variant::from(*value),
