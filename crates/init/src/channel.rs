@@ -63,10 +63,13 @@ impl Init {
     /// What was opened on the way is closed before that is said, and the socket to the runtime when it has answered: a
     /// created container holds its gate and its three streams, and the memory of the few calls that it is in.
     pub fn await_start(&mut self, gate: i32) -> sys::Result<()> {
-        const SIGTERM: u32 = 15;
+        /// `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGABRT`, `SIGTERM`.
+        const ENDING: [u32; 5] = [1, 2, 3, 6, 15];
         self.close_others(gate)?;
-        // As long as the container is created, `kill` stops it; the command has the default again.
-        sys::exit_at(SIGTERM)?;
+        // As long as the container is created, `kill` stops it; the command has the defaults again.
+        for signal in ENDING {
+            sys::exit_at(signal)?;
+        }
         // Most of the memory that a created container takes would be what earlier steps have used of the stack.
         sys::release_stack();
         self.report(Kind::Ready, 0, 0)?;

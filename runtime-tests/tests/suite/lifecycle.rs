@@ -44,6 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
         kill_unknown_signal_fails,
         kill_created_container_stops_it,
         kill_created_container_by_term_stops_it,
+        kill_created_container_by_any_that_ends_stops_it,
         kill_stopped_container_fails,
         kill_missing_container_fails,
         kill_missing_id_fails,
@@ -546,6 +547,20 @@ fn kill_created_container_by_term_stops_it(t: &Test) -> Verdict {
     c.wait();
     assert_eq!(c.status(), "stopped");
     c.delete().ok();
+    Ok(())
+}
+
+/// It is what a program does that has no handlers, although init may be the first process of a pid namespace.
+fn kill_created_container_by_any_that_ends_stops_it(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    for signal in ["INT", "HUP", "QUIT", "ABRT"] {
+        let c = t.create(&b);
+        c.kill(signal).ok();
+        c.wait();
+        assert_eq!(c.status(), "stopped", "after SIG{signal}");
+        c.delete().ok();
+    }
     Ok(())
 }
 
