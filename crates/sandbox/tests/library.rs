@@ -38,6 +38,20 @@ fn run_captures_output_and_status() {
 }
 
 #[test]
+fn one_that_has_not_ended_is_not_deleted_as_ended() {
+    let Some(place) = Place::new("not-ended") else { return };
+    let runtime = place.runtime();
+    let running = runtime.run(&place.request("a", ["sleep", "1000"])).unwrap().value;
+    let error = runtime.delete_ended(&running).unwrap_err();
+    assert!(error.to_string().ends_with("that is not stopped: running"), "{error}");
+    assert_eq!(running.process.try_wait().unwrap(), None, "it was ended");
+    running.process.kill(KILL).unwrap();
+    running.process.wait().unwrap();
+    runtime.delete_ended(&running).unwrap();
+    place.assert_empty();
+}
+
+#[test]
 fn more_output_than_a_pipe_holds_is_read_from_both() {
     let Some(place) = Place::new("much") else { return };
     let runtime = place.runtime();

@@ -18,7 +18,7 @@ use crate::launch::wait_readable;
 use crate::outcome::Warning;
 use crate::probe::read_small_file;
 use crate::resctrl::ResctrlRecord;
-use crate::state::{Entry, Record, StateRoot};
+use crate::state::{Entry, Record, StateRoot, has_ended};
 use crate::{ContainerId, Outcome};
 
 /// Whether `delete` may kill.
@@ -63,7 +63,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
     };
     let now = status(&record)?;
     if now != Status::Stopped && deletion == Deletion::Stopped {
-        return Err(Error::status(format!("cannot delete container {id} that is not stopped: {now}")));
+        return Err(not_stopped(id, now));
     }
     let deadline = Instant::now() + DEFAULT_DEADLINE;
     let cgroup = record.cgroup.clone().filter(|cgroup| !cgroup.directories.is_empty());
@@ -83,10 +83,17 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
     Ok(Outcome { value: (), warnings })
 }
 
+fn not_stopped(id: &ContainerId, now: Status) -> Error {
+    Error::status(format!("cannot delete container {id} that is not stopped: {now}"))
+}
+
 /// Removes a container whose end its maker has seen. Nothing is read back: the maker knows what it made.
 pub(super) fn delete_ended(state: &StateRoot, running: &Running) -> Result<Outcome<()>> {
     let _phase = phase!("delete");
-    let Running { entry, record, .. } = running;
+    let Running { entry, record, process, .. } = running;
+    if !has_ended(process.as_fd()).map_err(|error| Error::host("look at init", error))? {
+        return Err(not_stopped(entry.id(), status(record)?));
+    }
     match state.lock_again(entry) {
         // Somebody was faster.
         Err(Error::NotFound) => return Ok(Outcome::new(())),

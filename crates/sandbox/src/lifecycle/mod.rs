@@ -270,7 +270,7 @@ impl Runtime {
     /// Removes a container of ours that was waited for: cgroup, with whoever is left in it, and state.
     ///
     /// # Errors
-    /// Something of it can't be removed.
+    /// [`Error::Status`]: it has not ended; then nothing was done. Something of it can't be removed.
     pub fn delete_ended(&self, running: &Running) -> Result<Outcome<()>> {
         delete::delete_ended(&self.state, running)
     }
