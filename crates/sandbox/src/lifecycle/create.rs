@@ -142,7 +142,8 @@ pub(super) fn launch(
     let followed = making.follow(process, purpose);
     drop(phase);
     undo.pid_file = request.pid_file.as_deref().filter(|_| making.wrote_pid_file);
-    if followed.is_err() && making.began_hooks.get() {
+    // Whatever ends the creation from here on ends the life of a container whose hooks have run.
+    if making.began_hooks.get() {
         undo.poststop = Poststop::of(&prepared, &record, entry.id());
     }
     followed?;

@@ -57,8 +57,8 @@ impl Unfinished {
     }
 }
 
-/// The poststop hooks of a container that was destroyed because one of its hooks has failed: the life cycle ends with
-/// them (runtime.md), and they take back what the hooks before have done.
+/// The poststop hooks of a container that was destroyed because one of its hooks, or what came after them, has failed: the life
+/// cycle ends with them (runtime.md), and they take back what the hooks before have done.
 pub(super) struct Poststop {
     hooks: Hooks,
     bundle: PathBuf,
@@ -68,12 +68,11 @@ pub(super) struct Poststop {
 
 impl Poststop {
     pub(super) fn of(prepared: &Prepared, record: &Record, id: &ContainerId) -> Option<Self> {
-        let hooks = prepared.config.hooks.clone();
+        let hooks = Some(&prepared.config.hooks).filter(|hooks| !hooks.poststop.is_empty())?.clone();
         let container = Container::with_status(id, record, Status::Stopped, false);
         let state = state_document(&container, false);
         let ignored_signals = prepared.host.ignored_signals;
-        let bundle = record.bundle.clone();
-        (!hooks.poststop.is_empty()).then_some(Self { hooks, bundle, state, ignored_signals })
+        Some(Self { hooks, bundle: record.bundle.clone(), state, ignored_signals })
     }
 
     /// The caller gets the error that led here; these have only the log.

@@ -668,7 +668,8 @@ fn pid_file_fifo(t: &Test) -> Verdict {
     Ok(())
 }
 
-/// The very last step fails: the container, its process and its pid file are gone.
+/// The very last step fails: the container, its process and its pid file are gone, and the poststop hooks have taken back what
+/// those of its creation have done.
 fn pidfd_socket_closed(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays();
@@ -678,6 +679,9 @@ fn pidfd_socket_closed(t: &Test) -> Verdict {
     let mut gate = Fifo::create(&t.dir.join("gate"));
     let wait = format!("read word <{}", t.dir.join("gate").display());
     b.hook("createRuntime", json!({"path": "/bin/sh", "args": ["sh", "-c", wait]}));
+    let taken_back = t.dir.join("taken-back");
+    let take_back = format!("echo >{}", taken_back.display());
+    b.hook("poststop", json!({"path": "/bin/sh", "args": ["sh", "-c", take_back]}));
     for verb in [&["create"][..], &["run", "--detach"]] {
         let mut flags = flags.to_vec();
         flags.extend(&verb[1..]);
@@ -690,6 +694,7 @@ fn pidfd_socket_closed(t: &Test) -> Verdict {
         assert!(output.stderr.contains("pidfd"), "{output}");
         t.assert_missing(&id);
         assert!(!pid_file.exists(), "the pid file is left");
+        fs::remove_file(&taken_back).expect("poststop hooks run");
         assert_nothing_left(t, "the pidfd could not be sent");
     }
     Ok(())
