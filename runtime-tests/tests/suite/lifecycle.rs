@@ -36,6 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
         start_missing_container_fails,
         start_missing_id_fails,
         start_without_process_fails,
+        run_without_process_fails,
         start_config_edited_after_create_has_no_effect,
         start_created_and_killed_fails,
         kill_signal_reaches_the_process,
@@ -452,6 +453,21 @@ fn start_without_process_fails(t: &Test) -> Verdict {
     } else {
         let _ = created.fails();
         t.assert_missing(&id);
+    }
+    Ok(())
+}
+
+/// What is seen before anything is done: no hook has run.
+fn run_without_process_fails(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let log = t.dir.join("log");
+    let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", format!("echo >{}", log.display())]});
+    b.unset("/process").hook("createRuntime", hook);
+    for flags in [&[][..], &["--detach"]] {
+        let (call, id) = t.bundle_call("run", &b, flags);
+        let _ = call.fails();
+        t.assert_missing(&id);
+        assert!(!log.exists(), "a hook has run");
     }
     Ok(())
 }

@@ -52,6 +52,9 @@ pub(super) fn launch(
 ) -> Result<Outcome<Running>> {
     let purpose = prepared.purpose;
     check_console(request, &prepared)?;
+    if purpose == Purpose::Run {
+        prepared.check_process()?;
+    }
     let phase = phase!("record the intent");
     let pod = request.pod.as_ref().map(|pod| super::pod::join(state, pod)).transpose()?;
     agent::probe(&prepared.config, &prepared.bundle)?;

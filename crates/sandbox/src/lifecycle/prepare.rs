@@ -106,9 +106,27 @@ impl Prepared {
         self.config.linux.namespaces.pid.as_ref().is_some_and(|namespace| namespace.path.is_none())
     }
 
+    /// That there is something to start: `create` does without (config.md).
+    ///
+    /// # Errors
+    /// [`Error::Request`]
+    pub fn check_process(&self) -> Result<()> {
+        check_process(&self.config)
+    }
+
     /// Whether the config asks for a terminal.
     pub fn terminal(&self) -> bool {
         self.config.process.as_ref().is_some_and(|process| process.terminal.is_some())
+    }
+}
+
+/// That a config has what `start` is about.
+pub(super) const fn check_process(config: &Config) -> Result<()> {
+    match config.process {
+        Some(_) => Ok(()),
+        None => Err(Error::Request(
+            "cannot start a container without a process (from /process): it is required at start",
+        )),
     }
 }
 

@@ -16,6 +16,7 @@ use spec::config::HookPoint;
 use super::agent::{Handed, Handover};
 use super::container::{Container, Status, state_document, state_value, status};
 use super::exec::hook_launcher;
+use super::prepare::check_process;
 use crate::error::{Error, Result};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun};
@@ -44,10 +45,8 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> 
         Status::Creating => return Err(Error::status("cannot start a container that is being created")),
     }
     let config = RecordedConfig { entry: &entry, parsed: OnceCell::new() };
-    if record.start_reads_config && config.get()?.process.is_none() {
-        return Err(Error::Request(
-            "cannot start a container without a process (from /process): it is required at start",
-        ));
+    if record.start_reads_config {
+        check_process(config.get()?)?;
     }
     let init = record.init.ok_or(Error::NotFound)?;
     let pidfd = init.open().map_err(|error| Error::host("look at init", error))?;

@@ -18,6 +18,7 @@ pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
     if arguments.detach {
         let purpose = if notify::wanted().is_some() { Purpose::Create } else { Purpose::Run };
         let (request, prepared) = prepare(session, &arguments.creation, purpose, Stay::Detached)?;
+        prepared.check_process()?;
         let runtime = session.runtime()?;
         let running = session.accept(runtime.launch(&request, prepared)?);
         if purpose == Purpose::Create {
@@ -30,6 +31,7 @@ pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
     // Before the container exists: from its first moment on every signal reaches it.
     let signals = Signals::block()?;
     let (request, prepared) = prepare(session, &arguments.creation, Purpose::Run, Stay::Foreground)?;
+    prepared.check_process()?;
     let runtime = session.runtime()?;
     let orphans = if arguments.no_subreaper { Orphans::Leave } else { Orphans::adopt()? };
     let end = if arguments.keep { AtEnd::Keep } else { AtEnd::Delete };
