@@ -242,6 +242,13 @@ pub enum Error {
         reason: String,
     },
 
+    /// The caller's: another runtime, or another version of this one, has recorded the container. Nothing of it is touched.
+    #[error("read the state of the container: {reason}")]
+    ForeignState {
+        /// By what it is known.
+        reason: String,
+    },
+
     /// The directory of the containers' state is not safe to use.
     #[error("state root {root}: {reason}", root = .root.display())]
     StateRoot {

@@ -59,6 +59,9 @@ impl Error {
             "the recorded state is damaged: `delete --force` removes the container, as far as it is known"
                 .into(),
         ),
+        Self::ForeignState { .. } => Some(
+            "another runtime, or another version of sandboxd, has made the container: delete it with that one".into(),
+        ),
         Self::StateRoot { .. } => {
             Some("name a directory of your own with --root, or call as the user that it belongs to".into())
         }

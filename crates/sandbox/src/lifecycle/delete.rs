@@ -41,6 +41,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
         (Ok(Some(record)), _) => record,
         // Nothing was done yet, or it is not readable: there is nothing to go by but the directory itself.
         (Ok(None), Deletion::Force) => {
+            entry.check_abandoned()?;
             state.remove(&entry)?;
             return Ok(Outcome::new(()));
         }
@@ -58,7 +59,10 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
                 return Ok(Outcome { value: (), warnings: vec![Warning { pointer: None, message }] });
             }
         },
-        (Ok(None), Deletion::Stopped) => return Err(Error::NotFound),
+        (Ok(None), Deletion::Stopped) => {
+            entry.check_abandoned()?;
+            return Err(Error::NotFound);
+        }
         (Err(error), _) => return Err(error),
     };
     let now = status(&record)?;

@@ -294,7 +294,8 @@ impl Runtime {
     /// Removes a container: cgroup, state, and with [`Deletion::Force`] its processes.
     ///
     /// # Errors
-    /// It is not stopped, or something of it can't be removed.
+    /// It is not stopped, or something of it can't be removed. [`Error::ForeignState`]: it is another runtime's, or another
+    /// version's; it is not touched, also with [`Deletion::Force`].
     pub fn delete(&self, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
         delete::delete(&self.state, id, deletion)
     }

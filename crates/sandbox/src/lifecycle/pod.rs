@@ -165,11 +165,11 @@ fn pods(state: &StateRoot) -> Result<StateRoot> {
 }
 
 fn read(entry: &Entry) -> Result<Option<Record>> {
-    let damaged = |reason: String| Error::State { reason: format!("{RECORD}: {reason}") };
     let Some(bytes) = entry.read_file(RECORD)? else { return Ok(None) };
     let record: Record = decode(RECORD, &bytes)?;
     if record.schema != SCHEMA {
-        return Err(damaged(format!("unknown schema {}", record.schema)));
+        let reason = format!("{RECORD}: its schema is {}; this version's is {SCHEMA}", record.schema);
+        return Err(Error::ForeignState { reason });
     }
     Ok(Some(record))
 }
@@ -321,8 +321,8 @@ pub(super) fn containers(state: &StateRoot, id: &ContainerId) -> Result<Vec<Cont
     for name in state.names()? {
         let Ok(container) = ContainerId::new(&name) else { continue };
         let record = match state.open_entry(&container).and_then(|entry| entry.read()) {
-            // One that is damaged is nobody's: `delete --force` is for that.
-            Err(Error::State { .. } | Error::NotFound) => None,
+            // One that is damaged, or another runtime's, is nobody's: `delete --force` is for that.
+            Err(Error::State { .. } | Error::ForeignState { .. } | Error::NotFound) => None,
             record => record?,
         };
         if record.is_some_and(|record| record.pod.as_deref() == Some(&**id)) {

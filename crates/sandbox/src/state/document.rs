@@ -1,7 +1,9 @@
 //! What the files hold: documents of JSON, each with its checksum.
 
+use serde_json::Value;
+
 use super::checksum::{self, Checked};
-use super::record::Record;
+use super::record::{Record, SCHEMA};
 use crate::error::{Error, Result};
 
 /// Most records, and most intents, are smaller.
@@ -36,5 +38,23 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -
             format!("{name}: it was damaged, or changed by hand: its checksum is not that of what it holds");
         return Err(Error::State { reason });
     }
-    serde_json::from_slice(bytes).map_err(|error| Error::State { reason: format!("{name}: {error}") })
+    serde_json::from_slice(bytes).map_err(|error| {
+        let document = serde_json::from_slice(bytes).unwrap_or(Value::Null);
+        let schema = document.get("schema").or_else(|| document.pointer("/record/schema"));
+        match schema.and_then(Value::as_u64).filter(|schema| *schema != u64::from(SCHEMA)) {
+            Some(schema) => foreign_schema(name, schema),
+            None => Error::State { reason: format!("{name}: {error}") },
+        }
+    })
+}
+
+/// What is said of a record of another version.
+pub(super) fn foreign_schema(name: &str, schema: u64) -> Error {
+    Error::ForeignState { reason: format!("{name}: its schema is {schema}; this version's is {SCHEMA}") }
+}
+
+/// Whether it is a document, but none that a version of ours has written.
+pub(super) fn is_foreign(bytes: &[u8]) -> bool {
+    let document: Value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
+    document.is_object() && document.get("schema").is_none() && document.get("crc32").is_none()
 }

@@ -15,7 +15,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::checksum::{self, Checked};
-use super::document::{Intent, IntentRef, decode, encode};
+use super::document::{Intent, IntentRef, decode, encode, foreign_schema, is_foreign};
 use super::holder;
 use super::identity::boot_id;
 use super::record::{Phase, Record, SCHEMA};
@@ -87,15 +87,31 @@ impl Entry {
 
     /// Whether it holds nothing but what a container's creation may have written, and no record among it that is whole.
     pub(super) fn is_abandoned(&self) -> Result<bool> {
+        Ok(self.find_other()?.is_none() && matches!(self.read(), Ok(None)))
+    }
+
+    /// Refuses what another runtime has made: without a record it holds what no creation of ours writes.
+    ///
+    /// # Errors
+    /// [`Error::ForeignState`]
+    pub fn check_abandoned(&self) -> Result<()> {
+        match self.find_other()? {
+            Some(name) => Err(Error::ForeignState { reason: format!("{name} is no file of ours") }),
+            None => Ok(()),
+        }
+    }
+
+    /// A file that a container's creation does not write before its record.
+    fn find_other(&self) -> Result<Option<String>> {
         let error = |errno: Errno| Error::file("read the directory", &*self.id, errno.into());
         for file in Dir::read_from(&self.directory).map_err(error)? {
             let file = file.map_err(error)?;
             let name = file.file_name().to_bytes();
             if ![".", "..", INTENT, NEW_RECORD, GATE, NOTIFY].iter().any(|it| it.as_bytes() == name) {
-                return Ok(false);
+                return Ok(Some(file.file_name().to_string_lossy().into_owned()));
             }
         }
-        Ok(matches!(self.read(), Ok(None)))
+        Ok(None)
     }
 
     /// Removes all that the directory holds.
@@ -127,10 +143,17 @@ impl Entry {
     /// What is recorded; `None` where nothing was yet.
     ///
     /// # Errors
-    /// [`Error::State`] where it is not readable.
+    /// [`Error::State`] where it is not readable; [`Error::ForeignState`] where it is not ours to read.
     pub fn read(&self) -> Result<Option<Record>> {
         let mut record = match self.read_file(RECORD)? {
-            Some(bytes) => decode(RECORD, &bytes)?,
+            Some(bytes) => match decode(RECORD, &bytes) {
+                // Beside an intent of ours it is damaged, whatever is written in it.
+                Err(Error::State { .. }) if is_foreign(&bytes) && !self.has(INTENT)? => {
+                    let reason = format!("{RECORD} has no schema: it is another runtime's");
+                    return Err(Error::ForeignState { reason });
+                }
+                record => record?,
+            },
             None => match self.read_intent()? {
                 Some(intent) => intent.record,
                 None => return Ok(None),
@@ -143,7 +166,7 @@ impl Entry {
     /// What was recorded before anything was done, where what was recorded later is damaged; `None` where this is too.
     ///
     /// # Errors
-    /// It can't be known whether it is.
+    /// It can't be known whether it is; [`Error::ForeignState`].
     pub fn read_intended(&self) -> Result<Option<Record>> {
         let read = || -> Result<Option<Record>> {
             let Some(Intent { mut record, .. }) = self.read_intent()? else { return Ok(None) };
@@ -159,7 +182,7 @@ impl Entry {
     /// Of another boot nothing is left: what has the same pid, or its cgroup's path, is something else.
     fn check(&self, record: &mut Record) -> Result<()> {
         if record.schema != SCHEMA {
-            return Err(Error::State { reason: format!("{RECORD}: unknown schema {}", record.schema) });
+            return Err(foreign_schema(RECORD, u64::from(record.schema)));
         }
         if record.id != **self.id() {
             return Err(Error::State { reason: format!("{RECORD}: it is of container {:?}", record.id) });

@@ -108,7 +108,13 @@ impl StateRoot {
             match claimed {
                 // It was removed meanwhile.
                 Err(Error::NotFound) => {}
-                Err(Error::Exists | Error::Busy | Error::CalledByHook | Error::State { .. }) => {
+                Err(
+                    Error::Exists
+                    | Error::Busy
+                    | Error::CalledByHook
+                    | Error::State { .. }
+                    | Error::ForeignState { .. },
+                ) => {
                     return Err(Error::Exists);
                 }
                 Err(error) if made => {

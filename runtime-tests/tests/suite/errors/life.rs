@@ -67,6 +67,12 @@ pub(super) const MISTAKES: &[Mistake] = &[
         fs::write(t.root().join(&id).join("state.json"), "{").unwrap();
         Ok(call(t, &["state", &id]))
     }),
+    ("state_of_another_runtime", |t| {
+        let (root, id) = (t.dir.join("of-another"), t.fresh_name());
+        fs::create_dir_all(root.join(&id)).unwrap();
+        fs::write(root.join(&id).join("state.json"), "{\"init_process_pid\":4711}").unwrap();
+        Ok(call(t, &["--root", root.to_str().unwrap(), "delete", "--force", &id]))
+    }),
     ("state_root_is_a_file", |t| {
         fs::write(t.dir.join("file"), "").unwrap();
         Ok(call(t, &["--root", t.dir.join("file").to_str().unwrap(), "list"]))
