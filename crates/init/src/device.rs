@@ -27,10 +27,11 @@ impl Init {
         Ok(())
     }
 
-    /// Makes a node; its owner is set where it is not root.
+    /// Makes a node; its owner is set where it is not root. One that is there already stays as it is: it may be the host's,
+    /// through a bind mount.
     pub fn make_node(&self, node: &Node<'_>, uid: u32, gid: u32) -> sys::Result<()> {
         match sys::mknodat(self.directory, node.name, node.mode, node.major, node.minor) {
-            Err(Failure { errno: flag::EEXIST, .. }) => self.check_existing(node)?,
+            Err(Failure { errno: flag::EEXIST, .. }) => return self.check_existing(node),
             result => result?,
         }
         if uid | gid != 0 {

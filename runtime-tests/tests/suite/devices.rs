@@ -26,6 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
         network_device_tun_is_usable_when_allowed,
         another_file_at_the_path_fails,
         same_device_at_the_path_is_taken,
+        device_of_the_host_stays_as_it_is,
     ]
 }
 
@@ -227,6 +228,25 @@ fn same_device_at_the_path_is_taken(t: &Test) -> Verdict {
     let b = with_own_dev(t);
     mknod(&b.inside("/dev/test"), SFlag::S_IFCHR, Mode::S_IRWXU, makedev(1, 5)).unwrap();
     assert_eq!(t.output_of(&b, "head -c 3 /dev/test | wc -c").text(), "3");
+    Ok(())
+}
+
+/// Through a bind mount it is the host's node that is at the path.
+fn device_of_the_host_stays_as_it_is(t: &Test) -> Verdict {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let host = t.dir.join("host");
+    fs::create_dir(&host).unwrap();
+    let node = host.join("node");
+    mknod(&node, SFlag::S_IFCHR, Mode::S_IRUSR, makedev(1, 3)).unwrap();
+    for options in [&["rbind"][..], &["rbind", "ro"]] {
+        let device = json!({"path": "/dev/host/node", "type": "c", "major": 1, "minor": 3, "uid": 5, "gid": 6,
+                            "fileMode": 438});
+        let b = with_devices(t, &json!([device]));
+        b.mount("/dev/host", "bind", host.to_str().unwrap(), options);
+        assert_eq!(t.output_of(&b, "stat -c '%u:%g %a' /dev/host/node").text(), "0:0 400");
+        let found = fs::metadata(&node).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (0, 0, 0o400));
+    }
     Ok(())
 }
 
