@@ -177,7 +177,8 @@ fn features_planned() {
                 {"destination": "/b", "source": "data", "options": ["bind", "rro", "nosuid", "rslave"]},
                 {"destination": "/c", "source": "/srv", "options": ["rbind", "rw", "exec", "relatime", "private"]},
                 {"destination": "/c", "options": ["bind", "remount", "ro", "noexec"]},
-                {"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro", "nosuid"]}]}),
+                {"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro", "nosuid"]}],
+                "linux": {"readonlyPaths": ["/srv", "/."]}}),
         ),
         (
             "propagation",

@@ -61,6 +61,7 @@ pub(crate) fn cases() -> Vec<Case> {
         readonly_path_cannot_be_written,
         readonly_directory_stays_readable_with_its_submounts,
         readonly_missing_path_is_no_failure,
+        readonly_path_root_is_read_only,
         masked_paths_absent_masks_nothing,
         root_readonly_is_read_only,
         root_writable_is_writable,
@@ -98,6 +99,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     let below = "mounts::readonly_path_covers_what_is_mounted_below";
     all.push(Case::new(below, readonly_path_covers_what_is_mounted_below).only_ours());
+    all.push(Case::new("mounts::masked_path_root_fails", masked_path_root_fails).only_ours());
     for option in OPTIONS {
         let name = format!("mounts::option_{}", option.given.join("_").replace(['=', '%'], "_"));
         all.push(Case::new(name, move |t| option_is_applied(t, option)));
@@ -824,6 +826,27 @@ fn readonly_path_covers_what_is_mounted_below(t: &Test) -> Verdict {
     b.set("/linux/readonlyPaths", json!(["/mnt"]));
     let script = "for at in /mnt /mnt/sub; do (echo x >$at/file) 2>/dev/null || echo refused; done";
     assert_eq!(t.output_of(&b, script).lines(), ["refused", "refused"]);
+    Ok(())
+}
+
+fn readonly_path_root_is_read_only(t: &Test) -> Verdict {
+    let b = t.bundle();
+    // The working directory is made before.
+    b.writable()
+        .set("/linux/readonlyPaths", json!(["/"]))
+        .set("/process/cwd", "/made")
+        .set("/process/oomScoreAdj", 500);
+    let script = "! touch /file 2>/dev/null && echo read-only; cat /proc/self/oom_score_adj; pwd";
+    assert_eq!(t.output_of(&b, script).lines(), ["read-only", "500", "/made"]);
+    Ok(())
+}
+
+fn masked_path_root_fails(t: &Test) -> Verdict {
+    for root in ["/", "/./..", "//"] {
+        let b = t.bundle();
+        b.set("/linux/maskedPaths", json!(["/proc/kcore", root]));
+        t.create_fails(&b).says("/linux/maskedPaths/1");
+    }
     Ok(())
 }
 

@@ -6,10 +6,11 @@ use std::path::{Component, Path, PathBuf};
 
 use init::Step;
 use init::sys::flag;
-use init::wire::{PropagationFlags, Str, Strs};
-use spec::config::{Mount, Propagation, PropagationKind};
+use init::wire::{MountAttributes, PropagationFlags, Str, Strs};
+use spec::config::{Mount, Propagation, PropagationKind, attribute};
 use spec::{AbsolutePath, Config, Text};
 
+use super::mounts::clean;
 use super::namespaces::NamespacePlan;
 use super::{PlanRequest, Steps};
 use crate::RootSwitch;
@@ -130,7 +131,8 @@ pub(super) fn plan_switch(
             }
             steps.push(format!("/linux/maskedPaths/{index}"), Step::Mask { path: (&***path).into() });
         }
-        for (index, path) in config.linux.readonly_paths.iter().enumerate() {
+        let others = |(_, path): &(usize, &AbsolutePath)| clean(path) != "/";
+        for (index, path) in config.linux.readonly_paths.iter().enumerate().filter(others) {
             steps.push(format!("/linux/readonlyPaths/{index}"), Step::Readonly { path: (&***path).into() });
         }
     }
@@ -166,5 +168,16 @@ pub(super) fn plan_switch(
     }
     if config.root.readonly {
         steps.push("/root/readonly", Step::ReadonlyRoot {});
+    }
+    // What is bound onto the root itself would lie above the one that is switched to; and whatever else was to be made, or
+    // written to `/proc`, is by now.
+    if let Some(index) = config.linux.readonly_paths.iter().position(|path| clean(path) == "/") {
+        let step = Step::SetAttributes {
+            target: "/".into(),
+            recursive: true,
+            set: MountAttributes(attribute::RDONLY),
+            clear: MountAttributes(0),
+        };
+        steps.push(format!("/linux/readonlyPaths/{index}"), step);
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn check_linux(field: Field<'_, '_>, report: &mut Report) -> Option<L
     let rootfs_propagation = check_propagation(linux.field("rootfsPropagation"), report);
     let seccomp = check_seccomp(linux.field("seccomp"), report);
     let sysctl = check_sysctl(linux.field("sysctl"), &namespaces, report);
-    let masked_paths = check_paths(linux.field("maskedPaths").of("config-linux.md#masked-paths"), report);
+    let masked_paths = check_masked(linux.field("maskedPaths").of("config-linux.md#masked-paths"), report);
     let readonly_paths =
         check_paths(linux.field("readonlyPaths").of("config-linux.md#readonly-paths"), report);
     let mount_label = linux.field("mountLabel").of("config-linux.md#mount-label").text_if_set(report);
@@ -326,6 +326,19 @@ fn check_propagation(field: Field<'_, '_>, report: &mut Report) -> Option<Propag
         field.violate(report, "must be shared, slave, private or unbindable, or one of these with r before");
     }
     propagation
+}
+
+fn check_masked(field: Field<'_, '_>, report: &mut Report) -> Vec<AbsolutePath> {
+    field
+        .items(report)
+        .filter_map(|item| {
+            let path = item.absolute_path(report)?;
+            if path.split('/').all(|component| matches!(component, "" | "." | "..")) {
+                item.violate(report, "must not be the root: nothing of the container would be left");
+            }
+            Some(path)
+        })
+        .collect()
 }
 
 fn check_paths(field: Field<'_, '_>, report: &mut Report) -> Vec<AbsolutePath> {
