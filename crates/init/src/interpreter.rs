@@ -202,7 +202,7 @@ impl Init {
             Step::ChangeRoot {} => self.change_root(),
             Step::SetRootPropagation { propagation } => self.set_root_propagation(propagation.0),
             Step::ReadonlyRoot {} => self.readonly_root(),
-            Step::Mask { path } => self.mask(path),
+            Step::Mask { path, options } => self.mask(path, options),
             Step::Readonly { path } => self.readonly(path),
             Step::SetHostname { name } => sys::sethostname(name),
             Step::SetDomainname { name } => sys::setdomainname(name),

@@ -10,13 +10,14 @@ use crate::report::Call;
 use crate::resolve;
 use crate::state::Init;
 use crate::sys::{self, flag};
+use crate::wire::StrsRef;
 
 impl Init {
-    /// Covers a path, where it exists.
-    pub fn mask(&mut self, path: &CStr) -> sys::Result<()> {
+    /// Covers a path, where it exists. The options are the same for all paths.
+    pub fn mask(&mut self, path: &CStr, options: StrsRef<'_>) -> sys::Result<()> {
         let Some(target) = resolve::open_existing(self.root, path)? else { return Ok(()) };
         let directory = sys::stat(target, c"")?.kind() == flag::S_IFDIR;
-        let cover = if directory { self.empty_directory()? } else { self.null_device()? };
+        let cover = if directory { self.empty_directory(Some(options))? } else { self.null_device()? };
         sys::attach(cover, target)?;
         self.discard(target);
         // What is attached can be cloned: one file system serves all masks.
@@ -27,12 +28,16 @@ impl Init {
     }
 
     /// A mount of an empty directory.
-    pub fn empty_directory(&self) -> sys::Result<i32> {
+    pub fn empty_directory(&self, options: Option<StrsRef<'_>>) -> sys::Result<i32> {
         if self.empty >= 0 {
             return sys::clone_tree(self.empty, c"", flag::AT_EMPTY_PATH);
         }
         let context = sys::fsopen(c"tmpfs")?;
         sys::fsconfig_set(context, c"nr_inodes", c"1")?;
+        let mut options = options.into_iter().flatten();
+        while let (Some(key), Some(value)) = (options.next(), options.next()) {
+            sys::fsconfig_set(context, key, value)?;
+        }
         sys::fsconfig_create(context)?;
         let attributes = attribute::RDONLY | attribute::NOSUID | attribute::NODEV | attribute::NOEXEC;
         let mount = sys::fsmount(context, attributes)?;

@@ -57,7 +57,7 @@ impl Init {
             match sys::unmount(path) {
                 Err(Failure { errno: flag::EINVAL | flag::EPERM, .. }) => {
                     let place = sys::openat(flag::AT_FDCWD, path, flag::O_PATH | flag::O_NOFOLLOW, 0)?;
-                    sys::attach(self.empty_directory()?, place)?;
+                    sys::attach(self.empty_directory(None)?, place)?;
                 }
                 // It went with another that it was mounted in.
                 Err(Failure { errno: flag::ENOENT, .. }) => {}

@@ -189,7 +189,11 @@ steps! {
     /// The root's mount becomes read-only.
     31 "readonly-root" ReadonlyRoot {}
     /// A path that exists is covered: a directory by an empty one, a file by the null device.
-    32 "mask" Mask { path: Str, }
+    32 "mask" Mask {
+        path: Str,
+        /// Of the file system that covers directories.
+        options: Strs,
+    }
     /// A path that exists is bound onto itself, read-only.
     33 "readonly" Readonly { path: Str, }
     /// `sethostname(2)`

@@ -222,7 +222,7 @@ fn features_planned() {
                     {"destination": "/own", "type": "tmpfs", "options": ["context=\"u:object_r:o_t:s0\""]},
                     {"destination": "/dev/mqueue", "type": "mqueue"},
                     {"destination": "/srv", "type": "bind", "source": "/srv", "options": ["bind"]}],
-                "linux": {"mountLabel": "u:object_r:f_t:s0"}}),
+                "linux": {"mountLabel": "u:object_r:f_t:s0", "maskedPaths": ["/proc/acpi", "/proc/kcore"]}}),
         ),
         (
             "landlock",
@@ -241,6 +241,10 @@ fn features_planned() {
         let config = merged(&base, &patch).to_string();
         check(&format!("{name}.plan"), &plan_text(config.as_bytes(), unified(), Purpose::Create));
     }
+    let labelled = json!({"mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]}],
+        "linux": {"mountLabel": "u:object_r:f_t:s0"}});
+    let config = merged(&base, &labelled).to_string();
+    check("selinux-labels-v1.plan", &plan_text(config.as_bytes(), legacy(), Purpose::Create));
 }
 
 /// An ordinary user of the host.

@@ -36,6 +36,11 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
             )
         }
         Step::SetLabel { .. } if errno == Errno::INVAL => Some(UNKNOWN_LABEL.into()),
+        Step::Mask { options, .. }
+            if (call, errno) == (Some(Call::Fsconfig), Errno::INVAL) && has_label(options) =>
+        {
+            Some(UNKNOWN_LABEL.into())
+        }
         Step::Detach { .. } if errno == Errno::INVAL => Some(
             "what the container had at its creation may be locked in a user namespace, see mount_namespaces(7)".into(),
         ),

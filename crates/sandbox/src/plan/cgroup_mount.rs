@@ -21,6 +21,7 @@ pub(super) fn plan_cgroup_mount(
     steps: &mut Steps,
     pointer: String,
     mount: &Mount,
+    label: Option<[Str; 2]>,
     host: &HostFacts,
     request: &PlanRequest<'_>,
     namespaces: &NamespacePlan,
@@ -50,8 +51,9 @@ pub(super) fn plan_cgroup_mount(
         return;
     }
     let writable = attributes & !attribute::RDONLY;
-    let mode = Strs(vec![Str::from("mode"), Str::from("755")]);
-    steps.push(pointer.clone(), new_filesystem("tmpfs", "tmpfs", target, writable, mode));
+    let mut options = Strs(vec![Str::from("mode"), Str::from("755")]);
+    options.0.extend(label.into_iter().flatten());
+    steps.push(pointer.clone(), new_filesystem("tmpfs", "tmpfs", target, writable, options));
     for hierarchy in &hierarchies.v1 {
         let name = directory_name(hierarchy);
         let place = format!("{target}/{name}");

@@ -51,7 +51,7 @@ pub fn describe(step: &Step) -> String {
         Step::PivotRoot { .. } | Step::MoveRoot { .. } | Step::ChangeRoot {} => "switch the root".into(),
         Step::SetRootPropagation { .. } => "set the propagation of the root".into(),
         Step::ReadonlyRoot {} => "make the root read-only".into(),
-        Step::Mask { path } => format!("mask {path}"),
+        Step::Mask { path, .. } => format!("mask {path}"),
         Step::Readonly { path } => format!("make {path} read-only"),
         Step::SetHostname { name } => format!("set the hostname {name}"),
         Step::SetDomainname { name } => format!("set the domain name {name}"),
@@ -140,7 +140,10 @@ pub fn syscall_text(step: &Step, call: Call) -> String {
             | Step::Reconfigure { target, .. },
             Call::Openat2,
         ) => format!("openat2(root, \"{target}\", IN_ROOT)"),
-        (Step::Mask { path } | Step::Readonly { path } | Step::EnterDirectory { path }, Call::Openat2) => {
+        (
+            Step::Mask { path, .. } | Step::Readonly { path } | Step::EnterDirectory { path },
+            Call::Openat2,
+        ) => {
             format!("openat2(root, \"{path}\", IN_ROOT)")
         }
         (Step::WriteProc { path, .. }, Call::Openat2) => format!("openat2(proc, \"{path}\", BENEATH)"),

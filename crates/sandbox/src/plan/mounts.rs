@@ -94,7 +94,8 @@ pub(super) fn plan_mounts(
             }
             MountKind::Remount { bind } => plan_remount(steps, index, mount, *bind),
             MountKind::Cgroup => {
-                cgroup_mount::plan_cgroup_mount(steps, pointer, mount, host, request, namespaces);
+                let label = own_label(config, host);
+                cgroup_mount::plan_cgroup_mount(steps, pointer, mount, label, host, request, namespaces);
             }
         }
     }
@@ -124,6 +125,12 @@ fn label_of<'c>(
     };
     let has_one = mount.data.iter().any(|option| &*option.key == "context");
     (takes && !has_one).then_some(&**label)
+}
+
+/// `/linux/mountLabel` as an option of a tmpfs of ours, where there is SELinux.
+pub(super) fn own_label(config: &Config, host: &HostFacts) -> Option<[Str; 2]> {
+    let label = config.linux.mount_label.as_ref().filter(|_| host.selinux)?;
+    Some([Str::from("context"), Str::from(&**label)])
 }
 
 /// Whether a new read-only file system gets its mount points or devices from us: it can't be read-only yet.

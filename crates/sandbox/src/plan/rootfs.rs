@@ -10,7 +10,7 @@ use init::wire::{MountAttributes, PropagationFlags, Str, Strs};
 use spec::config::{Mount, Propagation, PropagationKind, attribute};
 use spec::{AbsolutePath, Config, Text};
 
-use super::mounts::clean;
+use super::mounts::{clean, own_label};
 use super::namespaces::NamespacePlan;
 use super::{PlanRequest, Steps};
 use crate::RootSwitch;
@@ -124,12 +124,14 @@ pub(super) fn plan_switch(
     rootfs: &Path,
 ) {
     if namespaces.own_mounts {
+        let options = Strs(own_label(config, host).into_iter().flatten().collect());
         for (index, path) in config.linux.masked_paths.iter().enumerate() {
             // Once is enough, and a second mount would only hide the first.
             if config.linux.masked_paths[..index].contains(path) {
                 continue;
             }
-            steps.push(format!("/linux/maskedPaths/{index}"), Step::Mask { path: (&***path).into() });
+            let step = Step::Mask { path: (&***path).into(), options: options.clone() };
+            steps.push(format!("/linux/maskedPaths/{index}"), step);
         }
         let others = |(_, path): &(usize, &AbsolutePath)| clean(path) != "/";
         for (index, path) in config.linux.readonly_paths.iter().enumerate().filter(others) {
