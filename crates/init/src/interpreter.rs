@@ -193,8 +193,8 @@ impl Init {
             Step::MakeLink { name, target } => self.make_link(name, target),
             Step::MakeLinkAt { path, target } => self.make_link_at(path, target),
             Step::MakeDirectory { path } => self.make_directory(path),
-            Step::OpenTerminal { console, rows, columns, uid, bind, translate } => {
-                self.open_terminal(&Terminal { console, rows, columns, uid, bind, translate })
+            Step::OpenTerminal { console, rows, columns, uid, bind, host_dev, translate } => {
+                self.open_terminal(&Terminal { console, rows, columns, uid, bind, host_dev, translate })
             }
             Step::AwaitHooks { .. } => self.report_and_wait(),
             Step::PivotRoot { shared } => self.pivot_root(shared),

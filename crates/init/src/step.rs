@@ -167,6 +167,8 @@ steps! {
     /// `/dev/console`.
     25 "open-terminal" OpenTerminal {
         console: Descriptor, rows: u32, columns: u32, uid: u32, bind: bool,
+        /// `/dev` is the host's: `/dev/console` is bound where it is there, and not made.
+        host_dev: bool,
         /// Whether a newline that is written becomes carriage return and newline.
         translate: bool,
     }

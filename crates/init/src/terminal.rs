@@ -27,6 +27,8 @@ pub struct Terminal {
     pub uid: u32,
     /// Whether `/dev/console` is bound: only in a mount namespace of our own.
     pub bind: bool,
+    /// Nothing is made in `/dev`, which is the host's.
+    pub host_dev: bool,
     /// Whether a newline that is written becomes carriage return and newline, as the kernel has it.
     pub translate: bool,
 }
@@ -61,7 +63,7 @@ impl Init {
             sys::fchownat(slave, c"", terminal.uid, u32::MAX)?;
         }
         if terminal.bind {
-            self.bind_console(slave)?;
+            self.bind_console(slave, terminal.host_dev)?;
         }
         sys::send_with_descriptor(terminal.console, b"/dev/ptmx", master)?;
         for stream in 0..3 {
@@ -92,15 +94,20 @@ impl Init {
         Ok(master)
     }
 
-    fn bind_console(&mut self, slave: i32) -> sys::Result<()> {
+    fn bind_console(&mut self, slave: i32, host_dev: bool) -> sys::Result<()> {
         let (directory, name): (i32, &CStr) = resolve::open_parent(self.root, c"/dev/console")?;
-        let flags = flag::O_RDONLY | flag::O_CREAT | flag::O_EXCL | flag::O_NOFOLLOW;
-        match sys::openat(directory, name, flags, 0o600) {
-            Ok(file) => sys::close(file),
-            Err(Failure { errno: flag::EEXIST, .. }) => {}
-            Err(failure) => return Err(failure),
+        if !host_dev {
+            let flags = flag::O_RDONLY | flag::O_CREAT | flag::O_EXCL | flag::O_NOFOLLOW;
+            match sys::openat(directory, name, flags, 0o600) {
+                Ok(file) => sys::close(file),
+                Err(Failure { errno: flag::EEXIST, .. }) => {}
+                Err(failure) => return Err(failure),
+            }
         }
-        let target = sys::openat(directory, name, flag::O_PATH | flag::O_NOFOLLOW, 0)?;
+        let target = match sys::openat(directory, name, flag::O_PATH | flag::O_NOFOLLOW, 0) {
+            Err(Failure { errno: flag::ENOENT, .. }) if host_dev => return Ok(()),
+            target => target?,
+        };
         if !matches!(sys::stat(target, c"")?.kind(), flag::S_IFREG | flag::S_IFCHR) {
             return sys::refuse(Call::CheckType, flag::EINVAL);
         }

@@ -196,6 +196,12 @@ fn features_planned() {
                 "linux": {"namespaces": [{"type": "mount"}], "rootfsPropagation": "rslave"}}),
         ),
         (
+            "terminal-in-the-hosts-dev",
+            json!({"process": {"cwd": "/", "args": ["/bin/true"], "terminal": true},
+                "mounts": [{"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]},
+                    {"destination": "/dev/pts", "type": "devpts"}]}),
+        ),
+        (
             "process",
             json!({"hostname": "h", "domainname": "d", "process": {"cwd": "/srv", "args": ["server", "-v"],
                 "terminal": true, "consoleSize": {"height": 24, "width": 80}, "env": ["PATH=/bin", "A=b"],

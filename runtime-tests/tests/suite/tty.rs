@@ -8,7 +8,7 @@ use runtime_tests::{Bundle, Case, Container, Skip, Test, Verdict, cases};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases!["tty":
+    let mut all = cases!["tty":
         console_socket_receives_a_master,
         console_socket_input_reaches_the_process,
         console_socket_size_is_the_configs,
@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         console_socket_missing_path_fails,
         console_socket_regular_file_fails,
         console_of_the_image_is_no_way_out,
+        console_of_the_hosts_dev_is_the_pty,
         terminal_without_socket_when_detached_fails,
         terminal_of_another_user_is_owned_by_it,
         foreground_output_and_status,
@@ -31,7 +32,10 @@ pub(crate) fn cases() -> Vec<Case> {
         foreground_in_a_pid_namespace_without_its_process_group,
         no_terminal_gives_no_tty,
         devpts_is_its_own,
-    ]
+    ];
+    let untouched = "tty::console_changes_nothing_of_the_hosts_dev";
+    all.push(Case::new(untouched, console_changes_nothing_of_the_hosts_dev).only_ours());
+    all
 }
 
 fn terminal_bundle(t: &Test, script: &str) -> Bundle {
@@ -165,6 +169,76 @@ fn console_of_the_image_is_no_way_out(t: &Test) -> Verdict {
         let (call, _) = t.bundle_call("create", &b, &["--console-socket", socket.path.to_str().unwrap()]);
         // It is refused, or put where it belongs; the residue check looks at the canary.
         let _ = call.output();
+    }
+    Ok(())
+}
+
+/// A directory like the host's `/dev`, a mount of its own, bound in place of the container's; gone at its end.
+struct HostDev(std::path::PathBuf);
+
+impl HostDev {
+    fn new(t: &Test, with_console: bool) -> Self {
+        use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+        use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+        let path = t.dir.join(t.fresh_name());
+        std::fs::create_dir(&path).unwrap();
+        mount("tmpfs", &path, "tmpfs", MountFlags::empty(), c"").unwrap();
+        mount_change(&path, MountPropagationFlags::SHARED).unwrap();
+        for name in ["pts", "shm", "mqueue"] {
+            std::fs::create_dir(path.join(name)).unwrap();
+        }
+        let node = |name, major| {
+            mknod(&path.join(name), SFlag::S_IFCHR, Mode::S_IRUSR, makedev(major, 1)).unwrap();
+        };
+        symlink("pts/ptmx", path.join("ptmx")).unwrap();
+        if with_console {
+            node("console", 5);
+        }
+        Self(path)
+    }
+
+    fn bundle(&self, t: &Test, options: &[&str]) -> Bundle {
+        let b = terminal_bundle(t, "exec sleep 1000");
+        b.patch(|config| {
+            let mounts = config["mounts"].as_array_mut().unwrap();
+            let dev = mounts.iter_mut().find(|mount| mount["destination"] == "/dev").unwrap();
+            *dev = json!({"destination": "/dev", "type": "bind", "source": self.0, "options": options});
+        });
+        b
+    }
+}
+
+impl Drop for HostDev {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+fn console_of_the_hosts_dev_is_the_pty(t: &Test) -> Verdict {
+    let host = HostDev::new(t, true);
+    let (c, _master) = on_console(t, &host.bundle(t, &["rbind"]));
+    assert_eq!(mount_at(&mounts_of(c.pid()), "/dev/console").kind, "devpts");
+    let console = std::fs::metadata(c.inside("/dev/console")).unwrap();
+    assert_eq!(console.rdev(), std::fs::metadata(c.inside("/dev/pts/0")).unwrap().rdev());
+    assert_eq!(std::fs::metadata(host.0.join("console")).unwrap().rdev(), nix::sys::stat::makedev(5, 1));
+    Ok(())
+}
+
+fn console_changes_nothing_of_the_hosts_dev(t: &Test) -> Verdict {
+    let is_bound = |c: &Container<'_>| mounts_of(c.pid()).iter().any(|mount| mount.point == "/dev/console");
+    // What isn't there is not made.
+    let host = HostDev::new(t, false);
+    let (c, _master) = on_console(t, &host.bundle(t, &["rbind"]));
+    assert!(!is_bound(&c) && !host.0.join("console").exists());
+    // Where mounts would reach the host, none is made.
+    for (options, root) in [(&["rbind", "rshared"][..], "rslave"), (&["rbind"], "rshared")] {
+        let host = HostDev::new(t, true);
+        let b = host.bundle(t, options);
+        b.set("/linux/rootfsPropagation", root);
+        let (c, _master) = on_console(t, &b);
+        assert!(!is_bound(&c));
+        let console = std::fs::metadata(host.0.join("console")).unwrap();
+        assert_eq!(console.rdev(), nix::sys::stat::makedev(5, 1));
     }
     Ok(())
 }

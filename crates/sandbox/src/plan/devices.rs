@@ -5,7 +5,7 @@
 use init::Step;
 use init::sys::flag;
 use spec::Config;
-use spec::config::{Device, DeviceKind, Id, MountKind};
+use spec::config::{Device, DeviceKind, Id, Mount, MountKind, Propagation, PropagationKind};
 use spec::{AbsolutePath, Text};
 
 use super::namespaces::NamespacePlan;
@@ -45,9 +45,18 @@ fn default_device(name: &str, major: u32, minor: u32) -> Option<Device> {
 
 /// Whether the host's `/dev` is the container's: then nothing is made in it.
 pub(super) fn host_dev(config: &Config) -> bool {
-    config.mounts.iter().any(|mount| {
-        mount.destination.trim_end_matches('/') == "/dev" && matches!(mount.kind, MountKind::Bind { .. })
-    })
+    config.mounts.iter().any(|mount| is_dev(mount) && matches!(mount.kind, MountKind::Bind { .. }))
+}
+
+fn is_dev(mount: &Mount) -> bool {
+    mount.destination.trim_end_matches('/') == "/dev"
+}
+
+/// Whether what is mounted in the host's `/dev` could reach the host, by the propagation that the config asks for.
+pub(super) fn shares_dev(config: &Config) -> bool {
+    let shared = |propagation: &Propagation| propagation.kind == PropagationKind::Shared;
+    config.linux.rootfs_propagation.as_ref().is_some_and(shared)
+        || config.mounts.iter().any(|mount| is_dev(mount) && mount.propagation.iter().any(shared))
 }
 
 pub(super) fn plan_devices(steps: &mut Steps, config: &Config, host: &HostFacts, namespaces: &NamespacePlan) {

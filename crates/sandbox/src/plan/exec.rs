@@ -120,6 +120,7 @@ pub fn plan_exec(
             columns: terminal.size.map_or(0, |size| size.width.into()),
             uid: process.user.uid.get(),
             bind: false,
+            host_dev: false,
             translate: request.newlines == Newlines::Translated,
         };
         steps.push("/process/terminal", step);

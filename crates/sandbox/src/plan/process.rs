@@ -39,12 +39,14 @@ pub(super) fn plan_terminal(
 ) {
     let Some(process) = &config.process else { return };
     let Some(terminal) = process.terminal else { return };
+    let host_dev = devices::host_dev(config);
     let step = Step::OpenTerminal {
         console: Descriptor::Console,
         rows: terminal.size.map_or(0, |size| size.height.into()),
         columns: terminal.size.map_or(0, |size| size.width.into()),
         uid: process.user.uid.get(),
-        bind: namespaces.own_mounts && !devices::host_dev(config),
+        bind: namespaces.own_mounts && (!host_dev || namespaces.new_mount && !devices::shares_dev(config)),
+        host_dev,
         translate: newlines == Newlines::Translated,
     };
     steps.push("/process/terminal", step);
