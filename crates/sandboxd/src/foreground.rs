@@ -82,7 +82,7 @@ fn wait_for_event(process: &Process, signals: &Signals, relay: Option<&Relay>) -
     let mut interests =
         vec![PollFd::new(&signals.0, PollFlags::IN), PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     interests.extend(relay.map(Relay::interests).unwrap_or_default());
-    match rustix::event::poll(&mut interests, None) {
+    match rustix::event::poll(&mut interests, relay.and_then(Relay::patience)) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error).context(|| "poll".to_owned()),
     }

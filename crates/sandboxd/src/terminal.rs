@@ -1,30 +1,36 @@
 //! The terminal of a container that runs in the foreground: its master here, connected to our own stdin and stdout.
+//!
+//! The master is kept until the process has ended: that no process has the terminal open may last for a moment only (a
+//! daemon closes its streams and opens `/dev/tty` later), and its end would hang up on all that are attached to it.
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::termios::{
-    OptionalActions, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr, tcsetwinsize,
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, Winsize, isatty, tcgetattr, tcgetpgrp,
+    tcgetwinsize, tcsetattr, tcsetwinsize,
 };
 
 use sandbox::Newlines;
 
 use crate::error::{Context as _, Result};
 
-/// What `VEOF` of a new terminal is: control-D.
-const END_OF_FILE: u8 = 4;
+/// After how long is looked again at what tells nobody that it has changed.
+const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
 
 /// Copies both ways between our stdin and stdout and a container's terminal.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    /// Not blocking. None once no process has the terminal open.
-    master: Option<OwnedFd>,
+    /// Not blocking.
+    master: OwnedFd,
+    /// The container's side.
+    peer: Peer,
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     host: Option<HostTerminal>,
@@ -61,7 +67,8 @@ impl Relay {
         let flags = rustix::fs::fcntl_getfl(&master).context(context)?;
         rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK).context(context)?;
         Ok(Self {
-            master: Some(master),
+            master,
+            peer: Peer::Open,
             stdin,
             stdout: Some(stdout),
             host,
@@ -73,33 +80,41 @@ impl Relay {
 
     /// Gives the container's terminal the size of ours, if we have one.
     pub(crate) fn resize(&self) {
-        let Some((host, master)) = self.host.as_ref().zip(self.master.as_ref()) else { return };
+        let Some(host) = &self.host else { return };
         // A size that can't be set is no reason to end the container.
         let size = host.size().ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
-        let _ = size.map(|size| tcsetwinsize(master, size));
+        let _ = size.map(|size| tcsetwinsize(&self.master, size));
     }
 
     /// What is to be waited for.
     pub(crate) fn interests(&self) -> Vec<PollFd<'_>> {
         let mut interests = Vec::with_capacity(3);
-        if let Some(master) = &self.master {
-            let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, self.from_container.is_empty());
-            flags.set(PollFlags::OUT, !self.to_container.is_empty());
-            // A master that hung up would wake us although nothing can be done before stdout takes its bytes.
-            if !flags.is_empty() {
-                interests.push(PollFd::new(master, flags));
+        match &self.peer {
+            Peer::Open => {
+                let mut flags = PollFlags::empty();
+                flags.set(PollFlags::IN, self.from_container.is_empty());
+                flags.set(PollFlags::OUT, !self.to_container.is_empty());
+                // A master that hung up would wake us although nothing can be done before stdout takes its bytes.
+                if !flags.is_empty() {
+                    interests.push(PollFd::new(&self.master, flags));
+                }
+            }
+            Peer::Closed(changes) => {
+                interests.extend(changes.iter().map(|changes| PollFd::new(changes, PollFlags::IN)));
             }
         }
-        if let Some(stdin) =
-            self.stdin.as_ref().filter(|_| self.to_container.is_empty() && self.master.is_some())
-        {
+        if let Some(stdin) = self.stdin.as_ref().filter(|_| self.to_container.is_empty()) {
             interests.push(PollFd::new(stdin, PollFlags::IN));
         }
         if let Some(stdout) = self.stdout.as_ref().filter(|_| !self.from_container.is_empty()) {
             interests.push(PollFd::new(stdout, PollFlags::OUT));
         }
         interests
+    }
+
+    /// After how long [`Self::copy`] is to be called although nothing happened.
+    pub(crate) fn patience(&self) -> Option<&'static Timespec> {
+        matches!(self.peer, Peer::Closed(None)).then_some(&LOOK_AGAIN)
     }
 
     /// Copies what can be copied without waiting.
@@ -147,31 +162,42 @@ impl Relay {
                 Err(_) => self.stdin = None,
             }
         }
-        let Some(master) = &self.master else { return };
         if !self.to_container.is_empty() {
-            match self.to_container.flush(master.as_fd()) {
-                Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
-                // Nobody reads it any more.
+            match self.to_container.flush(self.master.as_fd()) {
+                // EIO: no process has the terminal open now.
+                Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::IO) => {}
                 Err(_) => self.to_container.clear(),
             }
         }
     }
 
     /// Our input is at its end. A terminal's can't be closed: it is told with the character that means it, twice where
-    /// the line before it is not complete (the first one ends that line).
+    /// the line before it is not complete (the first one ends that line). Where it reads no lines no character does, and
+    /// it is told nothing.
     fn end_input(&mut self) {
         self.stdin = None;
-        let marks: &[u8] =
-            if self.last_input == b'\n' { &[END_OF_FILE] } else { &[END_OF_FILE, END_OF_FILE] };
-        self.to_container.put(marks);
+        let Ok(modes) = tcgetattr(&self.master) else { return };
+        let mark = modes.special_codes[SpecialCodeIndex::VEOF];
+        // 0: there is none.
+        if modes.local_modes.contains(LocalModes::ICANON) && mark != 0 {
+            let times = if self.last_input == b'\n' { 1 } else { 2 };
+            self.to_container.put(&[mark, mark][..times]);
+        }
     }
 
     fn read_master(&mut self) {
-        let Some(master) = &self.master else { return };
-        match self.from_container.fill(master.as_fd()) {
-            Ok(1..) | Err(Errno::AGAIN | Errno::INTR) => {}
-            // EIO: no process has the terminal open any more.
-            Ok(0) | Err(_) => self.master = None,
+        if let Peer::Closed(Some(changes)) = &self.peer {
+            changes.consume();
+        }
+        match self.from_container.fill(self.master.as_fd()) {
+            Ok(1..) | Err(Errno::AGAIN) => self.peer = Peer::Open,
+            Err(Errno::INTR) => {}
+            // EIO: no process has the terminal open now. One may have opened it before its changes were told.
+            Ok(0) | Err(_) if matches!(self.peer, Peer::Open) => {
+                self.peer = Peer::Closed(Changes::of(&self.master).ok());
+                self.read_master();
+            }
+            Ok(0) | Err(_) => {}
         }
     }
 
@@ -184,6 +210,43 @@ impl Relay {
                 self.from_container.clear();
             }
         }
+    }
+}
+
+/// The container's side of the terminal.
+#[derive(Debug)]
+enum Peer {
+    /// Some process has it open.
+    Open,
+    /// No process has: a master says so whenever it is asked, and would end each wait. Without a descriptor to wait for
+    /// (there may be too many) it is looked at from time to time.
+    Closed(Option<Changes>),
+}
+
+/// Becomes readable when something happens at a master, once each time (`EPOLLET`).
+#[derive(Debug)]
+struct Changes(OwnedFd);
+
+impl Changes {
+    fn of(master: &OwnedFd) -> Result<Self, Errno> {
+        let changes = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        epoll::add(&changes, master, epoll::EventData::new_u64(0), flags)?;
+        Ok(Self(changes))
+    }
+
+    /// Before the master is looked at: what happens afterwards is told again.
+    fn consume(&self) {
+        let mut events =
+            [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let _ = epoll::wait(&self.0, &mut events[..], Some(&now));
+    }
+}
+
+impl AsFd for Changes {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -321,7 +384,7 @@ impl Drop for HostTerminal {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::io::{Read as _, Write as _, pipe};
+    use std::io::{Read, Write as _, pipe};
 
     use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
@@ -339,7 +402,7 @@ mod tests {
 
     /// Copies until nobody has the terminal open and all it said has been copied.
     fn copy_to_the_end(relay: &mut Relay) {
-        while relay.master.is_some() || !relay.from_container.is_empty() {
+        while matches!(relay.peer, Peer::Open) || !relay.from_container.is_empty() {
             let mut interests = relay.interests();
             rustix::event::poll(&mut interests, None).unwrap();
             drop(interests);
@@ -374,11 +437,80 @@ mod tests {
         terminal.write_all(b"last words\n").unwrap();
         // Held open by somebody, so that there is no end of file.
         relay.drain();
-        assert!(relay.master.is_some());
+        assert!(matches!(relay.peer, Peer::Open));
         drop(relay);
         let mut read = String::new();
         output.read_to_string(&mut read).unwrap();
         assert_eq!(read, "last words\r\n");
+    }
+
+    fn reopen(relay: &Relay) -> File {
+        ioctl_tiocgptpeer(&relay.master, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap().into()
+    }
+
+    /// Copies when there is something to copy, until `text` has come out.
+    fn copy_until(relay: &mut Relay, output: &mut (impl Read + AsFd), text: &str) {
+        let mut read = String::new();
+        while read.len() < text.len() {
+            rustix::event::poll(&mut relay.interests(), None).unwrap();
+            relay.copy();
+            if is_ready(&*output, PollFlags::IN) {
+                let mut bytes = [0; 64];
+                let length = output.read(&mut bytes).unwrap();
+                read.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+            }
+        }
+        assert_eq!(read, text);
+    }
+
+    #[test]
+    fn terminal_that_nobody_has_open_is_kept() {
+        let (master, mut terminal) = terminal();
+        let (mut output, stdout) = pipe().unwrap();
+        let (input, mut typed) = pipe().unwrap();
+        let mut relay = Relay::new(master, Some(input.into()), stdout.into(), None).unwrap();
+        terminal.write_all(b"one").unwrap();
+        copy_until(&mut relay, &mut output, "one");
+        for text in ["two", "three"] {
+            drop(terminal);
+            copy_to_the_end(&mut relay);
+            // It does not wake us.
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            assert_eq!(rustix::event::poll(&mut relay.interests(), Some(&now)).unwrap(), 0);
+            terminal = reopen(&relay);
+            terminal.write_all(text.as_bytes()).unwrap();
+            copy_until(&mut relay, &mut output, text);
+        }
+        // What is typed while nobody has it open is there for the next one.
+        drop(terminal);
+        copy_to_the_end(&mut relay);
+        typed.write_all(b"line\n").unwrap();
+        rustix::event::poll(&mut relay.interests(), None).unwrap();
+        relay.copy();
+        let mut line = [0; 5];
+        reopen(&relay).read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"line\n");
+    }
+
+    #[test]
+    fn input_that_ends_in_raw_mode_is_copied_as_it_is() {
+        let (master, mut terminal) = terminal();
+        let mut raw = tcgetattr(&terminal).unwrap();
+        raw.make_raw();
+        tcsetattr(&terminal, OptionalActions::Now, &raw).unwrap();
+        let (_output, stdout) = pipe().unwrap();
+        let (input, mut typed) = pipe().unwrap();
+        let mut relay = Relay::new(master, Some(input.into()), stdout.into(), None).unwrap();
+        typed.write_all(b"abc").unwrap();
+        drop(typed);
+        while relay.stdin.is_some() {
+            relay.copy();
+        }
+        relay.copy();
+        rustix::io::write(&relay.master, b"!").unwrap();
+        let mut read = [0; 4];
+        terminal.read_exact(&mut read).unwrap();
+        assert_eq!(&read, b"abc!");
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(crate) fn cases() -> Vec<Case> {
         console_socket_receives_a_master,
         console_socket_and_terminal_must_fit,
         terminal_in_the_foreground,
+        terminal_closed_for_a_moment_is_kept,
         terminal_resize_is_passed,
         signal_is_forwarded,
         preserved_descriptors_are_there,
@@ -538,6 +539,22 @@ fn terminal_in_the_foreground(t: &Test) -> Verdict {
     let text = master.until("got-typed");
     assert!(text.contains("31 99"), "{text:?}");
     let _ = running.wait().exits(5);
+    Ok(())
+}
+
+fn terminal_closed_for_a_moment_is_kept(t: &Test) -> Verdict {
+    t.needs_program("setsid")?;
+    let b = t.bundle();
+    let (mut fifo, mut go) = (b.fifo("/fifo"), b.fifo("/go"));
+    let c = running(t, &b);
+    let script = "echo one; exec </dev/null >/dev/null 2>&1; echo closed >/fifo; read go </go
+         echo two >/dev/tty; exit 7";
+    let (running, mut master) = on_terminal(sh(t, &c, &["--tty"], script), (24, 80));
+    let _ = master.until("one");
+    assert_eq!(fifo.line(), "closed");
+    go.send("go");
+    let _ = master.until("two");
+    let _ = running.wait().exits(7);
     Ok(())
 }
 

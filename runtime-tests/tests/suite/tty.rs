@@ -29,6 +29,8 @@ pub(crate) fn cases() -> Vec<Case> {
         foreground_size_is_passed,
         foreground_resize_is_passed,
         foreground_interrupt_reaches_the_process,
+        foreground_terminal_closed_for_a_moment_is_kept,
+        foreground_interrupt_reaches_a_process_without_open_terminal,
         foreground_in_a_pid_namespace_without_its_process_group,
         no_terminal_gives_no_tty,
         devpts_is_its_own,
@@ -329,6 +331,40 @@ fn foreground_interrupt_reaches_the_process(t: &Test) -> Verdict {
     master.type_text("\x03");
     let _ = master.until("interrupted");
     let _ = running.wait().exits(6);
+    Ok(())
+}
+
+/// `one`, then a while without any descriptor of the terminal, then `two`, and 7.
+fn foreground_terminal_closed_for_a_moment_is_kept(t: &Test) -> Verdict {
+    t.needs_program("setsid")?;
+    let b = terminal_bundle(
+        t,
+        "echo one >/dev/console; exec </dev/null >/dev/null 2>&1; echo closed >/fifo; read go </go
+         echo two >/dev/console; exit 7",
+    );
+    let (mut fifo, mut go) = (b.fifo("/fifo"), b.fifo("/go"));
+    let (running, mut master) = foreground(t, &b, (24, 80));
+    let _ = master.until("one");
+    assert_eq!(fifo.line(), "closed");
+    go.send("go");
+    let _ = master.until("two");
+    let _ = running.wait().exits(7);
+    Ok(())
+}
+
+fn foreground_interrupt_reaches_a_process_without_open_terminal(t: &Test) -> Verdict {
+    t.needs_program("setsid")?;
+    let b = terminal_bundle(
+        t,
+        "trap 'exit 9' INT; echo ready >/dev/console; exec </dev/null >/dev/null 2>&1
+         echo closed >/fifo; while :; do sleep 1000 & wait; done",
+    );
+    let mut fifo = b.fifo("/fifo");
+    let (running, mut master) = foreground(t, &b, (24, 80));
+    let _ = master.until("ready");
+    assert_eq!(fifo.line(), "closed");
+    master.type_text("\x03");
+    let _ = running.wait().exits(9);
     Ok(())
 }
 
