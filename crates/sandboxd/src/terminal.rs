@@ -50,9 +50,7 @@ impl Relay {
         let host = HostTerminal::open().context(context)?;
         let stdin = io::stdin().as_fd().try_clone_to_owned().context(context)?;
         let stdout = io::stdout().as_fd().try_clone_to_owned().context(context)?;
-        // In the background a terminal's input is not ours to read.
-        let may_read = host.as_ref().is_none_or(|host| host.before.is_some()) || !isatty(&stdin);
-        let relay = Self::new(master, may_read.then_some(stdin), stdout, host)?;
+        let relay = Self::new(master, Some(stdin), stdout, host)?;
         relay.resize();
         Ok(relay)
     }
@@ -103,7 +101,7 @@ impl Relay {
                 interests.extend(changes.iter().map(|changes| PollFd::new(changes, PollFlags::IN)));
             }
         }
-        if let Some(stdin) = self.stdin.as_ref().filter(|_| self.to_container.is_empty()) {
+        if let Some(stdin) = self.stdin.as_ref().filter(|_| self.to_container.is_empty() && self.may_read()) {
             interests.push(PollFd::new(stdin, PollFlags::IN));
         }
         if let Some(stdout) = self.stdout.as_ref().filter(|_| !self.from_container.is_empty()) {
@@ -114,11 +112,20 @@ impl Relay {
 
     /// After how long [`Self::copy`] is to be called although nothing happened.
     pub(crate) fn patience(&self) -> Option<&'static Timespec> {
-        matches!(self.peer, Peer::Closed(None)).then_some(&LOOK_AGAIN)
+        let in_background = self.stdin.is_some() && !self.may_read();
+        (in_background || matches!(self.peer, Peer::Closed(None))).then_some(&LOOK_AGAIN)
+    }
+
+    /// In the background a terminal's input is not ours to read.
+    fn may_read(&self) -> bool {
+        self.host.as_ref().is_none_or(HostTerminal::may_read)
     }
 
     /// Copies what can be copied without waiting.
     pub(crate) fn copy(&mut self) {
+        if let Some(host) = self.host.as_mut().filter(|host| !host.may_read()) {
+            host.look_again();
+        }
         self.copy_from_container();
         self.copy_to_container();
     }
@@ -152,10 +159,13 @@ impl Relay {
     }
 
     fn copy_to_container(&mut self) {
-        if let Some(stdin) = self.stdin.as_ref().filter(|_| self.to_container.is_empty())
+        let may_read = self.may_read();
+        if let Some(stdin) = self.stdin.as_ref().filter(|_| self.to_container.is_empty() && may_read)
             && is_ready(stdin, PollFlags::IN)
         {
             match self.to_container.fill(stdin.as_fd()) {
+                // What the kernel says in the background; and what it says when our terminal is gone.
+                Err(Errno::IO) if self.host.as_mut().is_some_and(HostTerminal::is_in_background) => {}
                 Ok(0) | Err(Errno::IO) => self.end_input(),
                 Ok(_) => self.last_input = self.to_container.last(),
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -332,11 +342,22 @@ pub(crate) fn newlines() -> Newlines {
     if isatty(io::stdout()) { Newlines::Translated } else { Newlines::AsWritten }
 }
 
-/// The terminal that we were started from, raw while this lives.
+/// The terminal that we were started from. Raw while its input is ours and this lives.
 #[derive(Debug)]
 struct HostTerminal {
     descriptor: OwnedFd,
-    before: Option<Termios>,
+    input: Input,
+}
+
+/// What comes from the terminal that we were started from.
+#[derive(Debug)]
+enum Input {
+    /// Stdin is something else.
+    Elsewhere,
+    /// In the background it is somebody else's. Nobody is told when that ends: a shell sends SIGCONT to who has stopped.
+    Others,
+    /// Ours; the modes from before.
+    Ours(Box<Termios>),
 }
 
 impl HostTerminal {
@@ -348,23 +369,33 @@ impl HostTerminal {
             return Ok(None);
         };
         let descriptor = found.try_clone_to_owned()?;
-        // In the background it is somebody else's. A process group that began outside our pid namespace has the number 0.
-        let own_group = nix::unistd::getpgrp().as_raw();
-        let in_foreground = match tcgetpgrp(&descriptor) {
-            Ok(group) => group.as_raw_nonzero().get() == own_group,
-            Err(Errno::OPNOTSUPP) => own_group == 0,
-            Err(_) => false,
+        let input = match isatty(&stdin) {
+            false => Input::Elsewhere,
+            true if in_foreground(&descriptor) => Input::Ours(make_raw(&descriptor)?),
+            true => Input::Others,
         };
-        let before = if in_foreground && isatty(&stdin) {
-            let before = tcgetattr(&descriptor)?;
-            let mut raw = before.clone();
-            raw.make_raw();
-            tcsetattr(&descriptor, OptionalActions::Now, &raw)?;
-            Some(before)
-        } else {
-            None
-        };
-        Ok(Some(Self { descriptor, before }))
+        Ok(Some(Self { descriptor, input }))
+    }
+
+    fn may_read(&self) -> bool {
+        !matches!(self.input, Input::Others)
+    }
+
+    /// In the background: whether that has ended.
+    fn look_again(&mut self) {
+        if in_foreground(&self.descriptor) {
+            // One that can't be made raw is gone, which shows when it is read.
+            self.input = make_raw(&self.descriptor).map_or(Input::Elsewhere, Input::Ours);
+        }
+    }
+
+    /// Looks whether our input is another's by now: whoever has taken it has given the terminal modes of his own.
+    fn is_in_background(&mut self) -> bool {
+        let taken = !matches!(self.input, Input::Elsewhere) && !in_foreground(&self.descriptor);
+        if taken {
+            self.input = Input::Others;
+        }
+        taken
     }
 
     fn size(&self) -> Result<Winsize, Errno> {
@@ -374,11 +405,33 @@ impl HostTerminal {
 
 impl Drop for HostTerminal {
     fn drop(&mut self) {
-        if let Some(before) = &self.before {
+        if let Input::Ours(before) = &self.input
+            && in_foreground(&self.descriptor)
+        {
             // Nobody is left who could be told.
             let _ = tcsetattr(&self.descriptor, OptionalActions::Drain, before);
         }
     }
+}
+
+/// Whether a terminal's input is ours. Jobs are only those of a controlling terminal: of another (ENOTTY), and of one that is
+/// gone (EIO), nobody else's. A process group that began outside our pid namespace has the number 0.
+fn in_foreground(terminal: &OwnedFd) -> bool {
+    let own_group = nix::unistd::getpgrp().as_raw();
+    match tcgetpgrp(terminal) {
+        Ok(group) => group.as_raw_nonzero().get() == own_group,
+        Err(Errno::OPNOTSUPP) => own_group == 0,
+        Err(_) => true,
+    }
+}
+
+/// The modes from before.
+fn make_raw(terminal: &OwnedFd) -> Result<Box<Termios>, Errno> {
+    let before = tcgetattr(terminal)?;
+    let mut raw = before.clone();
+    raw.make_raw();
+    tcsetattr(terminal, OptionalActions::Now, &raw)?;
+    Ok(Box::new(before))
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub(crate) fn cases() -> Vec<Case> {
         foreground_interrupt_reaches_the_process,
         foreground_terminal_closed_for_a_moment_is_kept,
         foreground_interrupt_reaches_a_process_without_open_terminal,
+        foreground_on_a_terminal_that_is_not_controlling,
+        foreground_after_the_background,
         foreground_in_a_pid_namespace_without_its_process_group,
         no_terminal_gives_no_tty,
         devpts_is_its_own,
@@ -365,6 +367,41 @@ fn foreground_interrupt_reaches_a_process_without_open_terminal(t: &Test) -> Ver
     assert_eq!(fifo.line(), "closed");
     master.type_text("\x03");
     let _ = running.wait().exits(9);
+    Ok(())
+}
+
+/// Of a terminal that is not the controlling one nobody can be in the background.
+fn foreground_on_a_terminal_that_is_not_controlling(t: &Test) -> Verdict {
+    t.needs_program("setsid")?;
+    let b = terminal_bundle(t, "echo ready; read word; echo got-$word; exit 6");
+    for wrapper in [&["env"][..], &["setsid", "--wait"]] {
+        let (mut master, peer) = Master::pair();
+        let call = t.run(&b).through(wrapper).stdin_file(peer.try_clone().unwrap()).stdout_file(peer);
+        let running = call.start();
+        let _ = master.until("ready");
+        master.type_line("typed");
+        let _ = master.until("got-typed");
+        let _ = running.wait().exits(6);
+    }
+    Ok(())
+}
+
+fn foreground_after_the_background(t: &Test) -> Verdict {
+    t.needs_program("setsid")?;
+    t.needs_program("bash")?;
+    let b = terminal_bundle(t, "echo ready; read word; echo got-$word; exit 6");
+    let (mut master, peer) = Master::pair();
+    let call = t
+        .run(&b)
+        .through(["setsid", "--ctty", "--wait", "bash", "-c", "set -m; \"$@\" & read go; fg", "bash"])
+        .stdin_file(peer.try_clone().unwrap())
+        .stdout_file(peer);
+    let running = call.start();
+    let _ = master.until("ready");
+    master.type_line("go");
+    master.type_line("typed");
+    let _ = master.until("got-typed");
+    let _ = running.wait().exits(6);
     Ok(())
 }
 
