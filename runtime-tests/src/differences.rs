@@ -114,6 +114,8 @@ const DIFFERENCES: &[Difference] = &[
     any(CRUN, "service::no_subreaper_leaves_orphans", "adopts them all the same"),
     any(CRUN, "service::notify_start_waits_until_ready", CRUN_NOTIFY),
     any(CRUN, "service::notify_run_*", CRUN_NOTIFY),
+    any(CRUN, "service::notify_start_that_is_refused_takes_nothing", CRUN_NOTIFY),
+    any(CRUN, "service::notify_socket_that_can_not_be_reached_is_no_error_of_run", CRUN_NOTIFY),
     any(
         RUNC,
         "service::notify_start_returns_when_the_container_ends",

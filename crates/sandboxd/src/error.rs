@@ -157,7 +157,7 @@ impl Error {
                 "give bytes, with or without a unit (k, m, g): 64m; -1 is no limit".into()
             }
             Self::UnknownSignal(_) => "`kill -l` of a shell lists the names; numbers do as well".into(),
-            Self::Io { what, source } if what.starts_with("connect to ") => match source.kind() {
+            Self::Io { what, source } if is_about_a_socket_of_the_callers(what) => match source.kind() {
                 io::ErrorKind::NotFound => "whoever wants the descriptor makes the socket first".into(),
                 io::ErrorKind::ConnectionRefused => {
                     "nobody listens there: the path must be a unix socket that somebody has bound and listens on".into()
@@ -167,6 +167,11 @@ impl Error {
             _ => return None,
         })
     }
+}
+
+/// A socket that a flag names, for a descriptor.
+fn is_about_a_socket_of_the_callers(what: &str) -> bool {
+    ["connect to console socket ", "connect to pidfd socket "].iter().any(|call| what.starts_with(call))
 }
 
 struct Several<'a>(&'a [(String, Error)]);

@@ -44,23 +44,32 @@ pub(crate) fn wanted() -> Option<OsString> {
     env::var_os(VARIABLE).filter(|address| !address.is_empty())
 }
 
+/// A socket that is connected to the service manager's.
+#[derive(Debug)]
+pub(crate) struct ServiceManager(UnixDatagram);
+
+impl ServiceManager {
+    /// `None` where nobody wants to be told.
+    pub(crate) fn connect() -> Option<Result<Self>> {
+        let address = wanted()?;
+        Some(connect(&address).map(Self).context(|| format!("connect to {VARIABLE} {}", address.display())))
+    }
+}
+
 /// The two ends.
 #[derive(Debug)]
 pub(crate) struct Notify {
     /// What the container writes to.
     container: UnixDatagram,
-    /// Connected to the service manager.
-    manager: UnixDatagram,
+    manager: ServiceManager,
 }
 
 impl Notify {
-    /// Binds the container's socket in its directory, and connects to the service manager's. `None` where nobody wants
-    /// to be told, or the container was made without such a directory.
+    /// Binds the container's socket in its directory. `None` where the container was made without such a directory.
     ///
     /// # Errors
     /// Of the calls.
-    pub(crate) fn bind(directory: &Path) -> Result<Option<Self>> {
-        let Some(address) = wanted() else { return Ok(None) };
+    pub(crate) fn bind(directory: &Path, manager: ServiceManager) -> Result<Option<Self>> {
         // By descriptor: an address has at most 107 bytes.
         let held = match fs::File::open(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -76,7 +85,6 @@ impl Notify {
             Ok(socket)
         };
         let container = bind().context(|| format!("bind {}", directory.join(NAME).display()))?;
-        let manager = connect(&address).context(|| format!("connect to {VARIABLE} {}", address.display()))?;
         Ok(Some(Self { container, manager }))
     }
 
@@ -117,7 +125,7 @@ impl Notify {
     }
 
     fn send(&self, message: &[u8]) -> Result<()> {
-        self.manager.send(message).map(drop).context(|| format!("write to {VARIABLE}"))
+        self.manager.0.send(message).map(drop).context(|| format!("write to {VARIABLE}"))
     }
 
     /// `sd_notify_barrier(3)`: the other end closes a descriptor when it has read all that was sent before.
@@ -129,7 +137,7 @@ impl Notify {
         let descriptors = [theirs.as_fd()];
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
         let message = [IoSlice::new(b"BARRIER=1")];
-        rustix::net::sendmsg(&self.manager, &message, &mut ancillary, SendFlags::NOSIGNAL)
+        rustix::net::sendmsg(&self.manager.0, &message, &mut ancillary, SendFlags::NOSIGNAL)
             .context(context)?;
         drop(theirs);
         let mut polled = [PollFd::new(&ours, PollFlags::IN)];

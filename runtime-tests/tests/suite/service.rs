@@ -14,6 +14,8 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut all = cases!["service":
         notify_start_waits_until_ready,
         notify_run_detached_waits_until_ready,
+        notify_start_that_is_refused_takes_nothing,
+        notify_socket_that_can_not_be_reached_is_no_error_of_run,
         notify_start_returns_when_the_container_ends,
         notify_run_in_the_foreground_names_the_runtime,
         notify_socket_absent_is_no_mount,
@@ -24,6 +26,10 @@ pub(crate) fn cases() -> Vec<Case> {
     ];
     all.push(
         Case::new("service::notify_passes_only_what_concerns_the_container", notify_passes_only).only_ours(),
+    );
+    all.push(
+        Case::new("service::notify_socket_that_can_not_be_reached_is_a_warning", notify_unreachable_warns)
+            .only_ours(),
     );
     all
 }
@@ -124,6 +130,58 @@ fn notify_run_detached_waits_until_ready(t: &Test) -> Verdict {
     assert_eq!(manager.message(), "READY=1");
     assert_eq!(manager.message(), format!("MAINPID={}", t.state(&id)["pid"]));
     manager.hear_out(run).ok();
+    Ok(())
+}
+
+fn notify_start_that_is_refused_takes_nothing(t: &Test) -> Verdict {
+    let manager = Manager::listen(t);
+    let (b, mut fifo) = bundle_that_says_up(t);
+    let (create, id) = t.bundle_call("create", &b, &[]);
+    manager.is_told_to(create).ok();
+    let start = manager.is_told_to(t.call(&["start", &id])).start();
+    assert_eq!(fifo.line(), "up");
+    manager.is_told_to(t.call(&["start", &id])).fails().says("cannot start an already running container");
+    notify(t, &id, "READY=1\n");
+    assert_eq!(manager.message(), "READY=1");
+    let _ = manager.message();
+    manager.hear_out(start).ok();
+    Ok(())
+}
+
+/// The addresses of nobody: without a socket, and of one whose owner is gone.
+fn nobodys_sockets(t: &Test) -> [PathBuf; 2] {
+    drop(UnixDatagram::bind(t.dir.join("gone")).unwrap());
+    ["/no/such/socket".into(), t.dir.join("gone")]
+}
+
+/// Every process below a service inherits the variable.
+fn notify_socket_that_can_not_be_reached_is_no_error_of_run(t: &Test) -> Verdict {
+    for address in nobodys_sockets(t) {
+        let (run, _) = t.bundle_call("run", &t.sh("echo out; exit 4"), &[]);
+        assert_eq!(run.env("NOTIFY_SOCKET", &address).output().exits(4).stdout, "out\n");
+        let (b, mut fifo) = bundle_that_says_up(t);
+        let (run, id) = t.bundle_call("run", &b, &["--detach"]);
+        run.env("NOTIFY_SOCKET", &address).ok();
+        assert_eq!(fifo.line(), "up");
+        t.call(&["delete", "--force", &id]).ok();
+    }
+    Ok(())
+}
+
+fn notify_unreachable_warns(t: &Test) -> Verdict {
+    for address in nobodys_sockets(t) {
+        let said = format!("warning: {{}}: connect to NOTIFY_SOCKET {}: ", address.display());
+        let (run, id) = t.bundle_call("run", &t.sh("exec echo \"<$NOTIFY_SOCKET>\""), &[]);
+        let run = run.env("NOTIFY_SOCKET", &address).ok().says(&said.replace("{}", &format!("run {id}")));
+        assert_eq!(run.stdout, "<>\n");
+        assert!(!run.stderr.contains("hint"), "{run}");
+        let (b, mut fifo) = bundle_that_says_up(t);
+        let (create, id) = t.bundle_call("create", &b, &[]);
+        create.env("NOTIFY_SOCKET", &address).ok();
+        let start = t.call(&["start", &id]).env("NOTIFY_SOCKET", &address);
+        let _ = start.ok().says(&said.replace("{}", &format!("start {id}")));
+        assert_eq!(fifo.line(), "up");
+    }
     Ok(())
 }
 

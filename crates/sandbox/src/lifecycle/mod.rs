@@ -161,7 +161,16 @@ impl Runtime {
     /// # Errors
     /// The container is not created, or its command can't be executed.
     pub fn start(&self, id: &ContainerId) -> Result<Outcome<()>> {
-        start::start(&self.state, id)
+        self.start_with(id, || {})
+    }
+
+    /// [`Self::start`], and `about_to` once it is known that the container is created, under its lock: what a start that is
+    /// refused must not do, and the process must find.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub fn start_with(&self, id: &ContainerId, about_to: impl FnOnce()) -> Result<Outcome<()>> {
+        start::start(&self.state, id, about_to)
     }
 
     /// Finds out what a [`Runtime::exec`] would do; nothing is done.

@@ -33,7 +33,7 @@ const START_DEADLINE: Duration = Duration::from_secs(10);
 /// How long init may take to end by itself.
 const END_DEADLINE: Duration = Duration::from_secs(1);
 
-pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> {
+pub(super) fn start(state: &StateRoot, id: &ContainerId, about_to: impl FnOnce()) -> Result<Outcome<()>> {
     let _phase = phase!("start");
     let entry = state.lock(id)?;
     let record = entry.read()?.ok_or(Error::NotFound)?;
@@ -52,6 +52,7 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId) -> Result<Outcome<()>> 
     let pidfd = init.open().map_err(|error| Error::host("look at init", error))?;
     let pidfd = pidfd.ok_or_else(|| Error::status("cannot start a container that has stopped"))?;
     let starting = Starting { entry: &entry, record: &record, config, pidfd };
+    about_to();
     let conversation = Conversation::new(starting.connect()?);
     if let Err(error) = starting.follow(&conversation) {
         starting.end(conversation);

@@ -13,6 +13,7 @@ mod info;
 mod kill;
 mod list;
 mod mounts;
+mod notified;
 mod owner;
 mod pause;
 mod plan;

@@ -26,17 +26,11 @@ pub(crate) enum Stay {
     Foreground,
 }
 
-/// Makes the request and the plan, and connects the sockets.
+/// Makes the request.
 ///
 /// # Errors
-/// The id is none; the bundle's configuration can't be used; terminal and console socket don't fit together; a socket
-/// can't be reached.
-pub(crate) fn prepare(
-    session: &Session<'_>,
-    creation: &Creation,
-    purpose: Purpose,
-    stay: Stay,
-) -> Result<(CreateRequest, Prepared)> {
+/// The id is none; there is no state root for the directory of `NOTIFY_SOCKET`.
+pub(crate) fn request(session: &Session<'_>, creation: &Creation) -> Result<CreateRequest> {
     let mut request = CreateRequest::new(ContainerId::new(&creation.id)?, &creation.bundle);
     if let Some(path) = &creation.config {
         request.config = ConfigSource::File(path.clone());
@@ -52,8 +46,20 @@ pub(crate) fn prepare(
     if notify::wanted().is_some() {
         request.notify_directory = Some(session.runtime()?.notify_directory(&request.id));
     }
-    let prepared = Prepared::new(&request, purpose)?;
+    Ok(request)
+}
 
+/// Makes the plan, and connects the sockets.
+///
+/// # Errors
+/// The bundle's configuration can't be used; terminal and console socket don't fit together; a socket can't be reached.
+pub(crate) fn prepare(
+    request: &mut CreateRequest,
+    creation: &Creation,
+    purpose: Purpose,
+    stay: Stay,
+) -> Result<Prepared> {
+    let prepared = Prepared::new(request, purpose)?;
     let socket = creation.console_socket.as_deref().filter(|path| !path.as_os_str().is_empty());
     match (stay, prepared.terminal(), socket) {
         (Stay::Detached, true, None) => return Err(Error::TerminalWithoutSocket),
@@ -64,7 +70,7 @@ pub(crate) fn prepare(
     if let Some(path) = &creation.pidfd_socket {
         request.pidfd_socket = Some(connect("pidfd socket", path)?);
     }
-    Ok((request, prepared))
+    Ok(prepared)
 }
 
 /// Who makes the cgroup, as the global flags say.

@@ -7,7 +7,7 @@ use sandbox::plan::Purpose;
 
 use super::Session;
 use super::checkpoint::criu_options;
-use super::request::{Stay, prepare};
+use super::request::{self, Stay, prepare};
 use super::run::{AtEnd, Foreground};
 use crate::args::checkpoint::Restore;
 use crate::args::creation::Creation;
@@ -19,7 +19,9 @@ pub(crate) fn restore(session: &Session<'_>, arguments: &Restore) -> Result<u8> 
     let criu = criu_options(session, &arguments.criu)?;
     let signals = if arguments.detach { None } else { Some(Signals::block()?) };
     let stay = if arguments.detach { Stay::Detached } else { Stay::Foreground };
-    let (create, prepared) = prepare(session, &creation(arguments), Purpose::Run, stay)?;
+    let creation = creation(arguments);
+    let mut create = request::request(session, &creation)?;
+    let prepared = prepare(&mut create, &creation, Purpose::Run, stay)?;
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let mut request = RestoreRequest {
         create,

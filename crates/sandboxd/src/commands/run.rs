@@ -6,23 +6,26 @@ use std::os::unix::net::UnixStream;
 use sandbox::plan::Purpose;
 use sandbox::{CreateRequest, Deletion, Outcome, Prepared, Running, Runtime};
 
-use super::Session;
-use super::request::{Stay, prepare};
+use super::request::{Stay, prepare, request};
+use super::{Session, notified};
 use crate::args::creation::Run;
 use crate::error::{Context as _, Result};
 use crate::foreground::{self, Orphans, Signals};
-use crate::notify::{self, Notify, Until};
+use crate::notify::{ServiceManager, Until};
 use crate::terminal::{Relay, newlines};
 
 pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
+    let manager = notified::manager(session);
+    let purpose = if manager.is_some() { Purpose::Create } else { Purpose::Run };
     if arguments.detach {
-        let purpose = if notify::wanted().is_some() { Purpose::Create } else { Purpose::Run };
-        let (request, prepared) = prepare(session, &arguments.creation, purpose, Stay::Detached)?;
+        let mut request = request(session, &arguments.creation)?;
+        unless_notified(&mut request, manager.as_ref());
+        let prepared = prepare(&mut request, &arguments.creation, purpose, Stay::Detached)?;
         prepared.check_process()?;
         let runtime = session.runtime()?;
         let running = session.accept(runtime.launch(&request, prepared)?);
-        if purpose == Purpose::Create {
-            start_notifying(session, &runtime, &running, Until::Ready)
+        if let Some(manager) = manager {
+            start_notifying(session, &runtime, &running, manager, Until::Ready)
                 .inspect_err(|_| delete(session, &runtime, &running))?;
         }
         return Ok(0);
@@ -30,41 +33,50 @@ pub(crate) fn run(session: &Session<'_>, arguments: &Run) -> Result<u8> {
 
     // Before the container exists: from its first moment on every signal reaches it.
     let signals = Signals::block()?;
-    let (request, prepared) = prepare(session, &arguments.creation, Purpose::Run, Stay::Foreground)?;
+    let mut request = request(session, &arguments.creation)?;
+    unless_notified(&mut request, manager.as_ref());
+    let prepared = prepare(&mut request, &arguments.creation, purpose, Stay::Foreground)?;
     prepared.check_process()?;
     let runtime = session.runtime()?;
     let orphans = if arguments.no_subreaper { Orphans::Leave } else { Orphans::adopt()? };
     let end = if arguments.keep { AtEnd::Keep } else { AtEnd::Delete };
     let foreground = Foreground { session, runtime: &runtime, signals: &signals, orphans, end };
     if prepared.terminal() {
-        foreground.run_on_terminal(request)
-    } else if notify::wanted().is_some() {
-        let prepared = Prepared::new(&request, Purpose::Create)?;
-        let running = session.accept(runtime.launch(&request, prepared)?);
-        match start_notifying(session, &runtime, &running, Until::End) {
-            Ok(()) => foreground.follow(&running, None),
-            Err(error) => {
-                foreground.delete(&running);
-                Err(error)
-            }
-        }
-    } else {
-        let running = session.accept(runtime.launch(&request, prepared)?);
-        foreground.follow(&running, None)
+        return foreground.run_on_terminal(request, manager);
+    }
+    let running = session.accept(runtime.launch(&request, prepared)?);
+    if let Some(manager) = manager {
+        start_notifying(session, &runtime, &running, manager, Until::End)
+            .inspect_err(|_| foreground.delete(&running))?;
+    }
+    foreground.follow(&running, None)
+}
+
+/// A container that nobody listens to is made as one of which nobody wants to hear.
+fn unless_notified(request: &mut CreateRequest, manager: Option<&ServiceManager>) {
+    if manager.is_none() {
+        request.notify_directory = None;
     }
 }
 
 /// Starts a created container whose process can tell the service manager that it is ready. In the foreground a thread
 /// passes on what it says, and we are the process to watch; otherwise we wait for it, and it is its first process.
-fn start_notifying(session: &Session<'_>, runtime: &Runtime, running: &Running, until: Until) -> Result<()> {
-    let id = &running.container.id;
-    let notify = Notify::bind(&runtime.notify_directory(id))?;
-    session.accept(runtime.start(id)?);
+fn start_notifying(
+    session: &Session<'_>,
+    runtime: &Runtime,
+    running: &Running,
+    manager: ServiceManager,
+    until: Until,
+) -> Result<()> {
+    let notify = notified::start(session, runtime, &running.container.id, Ok(manager))?;
     let Some(notify) = notify else { return Ok(()) };
-    if until == Until::Ready {
-        return notify.forward(running.process.pidfd.as_fd(), running.container.pid.cast_unsigned(), until);
-    }
     let pidfd = running.process.pidfd.try_clone().context(|| "duplicate a pidfd".to_owned())?;
+    if until == Until::Ready {
+        notify
+            .forward(pidfd.as_fd(), running.container.pid.cast_unsigned(), until)
+            .unwrap_or_else(|error| session.warn_about(error));
+        return Ok(());
+    }
     // It ends with the container. What it can't pass on concerns the service manager alone.
     std::thread::spawn(move || notify.forward(pidfd.as_fd(), std::process::id(), until));
     Ok(())
@@ -88,14 +100,19 @@ pub(super) struct Foreground<'a> {
 
 impl Foreground<'_> {
     /// Runs a container whose terminal we serve. Created first, and started when its terminal has the size of ours.
-    fn run_on_terminal(&self, mut request: CreateRequest) -> Result<u8> {
+    fn run_on_terminal(&self, mut request: CreateRequest, manager: Option<ServiceManager>) -> Result<u8> {
         let (ours, theirs) = UnixStream::pair().context(|| "socketpair".to_owned())?;
         request.console = Some(theirs.into());
         request.newlines = newlines();
         let prepared = Prepared::new(&request, Purpose::Create)?;
         let running = self.session.accept(self.runtime.launch(&request, prepared)?);
         let relay = Relay::receive(&ours).and_then(|relay| {
-            start_notifying(self.session, self.runtime, &running, Until::End)?;
+            match manager {
+                Some(manager) => {
+                    start_notifying(self.session, self.runtime, &running, manager, Until::End)?;
+                }
+                None => self.session.accept(self.runtime.start(&running.container.id)?),
+            }
             Ok(relay)
         });
         match relay {
