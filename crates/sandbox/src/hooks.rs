@@ -1,7 +1,8 @@
 //! Hooks: programs of others that run at six points of a container's life.
 //!
 //! Runs in the runtime. A hook is launched as a container is, by a plan: its own session, exactly its environment, the
-//! state on stdin, no descriptor of ours. It has a deadline where the config gives one; what it prints is kept in part,
+//! state on stdin, no descriptor of ours. It has a deadline where the config gives one, and ends when the embedding
+//! program says so; what it prints is kept in part,
 //! for the error, and what it leaves running may go on printing.
 
 use std::io;
@@ -22,6 +23,7 @@ use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 use spec::config::{Hook, HookPoint, Hooks, NamespaceKind};
 
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 use crate::launch::{Conversation, Inheritance, Launch, Message, step_error, wait, wait_killed};
 use crate::outcome::Warning;
 use crate::plan::{PlannedStep, clone_flag};
@@ -66,6 +68,8 @@ pub struct HookRun<'a> {
     pub place: HookPlace<'a>,
     /// Bit n−1: signal n is ignored by the runtime, and must not be by the hook.
     pub ignored_signals: u64,
+    /// What ends a hook before it is done.
+    pub interrupt: &'a Interrupt,
 }
 
 /// `CLONE_NEW*` of the namespaces that the config names.
@@ -111,6 +115,8 @@ impl HookRun<'_> {
         let deadline =
             hook.timeout_s.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
 
+        // Before the hook is there: from its first moment on it can be ended.
+        self.interrupt.open().map_err(|error| describe(&error))?;
         let mut process = match self.place {
             HookPlace::Container(launch) => launch_inside(launch, hook, input, &output)?,
             HookPlace::Namespaces(init, namespaces) => {
@@ -118,7 +124,7 @@ impl HookRun<'_> {
             }
             HookPlace::Runtime => self.launch(hook, input, &output, None)?,
         };
-        let ended = follow(&mut process, &mut output, deadline)?;
+        let ended = follow(&mut process, &mut output, deadline, self.interrupt)?;
         judge(ended, &output.kept)
     }
 
@@ -320,7 +326,9 @@ fn follow(
     process: &mut Process,
     output: &mut Output,
     deadline: Option<Instant>,
+    interrupt: &Interrupt,
 ) -> Result<Option<ExitStatus>, String> {
+    let interrupted = interrupt.open().map_err(|error| crate::error::reason(&error))?;
     loop {
         let timeout = match deadline {
             None => None,
@@ -334,15 +342,21 @@ fn follow(
             }
         };
         let mut polled =
-            [PollFd::new(&process.pidfd, PollFlags::IN), PollFd::new(&output.reader, PollFlags::IN)];
+            vec![PollFd::new(&process.pidfd, PollFlags::IN), PollFd::new(&output.reader, PollFlags::IN)];
+        polled.extend(interrupted.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)));
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(crate::error::reason(&errno.into())),
         }
         let ended = !polled[0].revents().is_empty();
+        let interrupted = polled.get(2).is_some_and(|polled| !polled.revents().is_empty());
         output.read();
         if ended {
             return process.wait().map_err(|error| crate::error::reason(&error));
+        }
+        if interrupted {
+            interrupt.take();
+            return Err("killed: interrupted".to_owned());
         }
     }
 }

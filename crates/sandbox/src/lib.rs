@@ -49,6 +49,7 @@ mod hint;
 pub mod hooks;
 pub mod host;
 pub mod id;
+mod interrupt;
 pub mod launch;
 pub mod lifecycle;
 #[cfg(feature = "net")]
@@ -73,6 +74,7 @@ pub use errno::reason;
 pub use error::{Error, Result};
 pub use features::features;
 pub use id::ContainerId;
+pub use interrupt::Interrupt;
 pub use lifecycle::{
     Container, Deletion, Event, Events, KillScope, Pod, PodNamespace, PodRequest, Prepared, PreparedExec,
     Process, Running, Runtime, Status, read_process,

@@ -1,7 +1,9 @@
 //! A container in the foreground: signals go to it, its end is ours.
 
-use std::os::fd::AsFd as _;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -9,7 +11,7 @@ use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
 use sandbox::Process;
 
 use crate::error::{Context as _, Result};
-use crate::sys::all_signals;
+use crate::sys::{all_signals, is_ignored};
 use crate::terminal::Relay;
 
 /// Signals as descriptors' events: no handler ever runs.
@@ -27,6 +29,19 @@ impl Signals {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self(SignalFd::with_flags(&all, flags).context(|| "signalfd".to_owned())?))
     }
+}
+
+/// Blocks the signals by which a user ends a command, for the rest of it, and collects them. Those that are ignored (`nohup`, a
+/// shell's background) stay so: blocked, they would be collected.
+///
+/// # Errors
+/// Of the calls.
+pub(crate) fn interrupting_signals() -> io::Result<OwnedFd> {
+    let signals = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP];
+    let set: SigSet = signals.into_iter().filter(|signal| !is_ignored(*signal)).collect();
+    set.thread_block()?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    Ok(SignalFd::with_flags(&set, flags)?.into())
 }
 
 /// Who reaps processes of the container that its init leaves behind.

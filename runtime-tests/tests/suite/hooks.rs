@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use runtime_tests::wait::Fifo;
+use runtime_tests::command::Running;
+use runtime_tests::wait::{Fifo, Process};
 use runtime_tests::{Bundle, Case, Test, Verdict, cases};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// The points in the order in which they are reached.
@@ -46,6 +48,14 @@ pub(crate) fn cases() -> Vec<Case> {
         failure_says_the_hook,
         several_poststop_failures_do_not_stop_each_other,
     ];
+    // Hooks of others are in their caller's process group: what a terminal sends reaches them too.
+    for (name, run) in [
+        ("signal_ends_the_hook_of_a_creation", interrupted_creation as fn(&Test) -> Verdict),
+        ("signal_ends_the_hook_of_start_and_delete", interrupted_later),
+        ("signal_that_is_ignored_ends_no_hook", ignored_signal),
+    ] {
+        all.push(Case::new(format!("hooks::{name}"), run).only_ours());
+    }
     for point in POINTS {
         all.push(Case::new(format!("hooks::state_on_stdin_{point}"), move |t| state_on_stdin(t, point)));
         all.push(Case::new(format!("hooks::failure_of_{point}"), move |t| failure(t, point)));
@@ -561,6 +571,93 @@ fn what_a_hook_leaves_may_go_on_printing(t: &Test) -> Verdict {
     gate.send("go");
     assert_eq!(answer.line().trim(), "goes on");
     c.delete_force().ok();
+    Ok(())
+}
+
+/// A hook that tells its pid and goes on for ever, and what it tells.
+struct Endless {
+    fifo: Fifo,
+    hook: Value,
+}
+
+impl Endless {
+    fn new(t: &Test, b: &Bundle) -> Self {
+        let log = Log::new(t, b);
+        let path = log.path.with_file_name("fifo");
+        let hook = script(&format!("echo $$ >{}; exec sleep 1000", path.display()));
+        Self { fifo: Fifo::create(&path), hook }
+    }
+
+    /// Waits for the hook, ends the runtime's wait, and holds what must have ended with it.
+    fn interrupt(&mut self, runtime: &Running, signal: Signal) -> Process {
+        let hook = Process::open(self.fifo.line().parse().unwrap()).unwrap();
+        runtime.process.signal(signal);
+        hook
+    }
+}
+
+fn interrupted_creation(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let mut endless = Endless::new(t, &b);
+    let log = t.dir.join("poststop");
+    b.stays().hook("createRuntime", endless.hook.clone());
+    b.hook("poststop", script(&format!("echo >{}", log.display())));
+    let cases = [
+        ("create", &[][..], Signal::INT),
+        ("create", &[], Signal::TERM),
+        ("run", &["--detach"], Signal::HUP),
+        ("run", &[], Signal::INT),
+        ("run", &[], Signal::QUIT),
+    ];
+    for (verb, flags, signal) in cases {
+        let (call, id) = t.bundle_call(verb, &b, flags);
+        let running = call.start();
+        let hook = endless.interrupt(&running, signal);
+        let _ = running.wait().fails().exits(1).says("createRuntime hook #0").says("interrupted");
+        assert!(hook.has_exited(), "{verb}: the hook lives");
+        t.assert_missing(&id);
+        fs::remove_file(&log).expect("poststop hooks run");
+        assert_eq!(runtime_tests::residue::find(t), Vec::<String>::new(), "{verb}");
+    }
+    Ok(())
+}
+
+fn interrupted_later(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let mut endless = Endless::new(t, &b);
+    b.stays().hook("poststop", endless.hook.clone());
+    let c = t.start(&b);
+    c.stop();
+    let running = c.delete().start();
+    let hook = endless.interrupt(&running, Signal::INT);
+    // As with any other failure of it.
+    let _ = running.wait().ok().says("interrupted");
+    assert!(hook.has_exited(), "the hook lives");
+    t.assert_missing(&c.id);
+
+    b.unset("/hooks").hook("poststart", endless.hook.clone());
+    let c = t.create(&b);
+    let running = c.call(&["start"]).start();
+    let _ = endless.interrupt(&running, Signal::INT);
+    let _ = running.wait().ok().says("interrupted");
+    assert_eq!(c.status(), "running");
+    Ok(())
+}
+
+/// `nohup`, or a shell's background: who ignores a signal does not mean it.
+fn ignored_signal(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays();
+    let [told, go] = ["told", "go"].map(|name| t.dir.join(name));
+    let (mut told_fifo, mut go_fifo) = (Fifo::create(&told), Fifo::create(&go));
+    b.hook("createRuntime", script(&format!("echo >{}; read go <{}", told.display(), go.display())));
+    let (call, _) = t.bundle_call("create", &b, &[]);
+    let running = call.through_sh("trap '' INT HUP; exec \"$@\"").start();
+    let _ = told_fifo.line();
+    running.process.signal(Signal::INT);
+    running.process.signal(Signal::HUP);
+    go_fifo.send("go");
+    let _ = running.wait().ok();
     Ok(())
 }
 

@@ -16,7 +16,6 @@ use super::delete::{Deletion, delete};
 use super::pause::{cgroup, open_init};
 use super::prepare::add_notify_socket;
 use super::start::ignored_signals;
-use crate::Outcome;
 use crate::cgroup::Hierarchies;
 use crate::criu::{
     AfterCheckpoint, CheckpointRequest, CriuError, DESCRIPTORS, Directories, Extent, Kind, Options,
@@ -27,13 +26,18 @@ use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::plan::{PlanRequest, Purpose, plan};
 use crate::state::{Entry, Record, StateRoot};
+use crate::{Interrupt, Outcome};
 
 const LOG: &str = "dump.log";
 
 /// How long processes may take to stand still.
 const FREEZE_DEADLINE: Duration = Duration::from_secs(8);
 
-pub(super) fn checkpoint(state: &StateRoot, request: CheckpointRequest) -> Result<Outcome<()>> {
+pub(super) fn checkpoint(
+    state: &StateRoot,
+    request: CheckpointRequest,
+    interrupt: &Interrupt,
+) -> Result<Outcome<()>> {
     let entry = state.lock(&request.id)?;
     let record = entry.read()?.ok_or(Error::NotFound)?;
     match status(&record)? {
@@ -75,7 +79,7 @@ pub(super) fn checkpoint(state: &StateRoot, request: CheckpointRequest) -> Resul
     }
     // Its processes have ended: what remains is removed as it always is.
     drop(entry);
-    delete(state, &id, Deletion::Force)
+    delete(state, &id, Deletion::Force, interrupt)
 }
 
 /// Tells CRIU, and whoever waits for the memory.

@@ -30,7 +30,7 @@ use crate::state::{Entry, Phase, Record, SCHEMA, StateRoot, boot_id};
 use crate::step_error::StepError;
 use crate::streams::OpenStreams;
 use crate::sys::NetworkInMaking;
-use crate::{CreateRequest, Outcome, SessionKeyring};
+use crate::{CreateRequest, Interrupt, Outcome, SessionKeyring};
 
 /// A container that we made, and its init, which is our child.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub(super) fn launch(
     state: &StateRoot,
     request: &CreateRequest,
     prepared: Prepared,
+    interrupt: &Interrupt,
 ) -> Result<Outcome<Running>> {
     let purpose = prepared.purpose;
     check_console(request, &prepared)?;
@@ -136,6 +137,7 @@ pub(super) fn launch(
         record: &mut record,
         conversation: &conversation,
         began_hooks: Cell::new(false),
+        interrupt,
         resctrl: undo.resctrl.as_ref(),
         #[cfg(feature = "netdevices")]
         net_devices: &mut undo.net_devices,
@@ -147,7 +149,7 @@ pub(super) fn launch(
     undo.pid_file = request.pid_file.as_deref().filter(|_| making.wrote_pid_file);
     // Whatever ends the creation from here on ends the life of a container whose hooks have run.
     if making.began_hooks.get() {
-        undo.poststop = Poststop::of(&prepared, &record, entry.id());
+        undo.poststop = Poststop::of(&prepared, &record, entry.id(), interrupt);
     }
     followed?;
     tracing::debug!("init has done its steps");
@@ -157,7 +159,7 @@ pub(super) fn launch(
     entry.unlock()?;
     let Unfinished { pid, pidfd } = undo.disarm().ok_or(Error::NotFound)?;
     if purpose == Purpose::Run {
-        warnings.extend(poststart(&prepared, &container));
+        warnings.extend(poststart(&prepared, &container, interrupt));
     }
     let mut all = prepared.warnings;
     all.extend(warnings);
@@ -268,7 +270,11 @@ fn give_network(conversation: &Conversation, network: NetworkInMaking) -> Result
     unless_gone("give init its network namespace", conversation.give(namespace.as_fd()))
 }
 
-pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate::Warning> {
+pub(super) fn poststart(
+    prepared: &Prepared,
+    container: &Container,
+    interrupt: &Interrupt,
+) -> Vec<crate::Warning> {
     let hooks = &prepared.config.hooks;
     if hooks.poststart.is_empty() {
         return Vec::new();
@@ -276,5 +282,6 @@ pub(super) fn poststart(prepared: &Prepared, container: &Container) -> Vec<crate
     let state = state_document(container, false);
     let ignored_signals = prepared.host.ignored_signals;
     let (point, directory) = (HookPoint::Poststart, &*container.bundle);
-    HookRun { point, hooks, directory, state: &state, place: HookPlace::Runtime, ignored_signals }.run_all()
+    let place = HookPlace::Runtime;
+    HookRun { point, hooks, directory, state: &state, place, ignored_signals, interrupt }.run_all()
 }

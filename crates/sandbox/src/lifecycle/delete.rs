@@ -19,7 +19,7 @@ use crate::outcome::Warning;
 use crate::probe::read_small_file;
 use crate::resctrl::ResctrlRecord;
 use crate::state::{Entry, Record, StateRoot, has_ended};
-use crate::{ContainerId, Outcome};
+use crate::{ContainerId, Interrupt, Outcome};
 
 /// Whether `delete` may kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,12 @@ pub enum Deletion {
     Force,
 }
 
-pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
+pub(super) fn delete(
+    state: &StateRoot,
+    id: &ContainerId,
+    deletion: Deletion,
+    interrupt: &Interrupt,
+) -> Result<Outcome<()>> {
     let _phase = phase!("delete");
     let entry = match state.lock(id) {
         Err(Error::NotFound) if deletion == Deletion::Force => return Ok(Outcome::new(())),
@@ -81,7 +86,7 @@ pub(super) fn delete(state: &StateRoot, id: &ContainerId, deletion: Deletion) ->
         end_cgroup(cgroup, kill, deadline)?;
     }
     record.resctrl.as_ref().map_or(Ok(()), ResctrlRecord::remove)?;
-    warnings.extend(poststop(&entry, &record)?);
+    warnings.extend(poststop(&entry, &record, interrupt)?);
     state.remove(&entry)?;
     tracing::debug!("removed the container");
     Ok(Outcome { value: (), warnings })
@@ -92,7 +97,11 @@ fn not_stopped(id: &ContainerId, now: Status) -> Error {
 }
 
 /// Removes a container whose end its maker has seen. Nothing is read back: the maker knows what it made.
-pub(super) fn delete_ended(state: &StateRoot, running: &Running) -> Result<Outcome<()>> {
+pub(super) fn delete_ended(
+    state: &StateRoot,
+    running: &Running,
+    interrupt: &Interrupt,
+) -> Result<Outcome<()>> {
     let _phase = phase!("delete");
     let Running { entry, record, process, .. } = running;
     if !has_ended(process.as_fd()).map_err(|error| Error::host("look at init", error))? {
@@ -108,7 +117,7 @@ pub(super) fn delete_ended(state: &StateRoot, running: &Running) -> Result<Outco
         end_cgroup(&cgroup, true, Instant::now() + DEFAULT_DEADLINE)?;
     }
     record.resctrl.as_ref().map_or(Ok(()), ResctrlRecord::remove)?;
-    let warnings = poststop(entry, record)?;
+    let warnings = poststop(entry, record, interrupt)?;
     state.remove(entry)?;
     Ok(Outcome { value: (), warnings })
 }
@@ -157,7 +166,7 @@ fn end_cgroup(cgroup: &Cgroup, kill: bool, deadline: Instant) -> Result<()> {
     Ok(cgroup.remove(deadline)?)
 }
 
-fn poststop(entry: &Entry, record: &Record) -> Result<Vec<Warning>> {
+fn poststop(entry: &Entry, record: &Record, interrupt: &Interrupt) -> Result<Vec<Warning>> {
     if !record.poststop {
         return Ok(Vec::new());
     }
@@ -180,6 +189,7 @@ fn poststop(entry: &Entry, record: &Record) -> Result<Vec<Warning>> {
         state: &state_document(&container, false),
         place: HookPlace::Runtime,
         ignored_signals: ignored_signals()?,
+        interrupt,
     };
     Ok(run.run_all())
 }

@@ -19,7 +19,6 @@ use super::namespace::open_namespace;
 use super::prepare::Prepared;
 use super::sources::give_source;
 use super::undo::Unfinished;
-use crate::CreateRequest;
 use crate::error::{Error, Result};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun, namespace_flags};
@@ -28,6 +27,7 @@ use crate::plan::Purpose;
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Record, has_ended};
 use crate::step_error::StepError;
+use crate::{CreateRequest, Interrupt};
 
 /// A container that init is at work on.
 pub(super) struct Making<'a> {
@@ -38,6 +38,7 @@ pub(super) struct Making<'a> {
     pub(super) conversation: &'a Conversation,
     /// Whether the environment was whole, and hooks of it have run.
     pub(super) began_hooks: Cell<bool>,
+    pub(super) interrupt: &'a Interrupt,
     pub(super) resctrl: Option<&'a Resctrl>,
     #[cfg(feature = "netdevices")]
     pub(super) net_devices: &'a mut Option<crate::netdevices::Moved>,
@@ -223,6 +224,7 @@ impl Making<'_> {
                 _ => HookPlace::Runtime,
             },
             ignored_signals: self.prepared.host.ignored_signals,
+            interrupt: self.interrupt,
         };
         run.run()
     }

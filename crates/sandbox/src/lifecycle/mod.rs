@@ -45,7 +45,7 @@ use crate::cgroup::Stats;
 use crate::error::{Error, Result};
 use crate::plan::Purpose;
 use crate::state::StateRoot;
-use crate::{ContainerId, CreateRequest, ExecRequest, Outcome};
+use crate::{ContainerId, CreateRequest, ExecRequest, Interrupt, Outcome};
 
 pub use container::{Container, Status};
 pub use create::Running;
@@ -61,6 +61,7 @@ pub use process::Process;
 #[derive(Debug)]
 pub struct Runtime {
     state: StateRoot,
+    interrupt: Interrupt,
 }
 
 impl Runtime {
@@ -70,7 +71,29 @@ impl Runtime {
     /// [`Error::StateRoot`] where it belongs to another user, or others can write to it.
     pub fn open(root: &Path) -> Result<Self> {
         let absolute = std::path::absolute(root).map_err(|error| Error::file("find", root, error))?;
-        Ok(Self { state: StateRoot::open(&absolute)? })
+        Ok(Self { state: StateRoot::open(&absolute)?, interrupt: Interrupt::default() })
+    }
+
+    /// What ends the wait for a hook, for a program whose user may not want to wait: the hook, with its process group, is killed.
+    /// What can fail by a hook then fails, and is undone; at poststart and poststop it is a warning. Without this such a wait
+    /// ends with the hook, or at its timeout.
+    ///
+    /// ```no_run
+    /// use sandbox::{Interrupt, Runtime};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # fn eventfd() -> std::io::Result<std::os::fd::OwnedFd> { unimplemented!() }
+    /// let stop = eventfd()?;
+    /// let copy = stop.try_clone()?;
+    /// let runtime = Runtime::open("/run/my-program".as_ref())?
+    ///     .interrupted_by(Interrupt::new(move || copy.try_clone()));
+    /// // In another thread: eight bytes written to `stop` end a wait.
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn interrupted_by(self, interrupt: Interrupt) -> Self {
+        Self { interrupt, ..self }
     }
 
     /// What is known of a container.
@@ -153,7 +176,7 @@ impl Runtime {
     /// # Errors
     /// Nothing is left behind.
     pub fn launch(&self, request: &CreateRequest, prepared: Prepared) -> Result<Outcome<Running>> {
-        create::launch(&self.state, request, prepared)
+        create::launch(&self.state, request, prepared, &self.interrupt)
     }
 
     /// Starts the process of a created container.
@@ -170,7 +193,7 @@ impl Runtime {
     /// # Errors
     /// Those of [`Self::start`].
     pub fn start_with(&self, id: &ContainerId, about_to: impl FnOnce()) -> Result<Outcome<()>> {
-        start::start(&self.state, id, about_to)
+        start::start(&self.state, id, &self.interrupt, about_to)
     }
 
     /// Finds out what a [`Runtime::exec`] would do; nothing is done.
@@ -281,7 +304,7 @@ impl Runtime {
     /// # Errors
     /// [`Error::Status`]: it has not ended; then nothing was done. Something of it can't be removed.
     pub fn delete_ended(&self, running: &Running) -> Result<Outcome<()>> {
-        delete::delete_ended(&self.state, running)
+        delete::delete_ended(&self.state, running, &self.interrupt)
     }
 
     /// What a container uses now.
@@ -306,7 +329,7 @@ impl Runtime {
     /// It is not stopped, or something of it can't be removed. [`Error::ForeignState`]: it is another runtime's, or another
     /// version's; it is not touched, also with [`Deletion::Force`].
     pub fn delete(&self, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
-        delete::delete(&self.state, id, deletion)
+        delete::delete(&self.state, id, deletion, &self.interrupt)
     }
 
     /// Makes a pod: namespaces and a cgroup for containers that are created with it in [`CreateRequest::pod`].
@@ -364,7 +387,7 @@ impl Runtime {
     /// # Errors
     /// A container is not stopped: then nothing was removed. Something can't be removed: it can be tried again.
     pub fn delete_pod(&self, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
-        pod::delete_pod(&self.state, id, deletion)
+        pod::delete_pod(&self.state, id, deletion, &self.interrupt)
     }
 
     /// Saves a running container with CRIU; unless it is to go on, it is deleted then.
@@ -373,7 +396,7 @@ impl Runtime {
     /// [`Error::Status`], [`Error::Criu`]: the container is as it was.
     #[cfg(feature = "criu")]
     pub fn checkpoint(&self, request: crate::criu::CheckpointRequest) -> Result<Outcome<()>> {
-        checkpoint::checkpoint(&self.state, request)
+        checkpoint::checkpoint(&self.state, request, &self.interrupt)
     }
 
     /// Restores a container with CRIU, as prepared with [`Purpose::Run`] from the same request. The caller is the
@@ -387,6 +410,6 @@ impl Runtime {
         request: &crate::criu::RestoreRequest,
         prepared: Prepared,
     ) -> Result<Outcome<Running>> {
-        restore::restore(&self.state, request, prepared)
+        restore::restore(&self.state, request, prepared, &self.interrupt)
     }
 }

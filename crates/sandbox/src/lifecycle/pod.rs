@@ -31,7 +31,7 @@ use crate::outcome::Warning;
 use crate::plan::{PlannedStep, clone_flag};
 use crate::state::{Entry, StateRoot, boot_id, decode, encode};
 use crate::step_error::StepError;
-use crate::{CgroupManager, ContainerId, Outcome};
+use crate::{CgroupManager, ContainerId, Interrupt, Outcome};
 
 /// The layout's version; a record of a newer one is not touched.
 const SCHEMA: u32 = 1;
@@ -344,7 +344,12 @@ pub(super) fn join(state: &StateRoot, pod: &Pod) -> Result<Entry> {
     record.map(|_| entry).ok_or_else(gone)
 }
 
-pub(super) fn delete_pod(state: &StateRoot, id: &ContainerId, deletion: Deletion) -> Result<Outcome<()>> {
+pub(super) fn delete_pod(
+    state: &StateRoot,
+    id: &ContainerId,
+    deletion: Deletion,
+    interrupt: &Interrupt,
+) -> Result<Outcome<()>> {
     let pods = pods(state)?;
     let entry = match pods.lock(id) {
         Err(Error::NotFound) if deletion == Deletion::Force => return Ok(Outcome::new(())),
@@ -380,7 +385,7 @@ pub(super) fn delete_pod(state: &StateRoot, id: &ContainerId, deletion: Deletion
         }
     }
     for container in &containers {
-        warnings.extend(delete(state, container, Deletion::Force)?.warnings);
+        warnings.extend(delete(state, container, Deletion::Force, interrupt)?.warnings);
     }
     remove(&pods, &entry, &record)?;
     Ok(Outcome { value: (), warnings })

@@ -27,7 +27,7 @@ use crate::hooks::{HookPlace, HookRun};
 use crate::launch::send_descriptor;
 use crate::state::{Entry, Phase, Record, StateRoot};
 use crate::streams::Pipes;
-use crate::{CreateRequest, Outcome};
+use crate::{CreateRequest, Interrupt, Outcome};
 
 const LOG: &str = "restore.log";
 
@@ -35,6 +35,7 @@ pub(super) fn restore(
     state: &StateRoot,
     request: &RestoreRequest,
     prepared: Prepared,
+    interrupt: &Interrupt,
 ) -> Result<Outcome<Running>> {
     check_console(&request.create, &prepared)?;
     if request.create.streams.own() != 0 {
@@ -100,6 +101,7 @@ pub(super) fn restore(
         entry: &entry,
         record: &mut record,
         process: &mut undo.process,
+        interrupt,
     };
     let restored = swrk.ask(&ask, &mut |notify, descriptor| restoring.answer(notify, descriptor));
     restored.map_err(|error| match error {
@@ -124,7 +126,7 @@ pub(super) fn restore(
     entry.unlock()?;
     let process = undo.disarm().ok_or_else(|| no_init("it did not say which process it restored"))?;
     let process = Process::new(process.pid, process.pidfd, Pipes::default());
-    warnings.extend(poststart(&prepared, &container));
+    warnings.extend(poststart(&prepared, &container, interrupt));
     let mut all = prepared.warnings;
     all.extend(warnings);
     Ok(Outcome { value: Running { container, process, entry, record }, warnings: all })
@@ -210,6 +212,7 @@ struct Restoring<'a> {
     entry: &'a Entry,
     record: &'a mut Record,
     process: &'a mut Option<Unfinished>,
+    interrupt: &'a Interrupt,
 }
 
 impl Restoring<'_> {
@@ -256,6 +259,7 @@ impl Restoring<'_> {
                 state: &state_document(&container, false),
                 place: HookPlace::Runtime,
                 ignored_signals: self.prepared.host.ignored_signals,
+                interrupt: self.interrupt,
             };
             run.run()?;
         }

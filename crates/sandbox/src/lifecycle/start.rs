@@ -25,7 +25,7 @@ use crate::launch::{Conversation, Filtering, Message, wait_readable};
 use crate::plan::{PlanRequest, PlannedStep, Purpose, plan};
 use crate::state::{Entry, Record, StateRoot};
 use crate::step_error::StepError;
-use crate::{ContainerId, Outcome};
+use crate::{ContainerId, Interrupt, Outcome};
 
 /// How long init may take to become the program.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -33,7 +33,12 @@ const START_DEADLINE: Duration = Duration::from_secs(10);
 /// How long init may take to end by itself.
 const END_DEADLINE: Duration = Duration::from_secs(1);
 
-pub(super) fn start(state: &StateRoot, id: &ContainerId, about_to: impl FnOnce()) -> Result<Outcome<()>> {
+pub(super) fn start(
+    state: &StateRoot,
+    id: &ContainerId,
+    interrupt: &Interrupt,
+    about_to: impl FnOnce(),
+) -> Result<Outcome<()>> {
     let _phase = phase!("start");
     let entry = state.lock(id)?;
     let record = entry.read()?.ok_or(Error::NotFound)?;
@@ -51,7 +56,7 @@ pub(super) fn start(state: &StateRoot, id: &ContainerId, about_to: impl FnOnce()
     let init = record.init.ok_or(Error::NotFound)?;
     let pidfd = init.open().map_err(|error| Error::host("look at init", error))?;
     let pidfd = pidfd.ok_or_else(|| Error::status("cannot start a container that has stopped"))?;
-    let starting = Starting { entry: &entry, record: &record, config, pidfd };
+    let starting = Starting { entry: &entry, record: &record, config, pidfd, interrupt };
     about_to();
     let conversation = Conversation::new(starting.connect()?);
     if let Err(error) = starting.follow(&conversation) {
@@ -68,6 +73,7 @@ struct Starting<'a> {
     record: &'a Record,
     config: RecordedConfig<'a>,
     pidfd: OwnedFd,
+    interrupt: &'a Interrupt,
 }
 
 /// The config as it was at `create`, read where it is needed.
@@ -196,6 +202,7 @@ impl Starting<'_> {
             state: &state_document(&container, self.record.own_pids),
             place: HookPlace::Container(&launch),
             ignored_signals: ignored_signals()?,
+            interrupt: self.interrupt,
         };
         run.run()
     }
@@ -211,6 +218,7 @@ impl Starting<'_> {
             state: &self.hook_state(Status::Running, false),
             place: HookPlace::Runtime,
             ignored_signals: ignored_signals()?,
+            interrupt: self.interrupt,
         };
         Ok(run.run_all())
     }

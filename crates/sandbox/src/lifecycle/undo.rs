@@ -13,13 +13,13 @@ use spec::config::{HookPoint, Hooks};
 
 use super::container::{Container, Status, state_document};
 use super::prepare::Prepared;
-use crate::ContainerId;
 use crate::cgroup::{Cgroup, DEFAULT_DEADLINE};
 use crate::error::{Error, Result};
 use crate::hooks::{HookPlace, HookRun};
 use crate::launch::{wait, wait_killed};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Identity, Record, StateRoot};
+use crate::{ContainerId, Interrupt};
 
 /// A process on its way to what it shall be, our child.
 #[derive(Debug)]
@@ -64,15 +64,22 @@ pub(super) struct Poststop {
     bundle: PathBuf,
     state: Vec<u8>,
     ignored_signals: u64,
+    interrupt: Interrupt,
 }
 
 impl Poststop {
-    pub(super) fn of(prepared: &Prepared, record: &Record, id: &ContainerId) -> Option<Self> {
+    pub(super) fn of(
+        prepared: &Prepared,
+        record: &Record,
+        id: &ContainerId,
+        interrupt: &Interrupt,
+    ) -> Option<Self> {
         let hooks = Some(&prepared.config.hooks).filter(|hooks| !hooks.poststop.is_empty())?.clone();
         let container = Container::with_status(id, record, Status::Stopped, false);
         let state = state_document(&container, false);
         let ignored_signals = prepared.host.ignored_signals;
-        Some(Self { hooks, bundle: record.bundle.clone(), state, ignored_signals })
+        let interrupt = interrupt.clone();
+        Some(Self { hooks, bundle: record.bundle.clone(), state, ignored_signals, interrupt })
     }
 
     /// The caller gets the error that led here; these have only the log.
@@ -84,6 +91,7 @@ impl Poststop {
             state: &self.state,
             place: HookPlace::Runtime,
             ignored_signals: self.ignored_signals,
+            interrupt: &self.interrupt,
         };
         for warning in run.run_all() {
             tracing::warn!("{}", warning.message);

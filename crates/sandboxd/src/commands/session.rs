@@ -6,10 +6,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use sandbox::probe::in_user_namespace;
-use sandbox::{Outcome, Runtime, Warning};
+use sandbox::{Interrupt, Outcome, Runtime, Warning};
 
 use crate::args::Global;
 use crate::error::{Context as _, Error, OneLine, Result};
+use crate::foreground::interrupting_signals;
 use crate::log::Log;
 
 /// Where state is kept by default.
@@ -35,13 +36,14 @@ impl<'a> Session<'a> {
         Self { global, log, command, subject }
     }
 
-    /// The containers below the state root.
+    /// The containers below the state root. Ctrl-C, or another signal by which a user ends a command, ends a hook that is waited
+    /// for.
     ///
     /// # Errors
     /// The directory can't be used, or an ordinary user has none.
     pub(crate) fn runtime(&self) -> Result<Runtime> {
         let root = self.global.root.clone().map_or_else(default_root, Ok)?;
-        Ok(Runtime::open(&root)?)
+        Ok(Runtime::open(&root)?.interrupted_by(Interrupt::new(interrupting_signals)))
     }
 
     /// That a state directory which was named is there: a list of nothing would hide that the name is wrong.

@@ -7,9 +7,10 @@ mod entry;
 mod memory;
 
 use std::mem::MaybeUninit;
+use std::ptr;
 
-use nix::libc::sigset_t;
-use nix::sys::signal::SigSet;
+use nix::libc::{SIG_IGN, sigaction, sigset_t};
+use nix::sys::signal::{SigSet, Signal};
 
 #[cfg(not(test))]
 pub(crate) use memory::Memory;
@@ -24,4 +25,14 @@ pub(crate) fn all_signals() -> SigSet {
     let set = unsafe { set.assume_init() };
     // SAFETY: as above.
     unsafe { SigSet::from_sigset_t_unchecked(set) }
+}
+
+/// Whether a signal is ignored (`sigaction(2)`).
+pub(crate) fn is_ignored(signal: Signal) -> bool {
+    let mut action = MaybeUninit::<sigaction>::zeroed();
+    // SAFETY: nothing is changed without a new action, and what counts is written where there is room for it.
+    let asked = unsafe { sigaction(signal as i32, ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: all of it was written, by zeros or by the call.
+    let action = unsafe { action.assume_init() };
+    asked == 0 && action.sa_sigaction == SIG_IGN
 }
