@@ -191,18 +191,21 @@ impl HostDev {
         for name in ["pts", "shm", "mqueue"] {
             std::fs::create_dir(path.join(name)).unwrap();
         }
-        let node = |name, major| {
-            mknod(&path.join(name), SFlag::S_IFCHR, Mode::S_IRUSR, makedev(major, 1)).unwrap();
+        let node = |name, major, minor| {
+            mknod(&path.join(name), SFlag::S_IFCHR, Mode::S_IRUSR, makedev(major, minor)).unwrap();
         };
+        node("null", 1, 3);
         symlink("pts/ptmx", path.join("ptmx")).unwrap();
         if with_console {
-            node("console", 5);
+            node("console", 5, 1);
         }
         Self(path)
     }
 
     fn bundle(&self, t: &Test, options: &[&str]) -> Bundle {
         let b = terminal_bundle(t, "exec sleep 1000");
+        // As for a privileged container: runc opens the node.
+        b.set("/linux/resources/devices", json!([{"allow": true, "access": "rwm"}]));
         b.patch(|config| {
             let mounts = config["mounts"].as_array_mut().unwrap();
             let dev = mounts.iter_mut().find(|mount| mount["destination"] == "/dev").unwrap();
