@@ -177,6 +177,8 @@ fn features_planned() {
                 {"destination": "/b", "source": "data", "options": ["bind", "rro", "nosuid", "rslave"]},
                 {"destination": "/c", "source": "/srv", "options": ["rbind", "rw", "exec", "relatime", "private"]},
                 {"destination": "/c", "options": ["bind", "remount", "ro", "noexec"]},
+                {"destination": "/d", "type": "overlay", "source": "overlay",
+                    "options": [format!("lowerdir=/srv/a\\:b:{}::/srv/data", "/long".repeat(50)), "ro"]},
                 {"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro", "nosuid"]}],
                 "linux": {"readonlyPaths": ["/srv", "/."]}}),
         ),

@@ -13,6 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases!["file_systems":
         overlay_writes_to_its_upper_directory,
         overlay_of_lower_directories_alone_is_read_only,
+        overlay_of_many_layers,
         overlay_in_a_user_namespace,
         overlay_below_the_root_of_the_container,
         fuse_is_mounted_with_a_descriptor_of_the_caller,
@@ -69,6 +70,28 @@ fn overlay_of_lower_directories_alone_is_read_only(t: &Test) -> Verdict {
     b.stays();
     let mount = mount_at(&mounts_of(t.start(&b).pid()), "/mnt");
     assert!(mount.kind == "overlay" && mount.has("nosuid") && mount.has("nodev"), "{mount:?}");
+    Ok(())
+}
+
+fn overlay_of_many_layers(t: &Test) -> Verdict {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = kernel.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    if (numbers.next(), numbers.next()) < (Some(6), Some(7)) {
+        return Err(runtime_tests::Skip::new("the kernel takes layers one by one since 6.7"));
+    }
+    let b = t.bundle();
+    // The last has a colon in its name, which is written with a backslash.
+    let layers: Vec<_> = (0..12).map(|number| layer(t, &format!("layer-{number:02}"))).collect();
+    let odd = layer(t, "la:yer");
+    let escaped = odd.display().to_string().replace(':', "\\:");
+    let paths: Vec<_> = layers.iter().map(|layer| layer.display().to_string()).chain([escaped]).collect();
+    let (upper, work) = (directory(t, "upper"), directory(t, "work"));
+    let lower = format!("lowerdir={}", paths.join(":"));
+    assert!(lower.len() > 256);
+    overlay(&b, &[lower, option("upperdir", &upper), option("workdir", &work)]);
+    let output = t.output_of(&b, "cat /mnt/all /mnt/la:yer; echo; ls /mnt | wc -l; echo x >/mnt/new");
+    assert_eq!(output.lines(), ["layer-00la:yer", "14"]);
+    assert!(upper.join("new").exists());
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use spec::config::SchedulerPolicy;
 
 use super::Hint;
 use crate::plan::PlannedStep;
+use crate::plan::filesystem::LONGEST_VALUE;
 
 const SCHED_DEADLINE: u32 = SchedulerPolicy::Deadline as u32;
 
@@ -140,8 +141,15 @@ fn names(options: &Strs) -> Vec<String> {
     options.0.chunks(2).filter_map(|pair| pair.first()).map(Str::to_string).collect()
 }
 
+/// The name of the first option whose value is longer than fsconfig(2) takes it.
+fn too_long(options: &Strs) -> Option<String> {
+    let long = |pair: &&[Str]| pair.get(1).is_some_and(|value| value.to_string().len() > LONGEST_VALUE);
+    options.0.chunks(2).find(long).and_then(|pair| pair.first()).map(Str::to_string)
+}
+
 fn of_mount(fstype: &Str, options: &Strs, pointer: &str, call: Call, errno: Errno) -> Option<Hint> {
     let fstype = fstype.to_string();
+    let is_layer = |name: &String| matches!(&**name, "lowerdir+" | "datadir+");
     match (call, errno, &*fstype) {
         (Call::Fsopen, Errno::NODEV, _) => Some(
             "the kernel has no such file system (see /proc/filesystems); a path of the host is mounted with type bind"
@@ -162,9 +170,20 @@ fn of_mount(fstype: &Str, options: &Strs, pointer: &str, call: Call, errno: Errn
             Some("this file system can't be mounted in a user namespace, or by this caller".into())
         }
         (Call::Fsconfig, Errno::INVAL, _) => {
+            if let Some(option) = too_long(options) {
+                let message = format!(
+                    "the kernel takes at most {LONGEST_VALUE} bytes of a value, see fsconfig(2), and that of {option} is \
+                     longer: see {pointer}/options"
+                );
+                return Some(message.into());
+            }
             let options = names(options);
             Some(match options.as_slice() {
                 [] => return None,
+                all if all.iter().any(is_layer) => format!(
+                    "a lowerdir of more than {LONGEST_VALUE} bytes needs Linux 6.7; or {fstype} refuses one of the \
+                     options: see {pointer}/options"
+                ),
                 [option] => format!("{fstype} has no option {option}, or refuses its value: see {pointer}/options"),
                 several => format!(
                     "{fstype} has no option, or refuses the value, of one of {}: see {pointer}/options",

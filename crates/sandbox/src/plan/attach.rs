@@ -13,8 +13,9 @@ use init::wire::{Descriptor, MountAttributes, NamespaceFlags};
 use spec::config::{Mount, MountKind, attribute};
 use spec::{AbsolutePath, Config};
 
+use super::filesystem::filesystem_options;
 use super::idmap::MappedTree;
-use super::mounts::{check_destination, clean, drop_unmapped_groups, implied_clear, options, propagations};
+use super::mounts::{check_destination, clean, drop_unmapped_groups, implied_clear, propagations};
 use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan};
 use super::{PlanError, PlannedStep, Steps, confined, idmap, rootfs};
 use crate::host::HostFacts;
@@ -98,7 +99,7 @@ pub fn plan_attach(
                     fstype: (&**fstype).into(),
                     source: source.as_deref().unwrap_or("").into(),
                     attributes: MountAttributes(mount.attributes.set),
-                    options: options(&mount.data),
+                    options: filesystem_options(fstype, &mount.data),
                 };
                 made.push(pointer.clone(), step);
                 let keep_mode =

@@ -9,6 +9,7 @@ mod confined;
 mod describe;
 mod devices;
 mod exec;
+pub(crate) mod filesystem;
 mod idmap;
 mod landlock;
 mod mounts;

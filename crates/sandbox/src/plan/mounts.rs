@@ -9,6 +9,7 @@ use init::wire::{Descriptor, MountAttributes, Propagations, Str, Strs};
 use spec::Config;
 use spec::config::{Attributes, Mount, MountKind, MountOption, attribute};
 
+use super::filesystem::filesystem_options;
 use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan, bind_mounts};
 use super::{PlanError, PlanRequest, Steps, cgroup_mount, confined, idmap, rootfs};
 use crate::host::HostFacts;
@@ -228,7 +229,7 @@ fn filesystem(steps: &mut Steps, pointer: &str, mount: &Mount, fstype: &str, sou
         source: source.into(),
         target: (&**mount.destination).into(),
         attributes: MountAttributes(mount.attributes.set),
-        options: options(data),
+        options: filesystem_options(fstype, data),
         copy_up: mount.copy_up,
         // Where nothing is said of it, as other runtimes do; what is copied brings its own.
         keep_mode: fstype == "tmpfs"
