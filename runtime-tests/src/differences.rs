@@ -267,6 +267,7 @@ const DIFFERENCES: &[Difference] = &[
     ),
     any(CRUN, "mounts::recursive_options_reach_submounts", "rnoatime and rnodiratime are EINVAL"),
     any(CRUN, "mounts::readonly_path_root_is_read_only", "the root stays writable"),
+    any(CRUN, "file_systems::overlay_read_only_is_so_itself", "the mount alone is read-only"),
     any(CRUN, "mounts::destination_missing_is_created", "a created parent has mode 1755"),
     any(CRUN, "mounts::destination_symlink_is_resolved_in_the_root", "a link to a missing directory fails"),
     any(CRUN, "mounts::tmpfs_mode_of_the_directory*", "a tmpfs has mode 1777"),

@@ -14,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
         overlay_writes_to_its_upper_directory,
         overlay_of_lower_directories_alone_is_read_only,
         overlay_of_many_layers,
+        overlay_read_only_is_so_itself,
         overlay_in_a_user_namespace,
         overlay_below_the_root_of_the_container,
         fuse_is_mounted_with_a_descriptor_of_the_caller,
@@ -92,6 +93,18 @@ fn overlay_of_many_layers(t: &Test) -> Verdict {
     let output = t.output_of(&b, "cat /mnt/all /mnt/la:yer; echo; ls /mnt | wc -l; echo x >/mnt/new");
     assert_eq!(output.lines(), ["layer-00la:yer", "14"]);
     assert!(upper.join("new").exists());
+    Ok(())
+}
+
+fn overlay_read_only_is_so_itself(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let (lower, upper, work) = (layer(t, "lower"), directory(t, "upper"), directory(t, "work"));
+    let options =
+        [option("lowerdir", &lower), option("upperdir", &upper), option("workdir", &work), "ro".to_owned()];
+    overlay(&b, &options);
+    b.stays();
+    let mount = mount_at(&mounts_of(t.start(&b).pid()), "/mnt");
+    assert!(mount.has("ro") && mount.super_options.iter().any(|option| option == "ro"), "{mount:?}");
     Ok(())
 }
 

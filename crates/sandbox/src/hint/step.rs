@@ -23,7 +23,9 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
     match &planned.step {
         Step::OpenRoot { .. } | Step::OpenRootDirectory { .. } => of_root(errno),
         Step::Bind { .. } | Step::OpenSource { .. } | Step::Attach { .. } => of_bind(call?, errno),
-        Step::MakeMount { fstype, options, .. } => of_mount(fstype, options, &planned.pointer, call?, errno),
+        Step::MakeMount { fstype, source, options, .. } => {
+            of_mount(fstype, source, options, &planned.pointer, call?, errno)
+        }
         Step::Mount { options, .. }
             if (call, errno) == (Some(Call::Fsconfig), Errno::INVAL) && has_label(options) =>
         {
@@ -45,7 +47,9 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
         Step::Detach { .. } if errno == Errno::INVAL => Some(
             "what the container had at its creation may be locked in a user namespace, see mount_namespaces(7)".into(),
         ),
-        Step::Mount { fstype, options, .. } => of_mount(fstype, options, &planned.pointer, call?, errno),
+        Step::Mount { fstype, source, options, .. } => {
+            of_mount(fstype, source, options, &planned.pointer, call?, errno)
+        }
         Step::Reconfigure { .. } if errno == Errno::INVAL => {
             Some("the file system refuses one of the options, or can't change it any more".into())
         }
@@ -147,7 +151,14 @@ fn too_long(options: &Strs) -> Option<String> {
     options.0.chunks(2).find(long).and_then(|pair| pair.first()).map(Str::to_string)
 }
 
-fn of_mount(fstype: &Str, options: &Strs, pointer: &str, call: Call, errno: Errno) -> Option<Hint> {
+fn of_mount(
+    fstype: &Str,
+    source: &Str,
+    options: &Strs,
+    pointer: &str,
+    call: Call,
+    errno: Errno,
+) -> Option<Hint> {
     let fstype = fstype.to_string();
     let is_layer = |name: &String| matches!(&**name, "lowerdir+" | "datadir+");
     match (call, errno, &*fstype) {
@@ -166,6 +177,11 @@ fn of_mount(fstype: &Str, options: &Strs, pointer: &str, call: Call, errno: Errn
         (Call::Fsopen | Call::Fsconfig | Call::Fsmount, Errno::PERM, "mqueue") => {
             Some("in a user namespace mqueue needs a new ipc namespace".into())
         }
+        (Call::Fsconfig, Errno::PERM, _) if source.to_string().starts_with('/') => Some(
+            "the device rules in /linux/resources/devices deny the device to the container, or a user namespace can't \
+             mount this file system"
+                .into(),
+        ),
         (Call::Fsopen | Call::Fsconfig | Call::Fsmount, Errno::PERM, _) => {
             Some("this file system can't be mounted in a user namespace, or by this caller".into())
         }

@@ -99,7 +99,7 @@ pub fn plan_attach(
                     fstype: (&**fstype).into(),
                     source: source.as_deref().unwrap_or("").into(),
                     attributes: MountAttributes(mount.attributes.set),
-                    options: filesystem_options(fstype, &mount.data),
+                    options: filesystem_options(fstype, &mount, &mount.data),
                 };
                 made.push(pointer.clone(), step);
                 let keep_mode =

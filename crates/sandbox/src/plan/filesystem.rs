@@ -3,15 +3,50 @@
 //! Pure.
 
 use init::wire::{Str, Strs};
-use spec::config::MountOption;
+use spec::config::{Mount, MountOption, attribute};
 
 use super::mounts::options;
+
+/// File systems of the kernel's, in memory or views of it: an instance may be others' too, or gets its content from us after it
+/// was made. There is no device that a writable instance could change: read-only is the mount alone.
+const OF_THE_KERNEL: [&str; 25] = [
+    "binder",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "functionfs",
+    "fusectl",
+    "hugetlbfs",
+    "mqueue",
+    "nfsd",
+    "proc",
+    "pstore",
+    "ramfs",
+    "resctrl",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "sysfs",
+    "tmpfs",
+    "tracefs",
+];
 
 /// The longest value that fsconfig(2) takes; mount(2) takes a page of all options.
 pub(crate) const LONGEST_VALUE: usize = 255;
 
-/// `key`, `value` pairs for a new instance.
-pub(super) fn filesystem_options<'a>(fstype: &str, data: impl IntoIterator<Item = &'a MountOption>) -> Strs {
+/// `key`, `value` pairs for a new instance. `ro` is for the file system too, as mount(2) has it: a writable one replays its
+/// journal and marks its device as used, and of a device that can't be written there is none.
+pub(super) fn filesystem_options<'a>(
+    fstype: &str,
+    mount: &Mount,
+    data: impl IntoIterator<Item = &'a MountOption>,
+) -> Strs {
     let mut all = Strs::default();
     for option in data {
         let layers = option
@@ -22,6 +57,9 @@ pub(super) fn filesystem_options<'a>(fstype: &str, data: impl IntoIterator<Item 
             Some(layers) => all.0.extend(layers.into_iter().flat_map(|layer| layer.option())),
             None => all.0.extend(options([option]).0),
         }
+    }
+    if mount.attributes.set & attribute::RDONLY != 0 && !OF_THE_KERNEL.contains(&fstype) {
+        all.0.extend([Str::from("ro"), Str::default()]);
     }
     all
 }

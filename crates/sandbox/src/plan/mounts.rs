@@ -229,7 +229,7 @@ fn filesystem(steps: &mut Steps, pointer: &str, mount: &Mount, fstype: &str, sou
         source: source.into(),
         target: (&**mount.destination).into(),
         attributes: MountAttributes(mount.attributes.set),
-        options: filesystem_options(fstype, data),
+        options: filesystem_options(fstype, mount, data),
         copy_up: mount.copy_up,
         // Where nothing is said of it, as other runtimes do; what is copied brings its own.
         keep_mode: fstype == "tmpfs"
