@@ -550,6 +550,7 @@ const DIFFERENCES: &[Difference] = &[
     any(CRUN, "contract::list_goes_on*", "leaves it out without a word"),
     any(RUNC, "cli::flags_create_detach_is_tolerated", "our own tolerance: engines have passed it"),
     any(RUNC, "cli::global_flags_of_podman*", "--cgroup-manager is crun's"),
+    any(RUNC, "cgroup::disabled_manager*", "--cgroup-manager is crun's"),
     any(RUNC, "cli::features_is_a_document", "of an older specification, without mountExtensions"),
     any(RUNC, "cli::config_flag*", "--config is crun's"),
     any(CRUN, "cli::*", "has a command line of its own; the suite is about runc's"),

@@ -55,6 +55,7 @@ pub(crate) fn cases() -> Vec<Case> {
         devices_all_allowed,
         devices_list_shows_the_rules,
         namespace_mount_shows_only_its_own,
+        disabled_manager_mount_shows_the_runtimes_own,
         host_namespace_mount_shows_the_container_cgroup,
         mount_writable_lets_make_sub_cgroups,
         limits_are_there_before_start,
@@ -914,6 +915,27 @@ fn namespace_mount_shows_only_its_own(t: &Test) -> Verdict {
         ),
     );
     assert_eq!(output.lines(), ["1"], "{output}");
+    Ok(())
+}
+
+fn disabled_manager_mount_shows_the_runtimes_own(t: &Test) -> Verdict {
+    let v1 = t.lane != Lane::V2;
+    let options_of_the_host = || {
+        let mounts = runtime_tests::procfs::mounts_of(std::process::id() as i32);
+        mounts.into_iter().filter(|mount| mount.kind == "cgroup2").map(|mount| mount.super_options).next()
+    };
+    let before = options_of_the_host();
+    let run = |b: &Bundle, script: &str| {
+        b.sh(script).write();
+        let call = t.call(&["--cgroup-manager", "disabled", "run", "--bundle"]);
+        call.args([&b.path]).args([t.fresh_id()]).ok().stdout
+    };
+    let file = if v1 { "/sys/fs/cgroup/pids/cgroup.procs" } else { "/sys/fs/cgroup/cgroup.procs" };
+    assert_eq!(run(&t.bundle(), &format!("grep -x 1 {file}")), "1\n");
+    let b = t.bundle();
+    b.without_namespace("cgroup");
+    assert_eq!(run(&b, &format!("ls {file}")), format!("{file}\n"));
+    assert_eq!(options_of_the_host(), before);
     Ok(())
 }
 

@@ -69,13 +69,15 @@ impl Prepared {
             .collect();
 
         let path = CgroupPath::new(config.linux.cgroups_path.as_ref(), &request.id)?;
-        let managed = request.cgroup_manager != CgroupManager::Disabled;
+        let shows_cgroups = config.mounts.iter().any(|mount| mount.kind == MountKind::Cgroup);
         let own_paths = match request.cgroup_manager {
             // Its units' places do not depend on ours.
-            CgroupManager::Systemd => OwnPaths::Skip,
-            _ => path.own_paths(),
+            CgroupManager::Systemd => Some(OwnPaths::Skip),
+            CgroupManager::Cgroupfs => Some(path.own_paths()),
+            // The container stays in ours, and may look at it.
+            CgroupManager::Disabled => shows_cgroups.then_some(OwnPaths::Skip),
         };
-        let mut host = HostFacts::probe(&config, managed.then_some(own_paths))?;
+        let mut host = HostFacts::probe(&config, own_paths)?;
         host.streams = request.streams.kinds(host.streams);
         check_preserved(request.preserve_fds)?;
         if request.root_switch == RootSwitch::Move {

@@ -38,8 +38,9 @@ pub(super) fn plan_cgroup_mount(
             steps.push(pointer, bind_own(&own.to_string_lossy(), target, attributes));
             return;
         }
-        // In a user namespace the file system can be mounted only with a cgroup namespace of its own.
-        if confined::in_user_namespace(host, namespaces) && !namespaces.cgroup_namespace {
+        // In a user namespace the file system can be mounted only with a cgroup namespace of its own; and a mount made in
+        // the host's would set the options of the hierarchy anew, `nsdelegate` among them.
+        if !namespaces.cgroup_namespace {
             let source = hierarchies
                 .v2
                 .as_ref()
