@@ -249,7 +249,8 @@ fn features_planned() {
         let config = merged(&base, &patch).to_string();
         check(&format!("{name}.plan"), &plan_text(config.as_bytes(), unified(), Purpose::Create));
     }
-    let labelled = json!({"mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]}],
+    let labelled = json!({"mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]},
+            {"destination": "/sys/fs/cgroup/other", "type": "tmpfs"}],
         "linux": {"mountLabel": "u:object_r:f_t:s0"}});
     let config = merged(&base, &labelled).to_string();
     check("selinux-labels-v1.plan", &plan_text(config.as_bytes(), legacy(), Purpose::Create));

@@ -56,6 +56,7 @@ pub(crate) fn cases() -> Vec<Case> {
         devices_list_shows_the_rules,
         namespace_mount_shows_only_its_own,
         disabled_manager_mount_shows_the_runtimes_own,
+        mount_below_a_read_only_mount_is_made,
         host_namespace_mount_shows_the_container_cgroup,
         mount_writable_lets_make_sub_cgroups,
         limits_are_there_before_start,
@@ -936,6 +937,20 @@ fn disabled_manager_mount_shows_the_runtimes_own(t: &Test) -> Verdict {
     b.without_namespace("cgroup");
     assert_eq!(run(&b, &format!("ls {file}")), format!("{file}\n"));
     assert_eq!(options_of_the_host(), before);
+    Ok(())
+}
+
+fn mount_below_a_read_only_mount_is_made(t: &Test) -> Verdict {
+    if t.lane == Lane::V2 {
+        return Ok(());
+    }
+    let b = t.bundle();
+    b.mount("/sys/fs/cgroup/other", "tmpfs", "tmpfs", &[]);
+    let script =
+        "touch /sys/fs/cgroup/other/file && ls /sys/fs/cgroup/other; mkdir /sys/fs/cgroup/pids/x 2>&1";
+    b.sh(&format!("{script}; :"));
+    let output = t.run(&b).ok();
+    assert!(output.stdout.starts_with("file\n") && output.stdout.contains("Read-only"), "{output}");
     Ok(())
 }
 

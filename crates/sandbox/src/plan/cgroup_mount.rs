@@ -9,9 +9,10 @@ use std::path::PathBuf;
 
 use init::Step;
 use init::wire::{MountAttributes, Propagations, Str, Strs};
+use spec::Config;
 use spec::config::{Mount, NamespaceKind, attribute};
 
-use super::mounts::options;
+use super::mounts::{is_filled_later, options, own_label};
 use super::namespaces::NamespacePlan;
 use super::{PlanRequest, Steps, confined, v1_directories};
 use crate::cgroup::{DirectoryPlan, Hierarchy, V1Hierarchy};
@@ -19,13 +20,13 @@ use crate::host::HostFacts;
 
 pub(super) fn plan_cgroup_mount(
     steps: &mut Steps,
-    pointer: String,
-    mount: &Mount,
-    label: Option<[Str; 2]>,
+    config: &Config,
+    index: usize,
     host: &HostFacts,
     request: &PlanRequest<'_>,
     namespaces: &NamespacePlan,
 ) {
+    let (mount, pointer) = (&config.mounts[index], format!("/mounts/{index}"));
     let Some(hierarchies) = &host.cgroups else {
         steps.warn(&pointer, "ignored: the host has no cgroup file system");
         return;
@@ -53,7 +54,7 @@ pub(super) fn plan_cgroup_mount(
     }
     let writable = attributes & !attribute::RDONLY;
     let mut options = Strs(vec![Str::from("mode"), Str::from("755")]);
-    options.0.extend(label.into_iter().flatten());
+    options.0.extend(own_label(config, host).into_iter().flatten());
     steps.push(pointer.clone(), new_filesystem("tmpfs", "tmpfs", target, writable, options));
     for hierarchy in &hierarchies.v1 {
         let name = directory_name(hierarchy);
@@ -75,7 +76,7 @@ pub(super) fn plan_cgroup_mount(
             steps.push(pointer.clone(), step);
         }
     }
-    if attributes & attribute::RDONLY != 0 {
+    if attributes & attribute::RDONLY != 0 && !is_filled_later(config, host, index) {
         let step = Step::SetAttributes {
             target: target.into(),
             recursive: false,

@@ -189,7 +189,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
         mounts::plan_mounts(&mut steps, config, host, &request, &namespaces, &rootfs)?;
         devices::plan_devices(&mut steps, config, host, &namespaces);
         process::plan_terminal(&mut steps, config, request.newlines, &namespaces);
-        mounts::plan_readonly_filled(&mut steps, config);
+        mounts::plan_readonly_filled(&mut steps, config, host);
     } else {
         warn_without_mount_namespace(&mut steps, config);
     }

@@ -48,7 +48,7 @@ pub(super) fn plan_mounts(
                 }
                 let mut mount = mount.clone();
                 drop_unmapped_groups(steps, &pointer, &mut mount, config, host, namespaces);
-                if is_filled_later(config, index) {
+                if is_filled_later(config, host, index) {
                     mount.attributes.set &= !attribute::RDONLY;
                 }
                 let mount = &mount;
@@ -95,8 +95,7 @@ pub(super) fn plan_mounts(
             }
             MountKind::Remount { bind } => plan_remount(steps, index, mount, *bind),
             MountKind::Cgroup => {
-                let label = own_label(config, host);
-                cgroup_mount::plan_cgroup_mount(steps, pointer, mount, label, host, request, namespaces);
+                cgroup_mount::plan_cgroup_mount(steps, config, index, host, request, namespaces);
             }
         }
     }
@@ -134,10 +133,15 @@ pub(super) fn own_label(config: &Config, host: &HostFacts) -> Option<[Str; 2]> {
     Some([Str::from("context"), Str::from(&**label)])
 }
 
-/// Whether a new read-only file system gets its mount points or devices from us: it can't be read-only yet.
-fn is_filled_later(config: &Config, index: usize) -> bool {
+/// Whether a new read-only tmpfs, which holds the hierarchies of cgroup v1 too, gets its mount points or devices from us: it
+/// can't be read-only yet.
+pub(super) fn is_filled_later(config: &Config, host: &HostFacts, index: usize) -> bool {
     let mount = &config.mounts[index];
-    let is_new = matches!(&mount.kind, MountKind::Filesystem { fstype, .. } if &**fstype == "tmpfs");
+    let is_new = match &mount.kind {
+        MountKind::Filesystem { fstype, .. } => &**fstype == "tmpfs",
+        MountKind::Cgroup => host.cgroups.as_ref().is_some_and(|hierarchies| !hierarchies.v1.is_empty()),
+        MountKind::Bind { .. } | MountKind::Remount { .. } => false,
+    };
     if !is_new || mount.attributes.set & attribute::RDONLY == 0 {
         return false;
     }
@@ -150,10 +154,9 @@ fn is_filled_later(config: &Config, index: usize) -> bool {
 }
 
 /// What was filled becomes read-only.
-pub(super) fn plan_readonly_filled(steps: &mut Steps, config: &Config) {
-    for (index, mount) in
-        config.mounts.iter().enumerate().filter(|(index, _)| is_filled_later(config, *index))
-    {
+pub(super) fn plan_readonly_filled(steps: &mut Steps, config: &Config, host: &HostFacts) {
+    let filled = |(index, _): &(usize, &Mount)| is_filled_later(config, host, *index);
+    for (index, mount) in config.mounts.iter().enumerate().filter(filled) {
         let step = Step::SetAttributes {
             target: (&**mount.destination).into(),
             recursive: false,
