@@ -39,16 +39,9 @@ fn run(words: &[OsString]) -> u8 {
         Ok(Request::Help(text)) => print(&text),
         Ok(Request::Version) => print(&version()),
         Ok(Request::Verb(verb)) => {
-            let trace = log.follow_steps();
             log.prepare();
-            let phase = tracing::trace_span!(target: "sandbox::trace", "command").entered();
-            let result =
-                commands::execute(*verb, &commands::Session::new(&global, &log, name, subject.as_deref()));
-            drop(phase);
-            match trace.map(|trace| trace.write().context(|| "write the trace".to_owned())) {
-                Some(Err(error)) if result.is_ok() => Err(error),
-                _ => result,
-            }
+            let session = commands::Session::new(&global, &log, name, subject.as_deref());
+            log.follow_steps(name.unwrap_or_default()).and_then(|trace| execute(*verb, &session, trace))
         }
         Err(misuse) => Err(misuse.into()),
     };
@@ -60,6 +53,18 @@ fn run(words: &[OsString]) -> u8 {
             failure.exit_code()
         }
     }
+}
+
+/// A command, traced where that is asked for. Its result is its own: it has done what it was called for, whether that could
+/// be written down or not.
+fn execute(verb: args::Verb, session: &commands::Session<'_>, trace: Option<log::Trace>) -> Result<u8> {
+    let phase = tracing::trace_span!(target: "sandbox::trace", "command").entered();
+    let result = commands::execute(verb, session);
+    drop(phase);
+    if let Some(Err(error)) = trace.map(|trace| trace.write()) {
+        session.warn_about(error);
+    }
+    result
 }
 
 /// In the form of `runc --version`, which callers parse by line.

@@ -260,6 +260,38 @@ fn log_that_cant_be_written_does_not_hide_the_error() {
 }
 
 #[test]
+fn trace_that_cant_be_written_is_an_error_before_the_command() {
+    let directory = Directory::new("trace_that_cant_be_written");
+    let file = directory.path("absent/trace");
+    let bundle = directory.path("");
+    let (code, _, stderr) = run(&["--trace", &file, "spec", "--bundle", &bundle]);
+    let expected = format!("sandboxd: spec: open the trace {file}: no such file or directory\n");
+    assert_eq!((code, stderr), (1, expected));
+    assert!(!fs::exists(directory.path("config.json")).unwrap());
+}
+
+#[test]
+fn trace_that_fails_at_the_end_is_a_warning() {
+    let directory = Directory::new("trace_that_fails");
+    let (code, _, stderr) = run(&["--trace", "/dev/full", "spec", "--bundle", &directory.path("")]);
+    let expected = "sandboxd: warning: spec: write the trace /dev/full: no space left on device\n";
+    assert_eq!((code, stderr.as_str()), (0, expected));
+    assert!(fs::exists(directory.path("config.json")).unwrap());
+}
+
+#[test]
+fn traces_of_several_commands_have_files_of_their_own() {
+    let directory = Directory::new("traces_of_several_commands");
+    let file = directory.path("%c.json");
+    let _ = run(&["--trace", &file, "spec", "--bundle", &directory.path("")]);
+    let _ = run(&["--trace", &file, "features"]);
+    for command in ["spec", "features"] {
+        let text = fs::read_to_string(directory.path(&format!("{command}.json"))).unwrap();
+        assert!(text.contains("traceEvents"), "{command}: {text}");
+    }
+}
+
+#[test]
 fn spec_writes_a_config_and_overwrites_none() {
     for flags in [&["spec"][..], &["spec", "--rootless"]] {
         let directory = Directory::new(if flags.len() == 1 { "spec" } else { "spec-rootless" });

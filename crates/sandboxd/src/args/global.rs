@@ -28,8 +28,8 @@ pub(crate) struct Global {
     #[arg(long)]
     pub(crate) debug: bool,
 
-    /// Write how long each phase and each step took: JSON for Perfetto, or a picture where FILE ends in .svg; the same as
-    /// SANDBOXD_TRACE=FILE
+    /// Write how long each phase and each step took: JSON for Perfetto, or a picture where FILE ends in .svg; %c in it is the
+    /// command's name, %p the process's number; the same as SANDBOXD_TRACE=FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 

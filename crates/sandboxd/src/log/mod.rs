@@ -25,7 +25,7 @@ use rustix::fs::OFlags;
 use crate::args::Global;
 use crate::args::PROGRAM;
 use crate::args::global::{LogFormat, LogLevel};
-use crate::error::{Failure, OneLine, reason};
+use crate::error::{Context as _, Failure, OneLine, Result, reason};
 use line::Line;
 pub(crate) use trace::Trace;
 
@@ -59,15 +59,22 @@ impl Log {
 
     /// From here on what the library reports on its way is logged too, if the level asks for it; and traced, where that was
     /// asked for.
-    pub(crate) fn follow_steps(&self) -> Option<Trace> {
+    ///
+    /// # Errors
+    /// The file of the trace can't be written.
+    pub(crate) fn follow_steps(&self, command: &str) -> Result<Option<Trace>> {
         let level = self.level.unwrap_or(LogLevel::Warning);
         if let Some(file) = &self.trace_file {
-            return Some(Trace::follow(file.clone(), steps::lines(self.clone(), level)));
+            let file = trace::file_of(file, command);
+            // Now: later it would be said of a command that has been carried out. It is not held, since the numbers of
+            // descriptors mean something to `--preserve-fds`.
+            open(&file).context(|| format!("open the trace {}", file.display()))?;
+            return Ok(Some(Trace::follow(file, steps::lines(self.clone(), level))));
         }
         if level > LogLevel::Warning || self.takes_warnings() {
             steps::follow(self.clone(), level);
         }
-        None
+        Ok(None)
     }
 
     /// Why a command did not succeed.

@@ -4,14 +4,18 @@
 //! init's steps (target `sandbox::init`) bring their times with them. The file is JSON as Chrome's tracing and Perfetto read
 //! it, or a picture where its name ends in `.svg`.
 
+use std::ffi::OsString;
 use std::fmt::{self, Write as _};
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
+
+use crate::error::{Context as _, Result};
 
 const PHASES: &str = "sandbox::trace";
 const STEPS: &str = "sandbox::init";
@@ -54,11 +58,36 @@ impl Trace {
     }
 
     /// Writes the file.
-    pub(crate) fn write(&self) -> std::io::Result<()> {
+    ///
+    /// # Errors
+    /// Of the call, with the file.
+    pub(crate) fn write(&self) -> Result<()> {
         let spans: Vec<Span> = self.lock().iter().filter(|span| span.end_ns > 0).cloned().collect();
         let picture = self.file.extension().is_some_and(|extension| extension == "svg");
         std::fs::write(&self.file, if picture { picture_of(&spans) } else { document_of(&spans) })
+            .context(|| format!("write the trace {}", self.file.display()))
     }
+}
+
+/// The file that is meant: `%c` is the command's name, `%p` the number of this process, `%%` a percent sign. An engine
+/// calls several commands with one and the same name of a file.
+pub(super) fn file_of(template: &Path, command: &str) -> PathBuf {
+    let mut file = Vec::new();
+    let mut rest = template.as_os_str().as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match (first, after.first()) {
+            (b'%', Some(b'c')) => file.extend_from_slice(command.as_bytes()),
+            (b'%', Some(b'p')) => file.extend_from_slice(std::process::id().to_string().as_bytes()),
+            (b'%', Some(b'%')) => file.push(b'%'),
+            _ => {
+                file.push(*first);
+                continue;
+            }
+        }
+        rest = &after[1..];
+    }
+    OsString::from_vec(file).into()
 }
 
 fn now_ns() -> u64 {
@@ -197,6 +226,20 @@ fn picture_of(spans: &[Span]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_is_named_after_the_command() {
+        let pid = std::process::id();
+        for (template, expected) in [
+            ("/t/run.svg", "/t/run.svg"),
+            ("/t/%c.svg", "/t/create.svg"),
+            ("%c-%p", &format!("create-{pid}")),
+            ("100%%c%", "100%c%"),
+            ("%x%c", "%xcreate"),
+        ] {
+            assert_eq!(file_of(Path::new(template), "create"), Path::new(expected), "{template}");
+        }
+    }
 
     #[test]
     fn phases_and_steps_become_a_document_and_a_picture() {
