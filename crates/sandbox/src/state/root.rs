@@ -29,6 +29,11 @@ pub struct StateRoot {
     path: PathBuf,
 }
 
+/// For the words of an error.
+fn is_link(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|status| status.is_symlink())
+}
+
 impl StateRoot {
     /// Opens the directory, made 0700 where it is missing.
     ///
@@ -45,6 +50,9 @@ impl StateRoot {
             result => result,
         };
         let directory = opened.map_err(|errno| match errno {
+            Errno::LOOP | Errno::NOTDIR if is_link(path) => {
+                refuse("it is a symbolic link, which is not followed: name the directory itself".to_owned())
+            }
             Errno::LOOP | Errno::NOTDIR => refuse("it is not a directory".to_owned()),
             Errno::ACCESS | Errno::PERM => refuse(crate::error::reason(&errno.into())),
             errno => Error::file("open the state root", path, errno.into()),

@@ -77,6 +77,10 @@ pub(super) const MISTAKES: &[Mistake] = &[
         fs::write(t.dir.join("file"), "").unwrap();
         Ok(call(t, &["--root", t.dir.join("file").to_str().unwrap(), "list"]))
     }),
+    ("state_root_is_a_link", |t| {
+        std::os::unix::fs::symlink("/tmp", t.dir.join("link")).unwrap();
+        Ok(call(t, &["--root", t.dir.join("link").to_str().unwrap(), "list"]))
+    }),
     ("state_root_not_ours", |t| {
         t.needs_program("setpriv")?;
         let map = serde_json::json!([{"containerID": 0, "hostID": 65_534, "size": 1}]);
