@@ -121,6 +121,21 @@ fn misuse_is_one_line_on_stderr() {
             1,
             "kill a: flag provided but not defined: -9; hint: a signal follows the id: `kill ID 9`",
         ),
+        (
+            &["exec", "-it", "a", "sh"],
+            255,
+            "exec a: flag provided but not defined: -it; hint: standard input is passed on always; -t gives a terminal",
+        ),
+        (
+            &["run", "-i", "a"],
+            1,
+            "run a: flag provided but not defined: -i; hint: standard input is passed on always; /process/terminal gives a terminal",
+        ),
+        (
+            &["create", "-x", "a"],
+            1,
+            "create a: flag provided but not defined: -x; hint: `--help` after a command lists its flags",
+        ),
         (&["rum", "a"], 1, "No help topic for 'rum': no such command; did you mean run?"),
         (
             &["exec", "-e", "A", "a", "env"],

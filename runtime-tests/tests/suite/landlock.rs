@@ -26,7 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-fn needs_landlock(t: &Test) -> Result<(), Skip> {
+pub(crate) fn needs_landlock(t: &Test) -> Result<(), Skip> {
     let info = t.bare_call(&["info", "--format", "json"]).ok().json();
     let landlock = &info["security"]["Landlock"];
     if landlock["available"] == true { Ok(()) } else { Err(Skip::new(landlock["detail"].to_string())) }

@@ -183,6 +183,8 @@ fn of_file(action: &str, path: &std::path::Path, source: &io::Error) -> Option<H
             "--process names a file with the process to execute, in the form of /process in config.json"
                 .into()
         }
+        // Named by --config.
+        ("read", Errno::NOENT) if path.file_name().is_none_or(|name| name != "config.json") => return None,
         ("read", Errno::NOENT) if path.parent().is_some_and(std::path::Path::is_dir) => {
             "`spec` writes one to begin with; --config names another file".into()
         }

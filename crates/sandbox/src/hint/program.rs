@@ -17,7 +17,7 @@ use spec::Config;
 use spec::config::attribute;
 
 use super::Hint;
-use crate::plan::PlannedStep;
+use crate::plan::{PlannedStep, landlock_is_asked};
 use crate::step_error::StepError;
 
 /// As much of a file as tells its kind: `execve(2)` reads 256 bytes, an ELF file's interpreter stands in its first page.
@@ -25,6 +25,16 @@ const HEAD_BYTES: usize = 4096;
 
 /// Adds to the error what a look at the file tells.
 pub(crate) fn explain(error: &mut StepError, planned: Option<&PlannedStep>, rootfs: &Path, config: &Config) {
+    explain_file(error, planned, rootfs, config);
+    let is_denied = error.errno == Errno::ACCESS.raw_os_error() && name_of(planned).is_some();
+    if is_denied && error.hint.is_none() && landlock_is_asked(config) {
+        let hint = "Landlock denies what its annotations don't name: the command, its interpreter and its libraries must be \
+                    at or below one of their paths";
+        error.hint = Some(hint.into());
+    }
+}
+
+fn explain_file(error: &mut StepError, planned: Option<&PlannedStep>, rootfs: &Path, config: &Config) {
     let Some(process) = &config.process else { return };
     let Some(name) = name_of(planned) else { return };
     let path = Path::new(&**process.cwd).join(&name);

@@ -30,6 +30,14 @@ pub(crate) enum Misuse {
         /// One that it may have been meant for.
         close: Option<String>,
     },
+    /// `exec -it ID sh`, as engines take it.
+    #[error("flag provided but not defined: {flag}")]
+    InteractiveFlag {
+        /// As typed.
+        flag: String,
+        /// How a terminal is asked for.
+        terminal: &'static str,
+    },
     /// `kill -9 ID`, as the shell's kill takes it.
     #[error("flag provided but not defined: -{signal}")]
     SignalAsFlag {
@@ -90,10 +98,28 @@ impl Misuse {
         }
     }
 
+    /// Of this command: its own words for a flag that the engines have.
+    pub(crate) fn of(self, command: &str) -> Self {
+        let terminal = match command {
+            "exec" => "-t gives a terminal",
+            "run" => "/process/terminal gives a terminal",
+            _ => return self,
+        };
+        match self {
+            Self::UnknownFlag { flag, .. } if matches!(&*flag, "-i" | "-it" | "-ti" | "--interactive") => {
+                Self::InteractiveFlag { flag, terminal }
+            }
+            other => other,
+        }
+    }
+
     /// What to do about it, in a clause, where that is known.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Operands(operands) => Some(format!("call it as `{}`", operands.usage)),
+            Self::InteractiveFlag { terminal, .. } => {
+                Some(format!("standard input is passed on always; {terminal}"))
+            }
             Self::SignalAsFlag { signal } => Some(format!("a signal follows the id: `kill ID {signal}`")),
             Self::UnknownFlag { close: None, .. } => {
                 Some("`--help` after a command lists its flags".to_owned())
@@ -116,7 +142,9 @@ impl From<clap::Error> for Misuse {
         };
         match (error.kind(), text(ContextKind::InvalidArg)) {
             (ErrorKind::UnknownArgument, Some(flag)) => {
-                Self::UnknownFlag { flag, close: text(ContextKind::SuggestedArg) }
+                // To a letter or two everything is close.
+                let is_word = flag.trim_start_matches('-').chars().count() > 2;
+                Self::UnknownFlag { flag, close: text(ContextKind::SuggestedArg).filter(|_| is_word) }
             }
             _ => Self::Other(one_line(&error.to_string())),
         }

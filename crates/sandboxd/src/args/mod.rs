@@ -166,13 +166,13 @@ fn parse_verb(
         let usage = usage(&command, row.name);
         // A flag that does not exist explains more than the number of operands.
         let matches = command.mut_args(|argument| argument.required(false)).try_get_matches_from(flags);
-        matches.map_err(|error| Misuse::from(error).typed_in(words))?;
+        matches.map_err(|error| Misuse::from(error).typed_in(words).of(row.name))?;
         let (min, max) = (*row.operands.start(), *row.operands.end());
         return Err(Misuse::Operands(Operands { min, max, given, usage }));
     }
     let canonical = flags.chain([OsString::from("--")]).chain(read.operands.iter().cloned());
     let matches = command.try_get_matches_from(canonical);
-    let matches = matches.map_err(|error| Misuse::from(error).typed_in(words))?;
+    let matches = matches.map_err(|error| Misuse::from(error).typed_in(words).of(row.name))?;
     Ok(Request::Verb(Box::new(row.read(&matches)?)))
 }
 

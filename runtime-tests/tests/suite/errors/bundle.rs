@@ -12,6 +12,11 @@ pub(super) const MISTAKES: &[Mistake] = &[
         let bundle = t.dir.join("absent");
         Ok(call(t, &["create", "--bundle", bundle.to_str().unwrap(), &t.fresh_id()]))
     }),
+    ("config_named_missing", |t| {
+        let bundle = t.bundle();
+        let path = t.dir.join("no-such-file");
+        Ok(create(t, &bundle)?.args(["--config", path.to_str().unwrap()]))
+    }),
     ("config_missing", |t| {
         let bundle = t.bundle();
         Ok(call(t, &["create", "--bundle", bundle.path.to_str().unwrap(), &t.fresh_id()]))

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use runtime_tests::{Bundle, Call, Skip, Test};
 use serde_json::json;
 
+use crate::landlock;
+
 use super::{Mistake, call, create, run};
 
 pub(super) const MISTAKES: &[Mistake] = &[
@@ -28,6 +30,12 @@ pub(super) const MISTAKES: &[Mistake] = &[
     ("command_loader_missing", |t| {
         let dynamic = fs::read("/usr/bin/env").unwrap();
         program(t, &dynamic, 0o755)
+    }),
+    ("command_not_allowed_by_landlock", |t| {
+        landlock::needs_landlock(t)?;
+        let bundle = t.bundle();
+        bundle.set("/annotations/org.sandboxd.landlock.ro", "/etc").args(&["sleep", "1"]);
+        run(t, &bundle)
     }),
     ("command_on_a_noexec_mount", |t| {
         let bundle = t.bundle();
