@@ -22,11 +22,26 @@
 //! A configuration comes from a bundle ([`CreateRequest::new`]), is made in code or is an `oci_spec::runtime::Spec`
 //! ([`CreateRequest::of_config`]). Everything known of a container is in the state directory: any program that opens the same
 //! one as a [`Runtime`] can do everything to it, by its id. Whoever has made a process holds it by its pidfd
-//! ([`Process`]), which every event loop can wait for: there is no thread, no signal handler and no async runtime in here.
+//! ([`Process`]), which every event loop can wait for: there is no signal handler and no async runtime in here, and no thread
+//! outlives a call (a conversation with systemd, and work in another network namespace, have one each meanwhile).
+//!
+//! The methods of [`Runtime`] block: for the kernel, for hooks, at most ten seconds for another operation on the same
+//! container. An async program calls them where it may (`tokio::task::spawn_blocking`).
+//!
 //! What is odd but not wrong comes as a [`Warning`] with the result, what is wrong as an [`Error`] that names the field of
 //! the configuration, the step and the call.
 //!
 //! The data goes one way: `config.json` → [`spec::Config`] → [`plan`] → launch → kernel. See `docs/architecture.md`.
+//!
+//! # Features
+//!
+//! None is on by default:
+//!
+//! * `systemd`: [`CgroupManager::Systemd`], an error without it.
+//! * `criu`: `Runtime::checkpoint` and `Runtime::restore`.
+//! * `netdevices`: `linux.netDevices`.
+//! * `net`: the module `net`, for programs without an engine above.
+//! * `oci-spec`: configurations that are an `oci_spec::runtime::Spec`.
 //!
 //! Never touches what the embedding process owns: no chdir, umask, environment, signal disposition, rlimit, stdout.
 

@@ -188,6 +188,11 @@ fn capabilities(bounding: u64) -> Finding {
         .collect();
     if lacking.is_empty() {
         found("capabilities", "all can be granted")
+    } else if bounding == 0 {
+        found(
+            "capabilities",
+            "all can be granted in a user namespace of the container's own, none outside of one",
+        )
     } else {
         missing("capabilities", format!("the caller can't grant {}", lacking.join(" ")))
     }

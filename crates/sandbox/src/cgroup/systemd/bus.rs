@@ -81,7 +81,7 @@ mod absent {
     use super::{CgroupError, Instant, Property, UnitPlan, UnitRecord};
 
     fn error<T>(call: &'static str, record: &UnitRecord) -> Result<T, CgroupError> {
-        let reason = "this binary was built without the feature systemd".to_owned();
+        let reason = "this build is without the feature systemd".to_owned();
         Err(CgroupError::Systemd { call, unit: record.name.clone(), reason })
     }
 
