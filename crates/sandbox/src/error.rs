@@ -224,6 +224,10 @@ pub enum Error {
     #[error("{0}: no answer in time")]
     Deadline(&'static str),
 
+    /// The caller's: it has ended the wait ([`crate::Interrupt`]).
+    #[error("interrupted before the program was executed")]
+    Interrupted,
+
     /// A process that was killed and does not end: the kernel waits in it for something, and can't be interrupted.
     #[error("init (pid {pid}) was killed and does not end: it is in state {state}, in the kernel's {place}")]
     Stuck {

@@ -1,8 +1,8 @@
-//! What ends a wait for somebody else's program, which may take as long as it likes: a hook without a timeout.
+//! What ends a wait that may take as long as it likes: for a hook without a timeout, for a program whose file system is slow.
 //!
 //! Runs in the runtime. The library has no say in signals, and no thread: a program that wants such a wait to end, because
-//! its user does, gives a descriptor that becomes readable then. It is asked for when there is something to wait for, so that a
-//! container without hooks costs nothing.
+//! its user does, gives a descriptor that becomes readable then. It is asked for when there is something to wait for, so that an
+//! ordinary container costs nothing.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

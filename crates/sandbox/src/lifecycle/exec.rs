@@ -26,7 +26,7 @@ use crate::plan::{ExecPlan, ExecPlanRequest, plan_exec};
 use crate::state::{Record, StateRoot};
 use crate::streams::check_preserved;
 use crate::streams::{OpenStreams, Streams};
-use crate::{ExecProcess, ExecRequest, IfPaused, Outcome, ProcessChanges, SessionKeyring};
+use crate::{ExecProcess, ExecRequest, IfPaused, Interrupt, Outcome, ProcessChanges, SessionKeyring};
 
 /// A process that could be executed: what was read, and what would be done.
 #[derive(Debug)]
@@ -202,11 +202,16 @@ fn launch_hook(target: Target, config: &Config, hook: &Hook, streams: Streams) -
     request.streams = streams;
     let mut prepared = target.prepare(config, &request)?;
     prepared.plan.execute_hook(&hook.path);
-    let process = exec(&request, prepared)?.value;
+    let process = exec(&request, prepared, None)?.value;
     Ok((process.pid, process.pidfd))
 }
 
-pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Process>> {
+/// A hook's program has a deadline; other programs have what ends the wait for them.
+pub(super) fn exec(
+    request: &ExecRequest,
+    prepared: PreparedExec,
+    interrupt: Option<&Interrupt>,
+) -> Result<Outcome<Process>> {
     let _phase = phase!("execute");
     check_streams(prepared.terminal, &request.streams)?;
     match (prepared.terminal, &request.console) {
@@ -244,6 +249,7 @@ pub(super) fn exec(request: &ExecRequest, prepared: PreparedExec) -> Result<Outc
         conversation: &conversation,
         // The process stands still with the container, for as long as that does.
         patient: container.status == Status::Paused,
+        interrupt,
         process: Some(Unfinished { pid, pidfd }),
     };
     tracing::debug!(pid, "cloned a process");

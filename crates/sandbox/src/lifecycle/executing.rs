@@ -11,16 +11,16 @@ use spec::Config;
 use super::agent::{Handed, Handover};
 use super::caller::write_pid_file;
 use super::container::{Container, state_value};
-use super::dialogue::{deadline, hear, let_go};
+use super::dialogue::{deadline, hear, hear_out, let_go};
 use super::undo::Unfinished;
-use crate::ExecRequest;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::hint::program;
-use crate::launch::{Conversation, Filtering, Message, wait_killed};
+use crate::launch::{Conversation, Filtering, INIT_DEADLINE, Message, wait_killed};
 use crate::plan::PlannedStep;
 use crate::state::has_ended;
 use crate::step_error::StepError;
+use crate::{ExecRequest, Interrupt};
 
 /// What is said of one whose init has ended.
 pub(super) const STOPPED: &str = "cannot exec in a stopped container";
@@ -35,6 +35,8 @@ pub(super) struct Executing<'a> {
     pub(super) cgroup: Option<&'a Cgroup>,
     pub(super) conversation: &'a Conversation,
     pub(super) patient: bool,
+    /// What ends the wait for its program, which has no deadline then.
+    pub(super) interrupt: Option<&'a Interrupt>,
     pub(super) process: Option<Unfinished>,
 }
 
@@ -84,11 +86,11 @@ impl Executing<'_> {
 
     /// From the go to the program.
     fn follow_execution(&self) -> Result<()> {
-        match (self.receive()?, &self.process) {
+        match (self.hear_out()?, &self.process) {
             (Message::Closed, _) => Ok(()),
             (Message::Filtering(filtering), Some(process)) => {
                 let handed = self.hand_over(&filtering, process)?;
-                match (handed, self.receive()?) {
+                match (handed, self.hear_out()?) {
                     (Handed::Over, Message::Closed) => Ok(()),
                     (_, message) => Err(self.failure(message)),
                 }
@@ -126,6 +128,15 @@ impl Executing<'_> {
 
     fn go(&self) -> Result<()> {
         let_go(self.conversation)
+    }
+
+    fn hear_out(&self) -> Result<Message> {
+        match (&self.process, self.interrupt) {
+            (Some(process), Some(interrupt)) if !self.patient => {
+                hear_out(self.conversation, process.pid, INIT_DEADLINE, interrupt)
+            }
+            _ => self.receive(),
+        }
     }
 
     fn receive(&self) -> Result<Message> {

@@ -11,7 +11,7 @@ use spec::config::HookPoint;
 use super::agent::{Handed, Handover};
 use super::caller::write_pid_file;
 use super::container::{Container, Status, state_document, state_value};
-use super::dialogue::{deadline, hear, let_go};
+use super::dialogue::{deadline, hear, hear_out, let_go};
 use super::exec::hook_launcher;
 use super::grants::grant;
 use super::id_maps::write_id_maps;
@@ -22,7 +22,7 @@ use super::undo::Unfinished;
 use crate::error::{Error, Result};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun, namespace_flags};
-use crate::launch::{Conversation, Filtering, Message};
+use crate::launch::{Conversation, Filtering, INIT_DEADLINE, Message};
 use crate::plan::Purpose;
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Record, has_ended};
@@ -69,7 +69,12 @@ impl Making<'_> {
             gone = true;
         }
         loop {
-            match self.receive()? {
+            let heard = if gone {
+                hear_out(self.conversation, process.pid, INIT_DEADLINE, self.interrupt)
+            } else {
+                self.receive()
+            };
+            match heard? {
                 Message::Waiting(report) => {
                     self.answer(report, process)?;
                     pending = pending.saturating_sub(1);

@@ -74,7 +74,8 @@ impl Runtime {
         Ok(Self { state: StateRoot::open(&absolute)?, interrupt: Interrupt::default() })
     }
 
-    /// What ends the wait for a hook, for a program whose user may not want to wait: the hook, with its process group, is killed.
+    /// What ends the wait for a hook, or for a program that the kernel does not get to load, for a program whose user may not want
+    /// to wait: the hook, with its process group, is killed.
     /// What can fail by a hook then fails, and is undone; at poststart and poststop it is a warning. Without this such a wait
     /// ends with the hook, or at its timeout.
     ///
@@ -218,7 +219,7 @@ impl Runtime {
     /// # Errors
     /// No process is left behind.
     pub fn launch_exec(&self, request: &ExecRequest, prepared: PreparedExec) -> Result<Outcome<Process>> {
-        exec::exec(request, prepared)
+        exec::exec(request, prepared, Some(&self.interrupt))
     }
 
     /// Waits for the end of a container's init, whoever made it. How it has ended, where that can be known: by its parent

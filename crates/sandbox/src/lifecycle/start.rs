@@ -15,6 +15,7 @@ use spec::config::HookPoint;
 
 use super::agent::{Handed, Handover};
 use super::container::{Container, Status, state_document, state_value, status};
+use super::dialogue::hear_out;
 use super::exec::hook_launcher;
 use super::prepare::check_process;
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ use crate::state::{Entry, Record, StateRoot};
 use crate::step_error::StepError;
 use crate::{ContainerId, Interrupt, Outcome};
 
-/// How long init may take to become the program.
+/// How long init may be silent before the kernel has the program to load.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long init may take to end by itself.
@@ -120,23 +121,24 @@ impl Starting<'_> {
 
     fn follow(&self, conversation: &Conversation) -> Result<()> {
         let mut unanswered = false;
+        let pid = self.record.init.map_or(0, |init| init.pid);
         loop {
-            match conversation.receive(Some(Instant::now() + START_DEADLINE)) {
-                Ok(Message::Closed) if unanswered => {
+            match hear_out(conversation, pid, START_DEADLINE, self.interrupt)? {
+                Message::Closed if unanswered => {
                     return Err(Error::InitEnded {
                         how: "before its seccomp filter had a listener".to_owned(),
                     });
                 }
-                Ok(Message::Closed) => return Ok(()),
-                Ok(Message::Filtering(filtering)) => {
+                Message::Closed => return Ok(()),
+                Message::Filtering(filtering) => {
                     // A report says why not.
                     unanswered = self.hand_over(&filtering, conversation)? == Handed::NotYet;
                 }
-                Ok(Message::Waiting(_)) => {
+                Message::Waiting(_) => {
                     self.start_container_hooks()?;
                     conversation.go().map_err(|error| Error::host("let init go on", error))?;
                 }
-                Ok(Message::Failed(report)) => {
+                Message::Failed(report) => {
                     let planned = self.planned(report.step)?;
                     let mut error = StepError::new(planned.as_ref(), report);
                     hint::program::explain(
@@ -147,16 +149,10 @@ impl Starting<'_> {
                     );
                     return Err(error.into());
                 }
-                Ok(
-                    Message::Ready
-                    | Message::Forked { .. }
-                    | Message::Offered { .. }
-                    | Message::Seeking { .. },
-                ) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                    return Err(Error::Deadline("init"));
-                }
-                Err(error) => return Err(Error::host("hear from init", error)),
+                Message::Ready
+                | Message::Forked { .. }
+                | Message::Offered { .. }
+                | Message::Seeking { .. } => {}
             }
         }
     }
