@@ -112,7 +112,8 @@ pub fn parse_resources(bytes: &[u8]) -> Result<ParsedResources, Violations> {
 ///
 /// As [`parse_config`].
 pub fn parse_mounts(bytes: &[u8]) -> Result<ParsedMounts, Violations> {
-    let (mounts, warnings) = parse(bytes, "config.md#mounts", check::check_mounts)?;
+    let (mounts, warnings) =
+        parse(bytes, "config.md#mounts", |field, report| check::check_mounts(field, None, report))?;
     Ok(ParsedMounts { mounts, warnings })
 }
 

@@ -121,10 +121,10 @@ fn document_with_wrong_types_everywhere_is_refused_everywhere() {
         "/process",
         "/hostname",
         "/domainname",
-        "/mounts",
         "/hooks",
         "/annotations",
         "/linux",
+        "/mounts",
     ];
     assert_eq!(pointers, expected);
 }

@@ -85,6 +85,8 @@ pub(crate) fn cases() -> Vec<Case> {
         special_characters_in_paths,
         idmapped_bind_shows_mapped_owners,
         idmapped_bind_in_a_user_namespace_keeps_owners,
+        idmapped_bind_by_an_option_shows_mapped_owners,
+        bind_with_options_of_a_named_volume_works,
         idmapped_bind_takes_the_containers_maps,
         idmapped_bind_maps_the_mounts_below_with_ridmap,
         idmapped_bind_of_a_file_system_without_owners_is_refused,
@@ -1165,6 +1167,28 @@ fn idmapped_bind_shows_mapped_owners(t: &Test) -> Verdict {
                "uidMappings": map, "gidMappings": map}),
     );
     assert_eq!(t.output_of(&b, "stat -c '%u %g' /mnt/mark").text(), "5000 5000");
+    Ok(())
+}
+
+/// In crun's form, as podman passes it on.
+fn idmapped_bind_by_an_option_shows_mapped_owners(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let host = source(t, "host");
+    std::os::unix::fs::chown(host.join("mark"), Some(1000), Some(7)).unwrap();
+    bind(&b, &host, "/mnt", &["idmap=uids=0-100000-10#1000-5000-10;gids=0-6000-10"]);
+    assert_eq!(t.output_of(&b, "stat -c '%u %g' /mnt/mark").text(), "5000 6007");
+    Ok(())
+}
+
+fn bind_with_options_of_a_named_volume_works(t: &Test) -> Verdict {
+    let b = t.bundle();
+    let host = source(t, "host");
+    bind(&b, &host, "/mnt", &["rbind", "nocopy", "ro"]);
+    bind(&b, &host, "/opt", &["copy"]);
+    assert_eq!(
+        t.output_of(&b, "cat /mnt/mark /opt/mark; touch /mnt/x 2>/dev/null || echo ro").lines(),
+        ["host", "host", "ro"]
+    );
     Ok(())
 }
 

@@ -23,7 +23,7 @@ const NAMESPACES: &str = "config-linux.md#namespaces";
 const MAPPINGS: &str = "config-linux.md#user-namespace-mappings";
 const DEVICES: &str = "config-linux.md#devices";
 /// How many lines the kernel takes (user_namespaces(7)).
-const MAX_MAPPINGS: usize = 340;
+pub(super) const MAX_MAPPINGS: usize = 340;
 
 /// Checks `linux`; absent is all defaults.
 pub(super) fn check_linux(field: Field<'_, '_>, report: &mut Report) -> Option<Linux> {

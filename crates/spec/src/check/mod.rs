@@ -5,6 +5,7 @@
 //! meaning. The whole has a meaning exactly if nothing was noted.
 
 mod hooks;
+mod id_ranges;
 mod linux;
 pub(crate) mod list;
 mod mount;
@@ -77,10 +78,11 @@ pub(crate) fn check_config(document: Field<'_, '_>, report: &mut Report) -> Opti
     let checked_process = check_process(process, report);
     let hostname = check_uts_name(config.field("hostname").of("config.md#hostname"), report);
     let domainname = check_uts_name(config.field("domainname").of("config.md#domainname"), report);
-    let mounts = check_mounts(config.field("mounts"), report);
     let hooks = hooks::check_hooks(config.field("hooks"), report);
     let annotations = check_annotations(config.field("annotations"), report);
     let linux = linux::check_linux(config.field("linux"), report);
+    // After it: ids of a mount may be relative to those of the user namespace.
+    let mounts = check_mounts(config.field("mounts"), linux.as_ref(), report);
     together::check_together(
         &together::Parts {
             root: root.as_ref(),

@@ -1,9 +1,10 @@
 //! `mounts`.
 
+use super::id_ranges::parse_id_ranges;
 use super::linux::check_mappings;
 use super::options::Options;
 use crate::AbsolutePath;
-use crate::config::{IdMap, IdMapping, Mount, MountKind};
+use crate::config::{IdMap, IdMapping, Linux, Mount, MountKind};
 use crate::field::{Field, Object, text};
 use crate::report::Report;
 
@@ -13,8 +14,13 @@ const POSIX: &str = "config.md#posix-platform-mounts";
 
 const KNOWN: &[&str] = &["destination", "type", "source", "options", "uidMappings", "gidMappings"];
 
-pub(crate) fn check_mounts(field: Field<'_, '_>, report: &mut Report) -> Option<Vec<Mount>> {
-    field.of(CLAUSE).checked(report, check_mount)
+/// `linux` is the container's, where it is known: ids may be relative to its user namespace.
+pub(crate) fn check_mounts(
+    field: Field<'_, '_>,
+    linux: Option<&Linux>,
+    report: &mut Report,
+) -> Option<Vec<Mount>> {
+    field.of(CLAUSE).checked(report, |field, report| check_mount(field, linux, report))
 }
 
 /// The destinations alone.
@@ -25,7 +31,7 @@ pub(crate) fn check_destinations(field: Field<'_, '_>, report: &mut Report) -> O
     })
 }
 
-fn check_mount(field: Field<'_, '_>, report: &mut Report) -> Option<Mount> {
+fn check_mount(field: Field<'_, '_>, linux: Option<&Linux>, report: &mut Report) -> Option<Mount> {
     let mount = field.object(report, CLAUSE, KNOWN)?;
     let destination = check_destination(mount.field("destination"), report);
     let mut options = Options::default();
@@ -35,7 +41,7 @@ fn check_mount(field: Field<'_, '_>, report: &mut Report) -> Option<Mount> {
         }
     }
     let kind = check_kind(&mount, &options, report);
-    let id_map = check_id_map(&mount, &options, report);
+    let id_map = check_id_map(&mount, &options, linux, report);
     let (kind, id_map, destination) = (kind?, id_map?, destination?);
 
     let options_field = mount.field("options").of(OPTIONS);
@@ -55,6 +61,8 @@ fn check_mount(field: Field<'_, '_>, report: &mut Report) -> Option<Mount> {
             let mut option = Options::default();
             item.str(report).into_iter().for_each(|text| option.add(text));
             match option.data.first() {
+                // What engines leave of their own in the options of volumes.
+                Some(data) if data.value.is_none() && matches!(&*data.key, "copy" | "nocopy") => {}
                 Some(data) if data.value.is_some() => {
                     report.warn(item.at, format!("{} is ignored for a bind mount", data.key));
                 }
@@ -124,11 +132,29 @@ fn check_kind(mount: &Object<'_, '_>, options: &Options, report: &mut Report) ->
 }
 
 #[allow(clippy::option_option)]
-fn check_id_map(mount: &Object<'_, '_>, options: &Options, report: &mut Report) -> Option<Option<IdMap>> {
+fn check_id_map(
+    mount: &Object<'_, '_>,
+    options: &Options,
+    linux: Option<&Linux>,
+    report: &mut Report,
+) -> Option<Option<IdMap>> {
     let (uids, gids) = (mount.field("uidMappings").of(POSIX), mount.field("gidMappings").of(POSIX));
     let uid_mappings: Option<Vec<IdMapping>> = check_mappings(uids, report);
     let gid_mappings: Option<Vec<IdMapping>> = check_mappings(gids, report);
-    let (uid_mappings, gid_mappings) = (uid_mappings?, gid_mappings?);
+    let (mut uid_mappings, mut gid_mappings) = (uid_mappings?, gid_mappings?);
+    if let Some(ranges) = &options.id_ranges {
+        match parse_id_ranges(ranges, linux) {
+            // The mount's own mappings count before those of the option, as for crun.
+            Ok(mappings) if uid_mappings.is_empty() && gid_mappings.is_empty() => {
+                (uid_mappings, gid_mappings) = mappings;
+            }
+            Ok(_) => {}
+            Err(rule) => {
+                mount.field("options").of(OPTIONS).violate(report, rule);
+                return None;
+            }
+        }
+    }
     match (uid_mappings.is_empty(), gid_mappings.is_empty()) {
         (false, true) => gids.violate(report, "is required together with uidMappings"),
         (true, false) => uids.violate(report, "is required together with gidMappings"),

@@ -137,6 +137,8 @@ pub(super) struct Options {
     pub(super) data: Vec<MountOption>,
     /// `idmap` (false), `ridmap` (true).
     pub(super) id_map: Option<bool>,
+    /// What `idmap=`, `ridmap=` map.
+    pub(super) id_ranges: Option<String>,
     pub(super) copy_up: bool,
     /// `iversion`.
     pub(super) change_counter: bool,
@@ -183,6 +185,11 @@ impl Options {
             return;
         }
         let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value)));
+        if let ("idmap" | "ridmap", Some(ranges)) = (key, value) {
+            self.id_map = Some(key == "ridmap" || self.id_map == Some(true));
+            self.id_ranges = Some(ranges.to_owned());
+            return;
+        }
         self.data.push(MountOption { key: text(key), value: value.map(|value| text(unquote(value))) });
     }
 }
