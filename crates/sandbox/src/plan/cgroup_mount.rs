@@ -4,7 +4,6 @@
 //! bound. A mount of the hierarchy, seen from the container's cgroup namespace, would show the same; but the kernel visits
 //! every cgroup of the host for each such mount (`cgroup_lock_and_drain_offline()`), and keeps a superblock of it.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use init::Step;
@@ -41,11 +40,8 @@ pub(super) fn plan_cgroup_mount(
         }
         // In a user namespace the file system can be mounted only with a cgroup namespace of its own; and a mount made in
         // the host's would set the options of the hierarchy anew, `nsdelegate` among them.
-        if !namespaces.cgroup_namespace {
-            let source = hierarchies
-                .v2
-                .as_ref()
-                .map_or(Cow::Borrowed("/sys/fs/cgroup"), |v2| v2.mount_point.to_string_lossy());
+        if let Some(v2) = hierarchies.v2.as_ref().filter(|_| !namespaces.cgroup_namespace) {
+            let source = v2.mount_point.to_string_lossy();
             steps.push(pointer, confined::bind_tree(&source, target, attributes, false));
             return;
         }
