@@ -56,17 +56,6 @@ pub enum Value {
 }
 
 impl Property {
-    /// The first version of systemd that takes it, where that is not older than all that are in use. What an annotation
-    /// asks for is for systemd to refuse.
-    pub(super) fn needed_version(&self) -> Option<u32> {
-        match (&*self.name, &self.value) {
-            _ if self.pointer.starts_with("/annotations/") => None,
-            ("CPUWeight", Value::U64(0)) => Some(252),
-            ("OOMPolicy", _) => Some(253),
-            _ => None,
-        }
-    }
-
     pub(super) fn new(name: &str, value: Value, pointer: &str) -> Self {
         Self { name: name.to_owned(), value, pointer: pointer.to_owned() }
     }

@@ -179,9 +179,9 @@ impl Systemd {
     /// The properties that this systemd takes. What it doesn't know is in the cgroup's files all the same.
     async fn known<'p>(&self, properties: &'p [Property]) -> Said<Vec<&'p Property>> {
         let mut known: Vec<&Property> = properties.iter().collect();
-        if known.iter().any(|property| property.needed_version().is_some()) {
+        if known.iter().any(|property| needed_version(property).is_some()) {
             let version = self.version().await?;
-            known.retain(|property| property.needed_version().is_none_or(|needed| needed <= version));
+            known.retain(|property| needed_version(property).is_none_or(|needed| needed <= version));
         }
         Ok(known)
     }
@@ -370,6 +370,17 @@ pub(super) async fn stop(record: &UnitRecord) -> Said<bool> {
 pub(super) async fn is_foreign(record: &UnitRecord) -> Said<bool> {
     let systemd = Systemd::connect(record.session).await?;
     Ok(matches!(systemd.own_unit(record).await?, Own::Foreign))
+}
+
+/// The first version of systemd that takes a property, where that is not older than all that are in use. What an annotation
+/// asks for is for systemd to refuse.
+fn needed_version(property: &Property) -> Option<u32> {
+    match (&*property.name, &property.value) {
+        _ if property.pointer.starts_with("/annotations/") => None,
+        ("CPUWeight", Value::U64(0)) => Some(252),
+        ("OOMPolicy", _) => Some(253),
+        _ => None,
+    }
 }
 
 fn variant(value: &Value) -> Variant<'_> {
