@@ -43,6 +43,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ps_options_are_passed,
     ];
     let ours = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("cli::{name}"), run).only_ours();
+    all.push(ours("readme_use_works_as_written", readme_use_works_as_written));
     all.push(ours("features_say_what_is_done", features_say_what_is_done));
     all.push(ours("features_versions_and_words_are_taken", features_versions_and_words_are_taken));
     all.push(ours("info_gives_a_reason_for_what_is_missing", info_gives_a_reason));
@@ -625,6 +626,24 @@ fn spec_writes_a_config_that_runs(t: &Test) -> Verdict {
     config["process"]["args"] = serde_json::json!(["echo", "hi"]);
     b.patch(|own| *own = config);
     assert_eq!(t.run(&b).ok().text(), "hi");
+    Ok(())
+}
+
+/// The commands under "Use", pasted: each succeeds.
+fn readme_use_works_as_written(t: &Test) -> Verdict {
+    t.needs_program("ps")?;
+    let (_, rest) = include_str!("../../../README.md").split_once("\n## Use\n").unwrap();
+    let (section, _) = rest.split_once("\n### ").unwrap();
+    let ours = |line: &&str| ["./sandboxd ", "sed "].iter().any(|begin| line.trim_start().starts_with(begin));
+    let script: Vec<&str> = section.lines().filter(ours).collect();
+    assert!(script.len() >= 7, "{section}");
+    let b = t.bundle();
+    let id = t.fresh_id();
+    let script = script.join("\n").replace("./sandboxd", "\"$@\"").replace(" web", &format!(" {id}"));
+    let script = script.replace(" B", &format!(" {}", b.path.display()));
+    let output = t.call::<&str>(&[]).through_sh(&format!("set -e\n{script}")).stdin("exit\n").ok();
+    assert!(output.stdout.contains("\"status\": \"running\""), "{output}");
+    t.assert_missing(&id);
     Ok(())
 }
 
