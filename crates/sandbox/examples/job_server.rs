@@ -8,11 +8,12 @@
 //! ends the server.
 
 use std::error::Error;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use sandbox::spec::Config;
 use sandbox::spec::config::Limit;
@@ -29,35 +30,67 @@ fn main() -> Result<()> {
         runtime: Runtime::open("/run/sandbox-examples".as_ref())?,
         rootfs,
         jobs: AtomicU64::new(0),
+        quits: AtomicBool::new(false),
     });
     let listener = UnixListener::bind(&socket)?;
     println!("listening on {}", socket.display());
     for client in listener.incoming() {
-        let client = client?;
-        let mut line = String::new();
-        BufReader::new(&client).read_line(&mut line)?;
-        if line.trim() == "quit" {
+        let client = match client {
+            Ok(client) => client,
+            // Such as too many at once: the next may be lucky.
+            Err(error) => {
+                eprintln!("accept: {error}");
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+        };
+        if server.quits.load(Ordering::Acquire) {
             break;
         }
-        let server = Arc::clone(&server);
+        let (server, socket) = (Arc::clone(&server), socket.clone());
+        // Whatever a client does, or does not do, is no other's business.
         std::thread::spawn(move || {
             let mut answer = &client;
-            let result = server.run(&line, &client).unwrap_or_else(|error| format!("refused: {error}"));
+            let result = server.serve(&client).unwrap_or_else(|error| format!("refused: {error}"));
             // Who has gone does not want to know.
             let _ = writeln!(answer, "{result}");
+            if server.quits.load(Ordering::Acquire) {
+                // It waits for the next one.
+                let _ = UnixStream::connect(socket);
+            }
         });
     }
     std::fs::remove_file(&socket)?;
     Ok(())
 }
 
+/// How long after a client that could not be accepted.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take to give its line, and how much of one is read.
+const PATIENCE: Duration = Duration::from_secs(10);
+const MOST_BYTES: u64 = 64 << 10;
+
 struct Server {
     runtime: Runtime,
     rootfs: PathBuf,
     jobs: AtomicU64,
+    quits: AtomicBool,
 }
 
 impl Server {
+    /// Reads what a client wants, and does it.
+    fn serve(&self, client: &UnixStream) -> Result<String> {
+        client.set_read_timeout(Some(PATIENCE))?;
+        let mut line = String::new();
+        BufReader::new(client.take(MOST_BYTES)).read_line(&mut line)?;
+        if line.trim() == "quit" {
+            self.quits.store(true, Ordering::Release);
+            return Ok("goodbye".to_owned());
+        }
+        self.run(&line, client)
+    }
+
     /// Runs one job; how it ended, in a sentence.
     fn run(&self, line: &str, client: &UnixStream) -> Result<String> {
         let config = self.config(line, &self.rootfs)?;
@@ -85,6 +118,10 @@ impl Server {
         };
         let result = followed();
         self.runtime.delete(&id, Deletion::Force)?;
+        if result.is_err() {
+            // It has ended, and is our child: until it is waited for it is a zombie.
+            created.process.wait()?;
+        }
         result
     }
 

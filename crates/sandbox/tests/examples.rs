@@ -6,9 +6,10 @@ mod support;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use support::Place;
 
@@ -69,23 +70,35 @@ fn test_runner_tells_failures() {
     assert!(text.ends_with("2 passed, 1 failed\n"), "{text}");
 }
 
+/// A server that ends with the test, also when that fails.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
 #[test]
 fn job_server_limits_and_reports() {
     let Some(place) = Place::new("example-server") else { return };
     let Some(mut server) = example("job_server", &place) else { return };
     let socket = place.path().join("socket");
-    let mut server = server.arg(&socket).stdout(Stdio::piped()).spawn().unwrap();
+    let mut server = Server(server.arg(&socket).stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("listening"), "{line}");
-    let ask = |job: &str| {
+    // It says nothing, and hinders nobody.
+    let _silent = UnixStream::connect(&socket).unwrap();
+    let ask_bytes = |job: &[u8]| {
         let mut client = UnixStream::connect(&socket).unwrap();
-        writeln!(client, "{job}").unwrap();
+        client.write_all(job).unwrap();
         client.shutdown(Shutdown::Write).unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
         answer
     };
+    let ask = |job: &str| ask_bytes(format!("{job}\n").as_bytes());
     let answer = ask("64M 16 sh -c \"echo to the client; exit 5\"");
     if answer.contains("controller") {
         eprintln!("skipped: {answer}");
@@ -98,8 +111,23 @@ fn job_server_limits_and_reports() {
     }
     assert!(ask("64M 16 /missing").contains("refused: "));
     assert!(ask("64M many true").contains("refused: "));
+    assert!(ask_bytes(b"64M 16 \xff\n").contains("refused: "));
+    // It is made, and can't be started.
+    let program = place.rootfs().join("bin/nothing");
+    fs::write(&program, "\u{7f}").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(ask("64M 16 /bin/nothing").contains("refused: "));
+    assert_eq!(zombies_of(server.0.id()), Vec::<String>::new());
     ask("quit");
-    assert!(server.wait().unwrap().success());
+    assert!(server.0.wait().unwrap().success());
+}
+
+/// Children of a process that it has not waited for (`/proc/PID/stat`).
+fn zombies_of(parent: u32) -> Vec<String> {
+    let stats = fs::read_dir("/proc").unwrap().flatten();
+    let stats = stats.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+    let zombie = format!(") Z {parent} ");
+    stats.filter(|stat| stat.contains(&zombie)).collect()
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Runtime {
     }
 
     /// Everything but the start of the process, which [`Runtime::start`] does, here or in another program. The caller is
-    /// the parent of init and can wait for it.
+    /// the parent of init, and has to wait for it ([`Process::wait`]) also when it is not started, or deleted by force.
     ///
     /// # Errors
     /// Nothing is left behind.
@@ -183,7 +183,8 @@ impl Runtime {
     /// Starts the process of a created container.
     ///
     /// # Errors
-    /// The container is not created, or its command can't be executed.
+    /// The container is not created; then nothing was done. A hook fails, or its command can't be executed: then its init has
+    /// ended, and what is left is to [delete](Runtime::delete) it, and for its maker to wait for the process.
     pub fn start(&self, id: &ContainerId) -> Result<Outcome<()>> {
         self.start_with(id, || {})
     }
@@ -324,7 +325,8 @@ impl Runtime {
         events::watch(&self.state, id)
     }
 
-    /// Removes a container: cgroup, state, and with [`Deletion::Force`] its processes.
+    /// Removes a container: cgroup, state, and with [`Deletion::Force`] its processes. Its init is waited for by its parent: a
+    /// program that has made it has a zombie until then.
     ///
     /// # Errors
     /// It is not stopped, or something of it can't be removed. [`Error::ForeignState`]: it is another runtime's, or another

@@ -17,7 +17,8 @@ use crate::sys::send_signal;
 
 /// A process that was made for the caller, and is its child: a container's first, or one executed in it.
 ///
-/// Nothing happens to it when this is dropped.
+/// Nothing happens to it when this is dropped. However it ends, also by a [`Runtime::start`](crate::Runtime::start) that fails or by
+/// [`Runtime::delete`](crate::Runtime::delete), it stays a zombie of the caller until it is waited for, here or by `waitpid`.
 #[derive(Debug)]
 pub struct Process {
     /// Its pid in the runtime's pid namespace. For signals there is [`Process::kill`]: a pid may be another's by then.
