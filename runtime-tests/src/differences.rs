@@ -538,6 +538,8 @@ const DIFFERENCES: &[Difference] = &[
     ),
     any(CRUN, "process::rlimits_few_descriptors_after_many_mounts", "opens more once the limits are set"),
     any(CRUN, "tty::foreground_size_is_passed", "the size is passed late"),
+    any(RUNC, "tty::foreground_after_a_stop", "leaves the terminal the shell's modes"),
+    any(CRUN, "tty::foreground_after_a_stop", "leaves the terminal the shell's modes"),
     any(CRUN, "tty::foreground_after_the_background", "stops where it would set the terminal's modes"),
     any(RUNC, "contract::kill_by_a_regular*", "--regex is crun's"),
     any(RUNC, "contract::delete_by_a_regular*", "--regex is crun's"),

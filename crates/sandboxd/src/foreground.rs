@@ -78,7 +78,7 @@ pub(crate) fn follow(
 ) -> Result<u8> {
     loop {
         wait_for_event(process, signals, relay.as_ref())?;
-        forward(process, signals, relay.as_ref())?;
+        forward(process, signals, relay.as_mut())?;
         if let Some(relay) = &mut relay {
             relay.copy();
         }
@@ -104,7 +104,7 @@ fn wait_for_event(process: &Process, signals: &Signals, relay: Option<&Relay>) -
 }
 
 /// Forwards a signal, if it is not about ourselves. The next one is seen by the next poll.
-fn forward(process: &Process, signals: &Signals, relay: Option<&Relay>) -> Result<()> {
+fn forward(process: &Process, signals: &Signals, relay: Option<&mut Relay>) -> Result<()> {
     if let Some(signal) = signals.0.read_signal().context(|| "read signals".to_owned())? {
         match i32::try_from(signal.ssi_signo).unwrap_or_default() {
             number::CHILD | number::URGENT => {}
@@ -112,6 +112,12 @@ fn forward(process: &Process, signals: &Signals, relay: Option<&Relay>) -> Resul
                 if let Some(relay) = relay {
                     relay.resize();
                 }
+            }
+            number::CONTINUE => {
+                if let Some(relay) = relay {
+                    relay.continued();
+                }
+                drop(process.kill(number::CONTINUE));
             }
             // Our own write: to a pipe that nobody reads, or beyond the size that a file may have.
             number::PIPE | number::FILE_SIZE if signal.ssi_pid == std::process::id() => {}
@@ -126,6 +132,7 @@ fn forward(process: &Process, signals: &Signals, relay: Option<&Relay>) -> Resul
 mod number {
     use nix::sys::signal::Signal;
 
+    pub(super) const CONTINUE: i32 = Signal::SIGCONT as i32;
     pub(super) const CHILD: i32 = Signal::SIGCHLD as i32;
     pub(super) const URGENT: i32 = Signal::SIGURG as i32;
     pub(super) const WINDOW_CHANGED: i32 = Signal::SIGWINCH as i32;

@@ -84,6 +84,14 @@ impl Relay {
         let _ = size.map(|size| tcsetwinsize(&self.master, size));
     }
 
+    /// We had been stopped: whose our terminal's input is, and its modes, may be others.
+    pub(crate) fn continued(&mut self) {
+        if let Some(host) = self.host.as_mut().filter(|host| matches!(host.input, Input::Ours)) {
+            host.input = Input::Others;
+            host.look_again();
+        }
+    }
+
     /// What is to be waited for.
     pub(crate) fn interests(&self) -> Vec<PollFd<'_>> {
         let mut interests = Vec::with_capacity(3);
@@ -165,7 +173,7 @@ impl Relay {
         {
             match self.to_container.fill(stdin.as_fd()) {
                 // What the kernel says in the background; and what it says when our terminal is gone.
-                Err(Errno::IO) if self.host.as_mut().is_some_and(HostTerminal::is_in_background) => {}
+                Err(Errno::IO) if self.host.as_mut().is_some_and(HostTerminal::is_not_now) => {}
                 Ok(0) | Err(Errno::IO) => self.end_input(),
                 Ok(_) => self.last_input = self.to_container.last(),
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -347,6 +355,8 @@ pub(crate) fn newlines() -> Newlines {
 struct HostTerminal {
     descriptor: OwnedFd,
     input: Input,
+    /// The modes that it had when it was first made raw.
+    before: Option<Termios>,
 }
 
 /// What comes from the terminal that we were started from.
@@ -356,8 +366,8 @@ enum Input {
     Elsewhere,
     /// In the background it is somebody else's. Nobody is told when that ends: a shell sends SIGCONT to who has stopped.
     Others,
-    /// Ours; the modes from before.
-    Ours(Box<Termios>),
+    /// Ours.
+    Ours,
 }
 
 impl HostTerminal {
@@ -371,10 +381,13 @@ impl HostTerminal {
         let descriptor = found.try_clone_to_owned()?;
         let input = match isatty(&stdin) {
             false => Input::Elsewhere,
-            true if in_foreground(&descriptor) => Input::Ours(make_raw(&descriptor)?),
             true => Input::Others,
         };
-        Ok(Some(Self { descriptor, input }))
+        let mut host = Self { descriptor, input, before: None };
+        if !host.may_read() && in_foreground(&host.descriptor) {
+            host.take_input()?;
+        }
+        Ok(Some(host))
     }
 
     fn may_read(&self) -> bool {
@@ -383,19 +396,31 @@ impl HostTerminal {
 
     /// In the background: whether that has ended.
     fn look_again(&mut self) {
-        if in_foreground(&self.descriptor) {
-            // One that can't be made raw is gone, which shows when it is read.
-            self.input = make_raw(&self.descriptor).map_or(Input::Elsewhere, Input::Ours);
+        // One that can't be made raw is gone, which shows when it is read.
+        if in_foreground(&self.descriptor) && self.take_input().is_err() {
+            self.input = Input::Elsewhere;
         }
     }
 
-    /// Looks whether our input is another's by now: whoever has taken it has given the terminal modes of his own.
-    fn is_in_background(&mut self) -> bool {
-        let taken = !matches!(self.input, Input::Elsewhere) && !in_foreground(&self.descriptor);
-        if taken {
+    /// Makes it raw.
+    fn take_input(&mut self) -> Result<(), Errno> {
+        let modes = tcgetattr(&self.descriptor)?;
+        let mut raw = modes.clone();
+        raw.make_raw();
+        tcsetattr(&self.descriptor, OptionalActions::Now, &raw)?;
+        self.before.get_or_insert(modes);
+        self.input = Input::Ours;
+        Ok(())
+    }
+
+    /// A read said EIO: whether that is because the input was another's. Then it is looked again later.
+    fn is_not_now(&mut self) -> bool {
+        let is_gone = is_ready(&self.descriptor, PollFlags::empty());
+        let not_now = matches!(self.input, Input::Ours) && !is_gone;
+        if not_now {
             self.input = Input::Others;
         }
-        taken
+        not_now
     }
 
     fn size(&self) -> Result<Winsize, Errno> {
@@ -405,7 +430,7 @@ impl HostTerminal {
 
 impl Drop for HostTerminal {
     fn drop(&mut self) {
-        if let Input::Ours(before) = &self.input
+        if let Some(before) = self.before.as_ref().filter(|_| matches!(self.input, Input::Ours))
             && in_foreground(&self.descriptor)
         {
             // Nobody is left who could be told.
@@ -423,15 +448,6 @@ fn in_foreground(terminal: &OwnedFd) -> bool {
         Err(Errno::OPNOTSUPP) => own_group == 0,
         Err(_) => true,
     }
-}
-
-/// The modes from before.
-fn make_raw(terminal: &OwnedFd) -> Result<Box<Termios>, Errno> {
-    let before = tcgetattr(terminal)?;
-    let mut raw = before.clone();
-    raw.make_raw();
-    tcsetattr(terminal, OptionalActions::Now, &raw)?;
-    Ok(Box::new(before))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use runtime_tests::procfs::{link_of, mount_at, mounts_of};
 use runtime_tests::tty::{ConsoleSocket, Master};
 use runtime_tests::{Bundle, Case, Container, Skip, Test, Verdict, cases};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -33,6 +34,7 @@ pub(crate) fn cases() -> Vec<Case> {
         foreground_interrupt_reaches_a_process_without_open_terminal,
         foreground_on_a_terminal_that_is_not_controlling,
         foreground_after_the_background,
+        foreground_after_a_stop,
         foreground_in_a_pid_namespace_without_its_process_group,
         no_terminal_gives_no_tty,
         devpts_is_its_own,
@@ -404,6 +406,33 @@ fn foreground_after_the_background(t: &Test) -> Verdict {
     master.type_line("go");
     master.type_line("typed");
     let _ = master.until("got-typed");
+    let _ = running.wait().exits(6);
+    Ok(())
+}
+
+/// The shell gives the terminal its own modes meanwhile: a character without a line's end comes through all the same.
+fn foreground_after_a_stop(t: &Test) -> Verdict {
+    t.needs_program("setsid")?;
+    t.needs_program("bash")?;
+    let one = "dd bs=1 count=1 >/dev/null 2>&1";
+    let b = terminal_bundle(t, &format!("stty raw -echo; {one}; echo first; {one}; echo second; exit 6"));
+    let script = "set -m; \"$@\" & echo $! is its number; fg %1; stty sane; echo stopped; fg %1";
+    let (mut master, peer) = Master::pair();
+    let call = t
+        .run(&b)
+        .through(["setsid", "--ctty", "--wait", "bash", "-c", script, "bash"])
+        .stdin_file(peer.try_clone().unwrap())
+        .stdout_file(peer);
+    let running = call.start();
+    let text = master.until(" is its number");
+    let pid = text.split_once(" is its number").unwrap().0.split_whitespace().last().unwrap();
+    let pid = pid.parse().ok().and_then(Pid::from_raw).unwrap();
+    master.type_text("x");
+    let _ = master.until("first");
+    kill_process(pid, Signal::STOP).unwrap();
+    let _ = master.until("stopped");
+    master.type_text("x");
+    let _ = master.until("second");
     let _ = running.wait().exits(6);
     Ok(())
 }
