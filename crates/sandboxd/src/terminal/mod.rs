@@ -3,23 +3,26 @@
 //! The master is kept until the process has ended: that no process has the terminal open may last for a moment only (a
 //! daemon closes its streams and opens `/dev/tty` later), and its end would hang up on all that are attached to it.
 
+mod buffer;
+mod host;
+mod peer;
+
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use rustix::event::{PollFd, PollFlags, Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
-use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, Winsize, isatty, tcgetattr, tcgetpgrp,
-    tcgetwinsize, tcsetattr, tcsetwinsize,
-};
-
-use sandbox::Newlines;
+use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr, tcsetwinsize};
 
 use crate::error::{Context as _, Result};
+use buffer::Buffer;
+use host::HostTerminal;
+pub(crate) use host::{host_size, newlines};
+use peer::{Changes, Peer};
 
 /// After how long is looked again at what tells nobody that it has changed.
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
@@ -86,9 +89,8 @@ impl Relay {
 
     /// We had been stopped: whose our terminal's input is, and its modes, may be others.
     pub(crate) fn continued(&mut self) {
-        if let Some(host) = self.host.as_mut().filter(|host| matches!(host.input, Input::Ours)) {
-            host.input = Input::Others;
-            host.look_again();
+        if let Some(host) = &mut self.host {
+            host.continued();
         }
     }
 
@@ -231,91 +233,6 @@ impl Relay {
     }
 }
 
-/// The container's side of the terminal.
-#[derive(Debug)]
-enum Peer {
-    /// Some process has it open.
-    Open,
-    /// No process has: a master says so whenever it is asked, and would end each wait. Without a descriptor to wait for
-    /// (there may be too many) it is looked at from time to time.
-    Closed(Option<Changes>),
-}
-
-/// Becomes readable when something happens at a master, once each time (`EPOLLET`).
-#[derive(Debug)]
-struct Changes(OwnedFd);
-
-impl Changes {
-    fn of(master: &OwnedFd) -> Result<Self, Errno> {
-        let changes = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
-        epoll::add(&changes, master, epoll::EventData::new_u64(0), flags)?;
-        Ok(Self(changes))
-    }
-
-    /// Before the master is looked at: what happens afterwards is told again.
-    fn consume(&self) {
-        let mut events =
-            [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let _ = epoll::wait(&self.0, &mut events[..], Some(&now));
-    }
-}
-
-impl AsFd for Changes {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-/// Bytes on the way. At most as many as a pipe takes without blocking once it is said to be writable.
-#[derive(Debug)]
-struct Buffer {
-    bytes: Box<[u8; Self::CAPACITY]>,
-    start: usize,
-    end: usize,
-}
-
-impl Buffer {
-    /// `PIPE_BUF`
-    const CAPACITY: usize = 4096;
-
-    fn new() -> Self {
-        Self { bytes: Box::new([0; Self::CAPACITY]), start: 0, end: 0 }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    fn clear(&mut self) {
-        (self.start, self.end) = (0, 0);
-    }
-
-    fn put(&mut self, bytes: &[u8]) {
-        self.clear();
-        self.end = bytes.len();
-        self.bytes[..self.end].copy_from_slice(bytes);
-    }
-
-    /// The last byte that was read.
-    fn last(&self) -> u8 {
-        self.bytes[self.end.saturating_sub(1)]
-    }
-
-    /// Reads into the empty buffer.
-    fn fill(&mut self, from: BorrowedFd<'_>) -> Result<usize, Errno> {
-        self.clear();
-        self.end = rustix::io::read(from, &mut self.bytes[..])?;
-        Ok(self.end)
-    }
-
-    fn flush(&mut self, to: BorrowedFd<'_>) -> Result<(), Errno> {
-        self.start += rustix::io::write(to, &self.bytes[self.start..self.end])?;
-        Ok(())
-    }
-}
-
 /// Whether reading or writing would not wait now (or would end at once).
 fn is_ready(descriptor: impl AsFd, flags: PollFlags) -> bool {
     let mut interest = [PollFd::new(&descriptor, flags)];
@@ -337,125 +254,13 @@ fn receive_descriptor(socket: &UnixStream) -> Result<OwnedFd> {
     received.ok_or(Errno::NODATA).context(|| "receive the terminal".to_owned())
 }
 
-/// Rows and columns of the terminal that we were started from, if there is one and it has a size.
-pub(crate) fn host_size() -> Option<(u16, u16)> {
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let candidates = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let size = tcgetwinsize(candidates.into_iter().find(|candidate| isatty(candidate))?).ok()?;
-    (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
-}
-
-/// How newlines are to come from a container's terminal: what our stdout is says who reads them.
-pub(crate) fn newlines() -> Newlines {
-    if isatty(io::stdout()) { Newlines::Translated } else { Newlines::AsWritten }
-}
-
-/// The terminal that we were started from. Raw while its input is ours and this lives.
-#[derive(Debug)]
-struct HostTerminal {
-    descriptor: OwnedFd,
-    input: Input,
-    /// The modes that it had when it was first made raw.
-    before: Option<Termios>,
-}
-
-/// What comes from the terminal that we were started from.
-#[derive(Debug)]
-enum Input {
-    /// Stdin is something else.
-    Elsewhere,
-    /// In the background it is somebody else's. Nobody is told when that ends: a shell sends SIGCONT to who has stopped.
-    Others,
-    /// Ours.
-    Ours,
-}
-
-impl HostTerminal {
-    /// The first of stdin, stdout and stderr that is one.
-    fn open() -> io::Result<Option<Self>> {
-        let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-        let candidates = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        let Some(found) = candidates.into_iter().find(|candidate| isatty(candidate)) else {
-            return Ok(None);
-        };
-        let descriptor = found.try_clone_to_owned()?;
-        let input = match isatty(&stdin) {
-            false => Input::Elsewhere,
-            true => Input::Others,
-        };
-        let mut host = Self { descriptor, input, before: None };
-        if !host.may_read() && in_foreground(&host.descriptor) {
-            host.take_input()?;
-        }
-        Ok(Some(host))
-    }
-
-    fn may_read(&self) -> bool {
-        !matches!(self.input, Input::Others)
-    }
-
-    /// In the background: whether that has ended.
-    fn look_again(&mut self) {
-        // One that can't be made raw is gone, which shows when it is read.
-        if in_foreground(&self.descriptor) && self.take_input().is_err() {
-            self.input = Input::Elsewhere;
-        }
-    }
-
-    /// Makes it raw.
-    fn take_input(&mut self) -> Result<(), Errno> {
-        let modes = tcgetattr(&self.descriptor)?;
-        let mut raw = modes.clone();
-        raw.make_raw();
-        tcsetattr(&self.descriptor, OptionalActions::Now, &raw)?;
-        self.before.get_or_insert(modes);
-        self.input = Input::Ours;
-        Ok(())
-    }
-
-    /// A read said EIO: whether that is because the input was another's. Then it is looked again later.
-    fn is_not_now(&mut self) -> bool {
-        let is_gone = is_ready(&self.descriptor, PollFlags::empty());
-        let not_now = matches!(self.input, Input::Ours) && !is_gone;
-        if not_now {
-            self.input = Input::Others;
-        }
-        not_now
-    }
-
-    fn size(&self) -> Result<Winsize, Errno> {
-        tcgetwinsize(&self.descriptor)
-    }
-}
-
-impl Drop for HostTerminal {
-    fn drop(&mut self) {
-        if let Some(before) = self.before.as_ref().filter(|_| matches!(self.input, Input::Ours))
-            && in_foreground(&self.descriptor)
-        {
-            // Nobody is left who could be told.
-            let _ = tcsetattr(&self.descriptor, OptionalActions::Drain, before);
-        }
-    }
-}
-
-/// Whether a terminal's input is ours. Jobs are only those of a controlling terminal: of another (ENOTTY), and of one that is
-/// gone (EIO), nobody else's. A process group that began outside our pid namespace has the number 0.
-fn in_foreground(terminal: &OwnedFd) -> bool {
-    let own_group = nix::unistd::getpgrp().as_raw();
-    match tcgetpgrp(terminal) {
-        Ok(group) => group.as_raw_nonzero().get() == own_group,
-        Err(Errno::OPNOTSUPP) => own_group == 0,
-        Err(_) => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
     use std::io::{Read, Write as _, pipe};
 
     use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+    use rustix::termios::{OptionalActions, tcsetattr};
 
     use super::*;
 
