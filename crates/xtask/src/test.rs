@@ -307,6 +307,10 @@ fn run_in_vm(runtime: &Path, lane: &VmLane, rest: &[OsString]) -> Result<Outcome
     job.copy(runtime, "bin/sandboxd")?;
     job.copy(&vm::test_program(&image)?, "bin/runtime-tests")?;
     let status = vm::boot(&image, &job, &mut |line| {
+        if line == vm::ONCE_MORE {
+            outcome = Outcome::new(lane.name);
+            outcome.manager = manager;
+        }
         outcome.read(line);
         println!("{line}");
     })?;

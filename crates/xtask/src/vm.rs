@@ -21,7 +21,7 @@ use crate::lane::Lane;
 use crate::process::output_of;
 use crate::{build, project};
 
-pub(crate) use boot::{Job, boot};
+pub(crate) use boot::{Job, ONCE_MORE, boot};
 pub(crate) use image::{Image, Unavailable};
 
 /// A release of Debian.

@@ -73,26 +73,29 @@ pub(crate) fn boot(image: &Image, job: &Job, line: &mut dyn FnMut(&str)) -> Resu
     for _ in 1..BOOTS {
         match boot_once(image, job, &archive, &console, line)? {
             Boot::Ended(status) => return Ok(status),
-            Boot::Crashed => eprintln!("the virtual machine crashed at boot: once more"),
+            Boot::Crashed => line(ONCE_MORE),
         }
     }
     match boot_once(image, job, &archive, &console, line)? {
         Boot::Ended(status) => Ok(status),
         Boot::Crashed => {
             show(&console);
-            Err(Failure::new(format!("the virtual machine crashed at boot {BOOTS} times")))
+            Err(Failure::new(format!("the virtual machine crashed {BOOTS} times")))
         }
     }
 }
 
-/// How often a machine that crashes before the job is booted. With more than one processor the emulation now and
+/// What is said when the machine has crashed: what the job has printed until then counts for nothing.
+pub(crate) const ONCE_MORE: &str = "== the virtual machine crashed: once more";
+
+/// How often a machine that crashes is booted. With more than one processor the emulation now and
 /// then runs an instruction that the kernel is at replacing on another one, and the kernel meets its own breakpoint.
 const BOOTS: u32 = 3;
 
 enum Boot {
     /// With this status of the job.
     Ended(u8),
-    /// Before the job.
+    /// Before the job did.
     Crashed,
 }
 
@@ -108,10 +111,9 @@ fn boot_once(
     let machine = machine.as_mut().map_err(|error| Failure::new(format!("{}: {error}", rendered(&qemu))))?;
     let output = machine.stdout.take().ok_or_else(|| Failure::new("no output of qemu"))?;
     // Ends the machine at the limit, and with it the output that is read below.
-    let (status, silent, ended) = std::thread::scope(|scope| {
+    let (status, ended) = std::thread::scope(|scope| {
         let watch = scope.spawn(|| wait_until(machine, job.limit));
         let mut status = None;
-        let mut silent = true;
         let mut empty_lines = 0;
         for read in BufReader::new(output).split(b'\n').map_while(std::result::Result::ok) {
             let read = String::from_utf8_lossy(&read);
@@ -122,15 +124,14 @@ fn boot_once(
                 // The one before the status is the job service's.
                 empty_lines += 1;
             } else if status.is_none() {
-                silent = false;
                 (0..std::mem::take(&mut empty_lines)).for_each(|_| line(""));
                 line(read);
             }
         }
-        (status, silent, watch.join())
+        (status, watch.join())
     });
     let ended = ended.map_err(|_| Failure::new("the watch over qemu panicked"))??;
-    if status.is_none() && silent && ended.is_some() && has_crashed(console) {
+    if status.is_none() && ended.is_some() && has_crashed(console) {
         return Ok(Boot::Crashed);
     }
     if job.console || status.is_none() {
