@@ -54,7 +54,9 @@ pub(super) fn configure(
         if record.made {
             write_all(&directory, path, &plan.writes)?;
         } else {
-            write_in_rounds(&directory, path, &plan.writes)?;
+            write_in_rounds(plan.writes.iter().collect(), &mut Vec::new(), |write| {
+                write_all(&directory, path, std::slice::from_ref(*write))
+            })?;
         }
         if plan.clone_into {
             return Ok(Entrance::Clone(directory));
@@ -77,24 +79,30 @@ pub(super) fn delegate(owner: Option<&OwnerPlan>, record: &RecordedDirectory) ->
     change_owner(directory.as_fd(), path, owner)
 }
 
-/// Into a cgroup that has limits already, some values fit only after others: those that are refused are written once more
-/// after the rest, for as long as one of a round is taken.
-fn write_in_rounds(directory: &OwnedFd, path: &Path, writes: &[Write]) -> Result<(), CgroupError> {
-    let mut left: Vec<&Write> = writes.iter().collect();
+/// Writes in order. Into a cgroup that has limits, some values fit only after others: memory is at most memory and swap, a
+/// burst at most the quota, a cpuset not empty. What is refused is tried again after the rest, for as long as one of a
+/// round is taken.
+pub(super) fn write_in_rounds<T>(
+    mut pending: Vec<T>,
+    written: &mut Vec<T>,
+    write: impl Fn(&T) -> Result<(), CgroupError>,
+) -> Result<(), CgroupError> {
     loop {
-        let count = left.len();
-        let mut first = None;
-        left.retain(|write| match write_all(directory, path, std::slice::from_ref(*write)) {
-            Ok(()) => false,
-            Err(error) => {
-                first.get_or_insert(error);
-                true
+        let (mut refused, mut first) = (Vec::new(), None);
+        let count = pending.len();
+        for one in pending {
+            match write(&one) {
+                Ok(()) => written.push(one),
+                Err(error) => {
+                    first.get_or_insert(error);
+                    refused.push(one);
+                }
             }
-        });
+        }
         match first {
             None => return Ok(()),
-            Some(error) if left.len() == count => return Err(error),
-            Some(_) => {}
+            Some(error) if refused.len() == count => return Err(error),
+            Some(_) => pending = refused,
         }
     }
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use spec::config::{Limit, Resources};
 
 use super::change::{ChangePlan, CurrentLimits, plan_change, plan_filter};
-use super::configure::apply_device_filter;
+use super::configure::{apply_device_filter, write_in_rounds};
 use super::device_plan::DeviceFilter;
 use super::error::{CgroupError, PlanError};
 use super::file::{self, is_errno, is_gone};
@@ -125,7 +125,6 @@ impl Cgroup {
     /// was refused too.
     pub fn update(&self, asked: &Resources, effective: &Resources) -> Result<Outcome<Applied>> {
         let hierarchies = self.probe_own_hierarchies()?;
-        let current = self.read_current(asked, effective)?;
         let mut asked = asked.clone();
         if asked.memory.check_before_update.is_none() {
             asked.memory.check_before_update = effective.memory.check_before_update;
@@ -134,6 +133,7 @@ impl Cgroup {
             // Engines send all that they know, again: what a hook has allowed since (a GPU) stays.
             asked.devices.clear();
         }
+        let current = self.read_current(&asked)?;
         let Outcome { value: plan, warnings } = plan_change(&asked, current, &hierarchies)?;
         let mut warnings = warnings;
         let mut pending = Vec::new();
@@ -284,9 +284,9 @@ impl Cgroup {
     }
 
     /// Reads only what the change needs.
-    fn read_current(&self, asked: &Resources, effective: &Resources) -> Result<CurrentLimits, CgroupError> {
+    fn read_current(&self, asked: &Resources) -> Result<CurrentLimits, CgroupError> {
         let mut current = CurrentLimits::default();
-        let check = asked.memory.check_before_update.or(effective.memory.check_before_update) == Some(true);
+        let check = asked.memory.check_before_update == Some(true);
         if asked.memory.swap.is_some() || (check && asked.memory.limit.is_some()) {
             let limit = self.read_first("memory", &["memory.max", "memory.limit_in_bytes"])?;
             current.memory = limit.map(|text| parse_limit(&text));
@@ -409,33 +409,6 @@ fn apply(pending: Vec<Pending>, filter: Option<FilterChange>) -> Result<Applied>
     match result {
         Ok(()) => Ok(applied),
         Err(error) => Err(applied.undo_because_of(error).into()),
-    }
-}
-
-/// Writes in order. Some values fit only after others: memory is at most memory and swap, a burst at most the quota, a
-/// cpuset not empty. What is refused is tried again after the rest, for as long as one of a round is taken.
-fn write_in_rounds(
-    mut pending: Vec<Pending>,
-    written: &mut Vec<Pending>,
-    write: impl Fn(&Pending) -> Result<(), CgroupError>,
-) -> Result<(), CgroupError> {
-    loop {
-        let (mut refused, mut first) = (Vec::new(), None);
-        let count = pending.len();
-        for one in pending {
-            match write(&one) {
-                Ok(()) => written.push(one),
-                Err(error) => {
-                    first.get_or_insert(error);
-                    refused.push(one);
-                }
-            }
-        }
-        match first {
-            None => return Ok(()),
-            Some(error) if refused.len() == count => return Err(error),
-            Some(_) => pending = refused,
-        }
     }
 }
 
