@@ -5,7 +5,7 @@
 
 use core::ffi::CStr;
 
-use crate::mount::{BindAttributes, attribute};
+use crate::mount::{BindAttributes, attribute, set_options};
 use crate::report::Call;
 use crate::resolve;
 use crate::state::Init;
@@ -34,9 +34,8 @@ impl Init {
         }
         let context = sys::fsopen(c"tmpfs")?;
         sys::fsconfig_set(context, c"nr_inodes", c"1")?;
-        let mut options = options.into_iter().flatten();
-        while let (Some(key), Some(value)) = (options.next(), options.next()) {
-            sys::fsconfig_set(context, key, value)?;
+        if let Some(options) = options {
+            set_options(context, options)?;
         }
         sys::fsconfig_create(context)?;
         let attributes = attribute::RDONLY | attribute::NOSUID | attribute::NODEV | attribute::NOEXEC;

@@ -100,7 +100,7 @@ pub struct BindMount<'a> {
 pub fn new_instance(
     fstype: &CStr,
     source: &CStr,
-    mut options: StrsRef<'_>,
+    options: StrsRef<'_>,
     mode: Option<u32>,
     attributes: u64,
 ) -> sys::Result<i32> {
@@ -108,9 +108,7 @@ pub fn new_instance(
     if !source.is_empty() {
         sys::fsconfig_set(context, c"source", source)?;
     }
-    while let (Some(key), Some(value)) = (options.next(), options.next()) {
-        sys::fsconfig_set(context, key, value)?;
-    }
+    set_options(context, options)?;
     if let Some(mode) = mode {
         sys::fsconfig_set(context, c"mode", octal(mode, &mut [0; 5]))?;
     }
@@ -118,6 +116,14 @@ pub fn new_instance(
     let mount = sys::fsmount(context, attributes)?;
     crate::descriptor::discard(context);
     Ok(mount)
+}
+
+/// Gives a file system that is being made its options: keys, each with its value after it.
+pub fn set_options(context: i32, mut options: StrsRef<'_>) -> sys::Result<()> {
+    while let (Some(key), Some(value)) = (options.next(), options.next()) {
+        sys::fsconfig_set(context, key, value)?;
+    }
+    Ok(())
 }
 
 /// Permissions as file systems take them: up to four digits.
@@ -281,12 +287,10 @@ impl Init {
     }
 
     /// Changes the superblock's options of what is mounted at a path.
-    pub fn reconfigure(&mut self, target: &CStr, mut options: StrsRef<'_>) -> sys::Result<()> {
+    pub fn reconfigure(&mut self, target: &CStr, options: StrsRef<'_>) -> sys::Result<()> {
         let mount = resolve::open(self.root, target)?;
         let context = sys::fspick(mount)?;
-        while let (Some(key), Some(value)) = (options.next(), options.next()) {
-            sys::fsconfig_set(context, key, value)?;
-        }
+        set_options(context, options)?;
         sys::fsconfig_reconfigure(context)?;
         self.discard(context);
         self.discard(mount);
