@@ -11,7 +11,8 @@ use init::wire::{MountAttributes, Propagations, Str, Strs};
 use spec::Config;
 use spec::config::{Mount, NamespaceKind, attribute};
 
-use super::mounts::{is_filled_later, options, own_label};
+use super::filesystem::options;
+use super::mounts::{is_filled_later, own_label};
 use super::namespaces::NamespacePlan;
 use super::{PlanRequest, Steps, confined, v1_directories};
 use crate::cgroup::{DirectoryPlan, Hierarchy, V1Hierarchy};

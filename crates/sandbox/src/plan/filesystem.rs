@@ -5,8 +5,6 @@
 use init::wire::{Str, Strs};
 use spec::config::{Mount, MountOption, attribute};
 
-use super::mounts::options;
-
 /// File systems of the kernel's, in memory or views of it: an instance may be others' too, or gets its content from us after it
 /// was made. There is no device that a writable instance could change: read-only is the mount alone.
 const OF_THE_KERNEL: [&str; 25] = [
@@ -39,6 +37,14 @@ const OF_THE_KERNEL: [&str; 25] = [
 
 /// The longest value that fsconfig(2) takes; mount(2) takes a page of all options.
 pub(crate) const LONGEST_VALUE: usize = 255;
+
+/// `key`, `value` pairs for fsconfig.
+pub(super) fn options<'a>(data: impl IntoIterator<Item = &'a MountOption>) -> Strs {
+    let pairs = data.into_iter().flat_map(|option| {
+        [Str::from(&*option.key), option.value.as_deref().map_or_else(Str::default, Str::from)]
+    });
+    Strs(pairs.collect())
+}
 
 /// `key`, `value` pairs for a new instance. `ro` is for the file system too, as mount(2) has it: a writable one replays its
 /// journal and marks its device as used, and of a device that can't be written there is none.

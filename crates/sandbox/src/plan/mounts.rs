@@ -5,11 +5,11 @@
 use std::path::Path;
 
 use init::Step;
-use init::wire::{Descriptor, MountAttributes, Propagations, Str, Strs};
+use init::wire::{Descriptor, MountAttributes, Propagations, Str};
 use spec::Config;
 use spec::config::{Attributes, Mount, MountKind, MountOption, attribute};
 
-use super::filesystem::filesystem_options;
+use super::filesystem::{filesystem_options, options};
 use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan, bind_mounts};
 use super::{PlanError, PlanRequest, Steps, cgroup_mount, confined, idmap, rootfs};
 use crate::host::HostFacts;
@@ -205,14 +205,6 @@ pub(super) fn clean(path: &str) -> String {
         }
     }
     format!("/{}", components.join("/"))
-}
-
-/// `key`, `value` pairs for fsconfig.
-pub(super) fn options<'a>(data: impl IntoIterator<Item = &'a MountOption>) -> Strs {
-    let pairs = data.into_iter().flat_map(|option| {
-        [Str::from(&*option.key), option.value.as_deref().map_or_else(Str::default, Str::from)]
-    });
-    Strs(pairs.collect())
 }
 
 /// Propagation types in the order listed.
