@@ -161,6 +161,13 @@ fn features_planned() {
             json!({"linux": {"namespaces": [{"type": "mount"}, {"type": "user", "path": "/proc/7/ns/user"},
                 {"type": "pid"}, {"type": "time"}], "timeOffsets": {"boottime": {"secs": 5}}}}),
         ),
+        (
+            "user-namespace-beside-joined",
+            json!({"linux": {"namespaces": [{"type": "mount"}, {"type": "user"}, {"type": "pid"},
+                {"type": "network", "path": "/run/netns/web"}],
+                "uidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}],
+                "gidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}]}}),
+        ),
         ("no-namespaces", json!({"linux": {"namespaces": []}})),
         #[cfg(feature = "netdevices")]
         (

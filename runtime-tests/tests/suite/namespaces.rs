@@ -69,6 +69,8 @@ pub(crate) fn cases() -> Vec<Case> {
         user_mappings_without_namespace_fail_or_map_nothing,
         user_with_every_other_namespace,
         user_owns_the_other_namespaces,
+        user_beside_a_joined_network,
+        user_beside_a_joined_pid,
         user_unmapped_process_id_fails,
         time_offsets_are_set,
         time_offsets_without_namespace_fail,
@@ -769,6 +771,43 @@ fn user_owns_the_other_namespaces(t: &Test) -> Verdict {
         let owner = owner_of(&format!("/proc/{}/ns/{short}", c.pid()));
         assert_eq!(owner, (user.dev(), user.ino()), "{short}");
     }
+    Ok(())
+}
+
+/// The joined one is the host's: it takes the host's rights, which the new user namespace takes away.
+fn user_beside_a_joined_network(t: &Test) -> Verdict {
+    t.needs_program("unshare")?;
+    let holder = Holder::new(t, &["--net", "--uts"]);
+    let b = user_bundle(t);
+    b.stays().namespace("network", Some(&holder.path("net"))).namespace("uts", Some(&holder.path("uts")));
+    // A sysfs takes rights over the network namespace.
+    b.without_mount("/sys").unset("/hostname");
+    let c = t.start(&b);
+    for short in ["net", "uts"] {
+        assert_eq!(namespace_of(c.pid(), short), namespace_of(holder.pid(), short), "{short}");
+    }
+    let map = fs::read_to_string(format!("/proc/{}/uid_map", c.pid())).unwrap();
+    assert_eq!(map.split_whitespace().nth(1), Some("100000"));
+    let user = File::open(format!("/proc/{}/ns/user", c.pid())).unwrap().metadata().unwrap();
+    for short in ["ipc", "mnt", "pid", "cgroup"] {
+        let owner = owner_of(&format!("/proc/{}/ns/{short}", c.pid()));
+        assert_eq!(owner, (user.dev(), user.ino()), "{short}");
+    }
+    Ok(())
+}
+
+fn user_beside_a_joined_pid(t: &Test) -> Verdict {
+    t.needs_program("unshare")?;
+    let holder = Holder::new(t, &["--pid", "--fork", "--kill-child"]);
+    let b = user_bundle(t);
+    b.stays().namespace("pid", Some(format!("/proc/{}/ns/pid", holder.child()).as_ref()));
+    // A procfs takes rights over the pid namespace.
+    b.without_mount("/proc").mount("/proc", "bind", "/proc", &["rbind"]);
+    let c = t.start(&b);
+    assert_eq!(namespace_of(c.pid(), "pid"), namespace_of(holder.child(), "pid"));
+    assert_ne!(namespace_of(c.pid(), "user"), own_namespace("user"));
+    c.delete_force().ok();
+    c.wait();
     Ok(())
 }
 

@@ -121,10 +121,11 @@ pub(super) fn plan_namespaces(
         .into_iter()
         .filter(|kind| new(*kind) && !matches!(kind, NamespaceKind::Cgroup | NamespaceKind::Time))
         .fold(0, |flags, kind| flags | clone_flag(kind));
-    // A joined pid namespace holds only later children; namespaces that a joined user namespace shall own can be made
-    // only from inside it.
+    // A joined pid namespace holds only later children. Namespaces that a joined user namespace shall own can be made only
+    // from inside it, and others are joined with the rights that a new one takes.
     let joins_user = joined(NamespaceKind::User);
-    let fork = joined(NamespaceKind::Pid) || joins_user && new(NamespaceKind::Pid);
+    let after_joins = joins_user || new(NamespaceKind::User) && !joins.is_empty();
+    let fork = joined(NamespaceKind::Pid) || after_joins && new(NamespaceKind::Pid);
 
     steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
     if let Some(cgroup) = &request.cgroup {
@@ -143,11 +144,11 @@ pub(super) fn plan_namespaces(
         process::plan_privileged_settings(steps, process, host);
     }
     plan_joins(steps, &joins);
-    let after_clone = NamespaceFlags(new_flags);
+    let namespaces_after = NamespaceFlags(new_flags);
     if fork {
-        steps.push("/linux/namespaces", Step::Fork { namespaces: after_clone });
-    } else if joins_user && new_flags != 0 {
-        steps.push("/linux/namespaces", Step::Unshare { namespaces: after_clone });
+        steps.push("/linux/namespaces", Step::Fork { namespaces: namespaces_after });
+    } else if after_joins && new_flags != 0 {
+        steps.push("/linux/namespaces", Step::Unshare { namespaces: namespaces_after });
     }
     steps.push("", Step::NewSession {});
 
@@ -157,7 +158,7 @@ pub(super) fn plan_namespaces(
         new(NamespaceKind::Network) && new(NamespaceKind::Mount) && namespaces.user.is_none() && !fork;
     let clone_flags = if beside { new_flags & !flag::CLONE_NEWNET } else { new_flags };
     let plan = NamespacePlan {
-        clone_flags: if fork || joins_user { 0 } else { clone_flags },
+        clone_flags: if fork || after_joins { 0 } else { clone_flags },
         network_beside: beside,
         id_maps: new(NamespaceKind::User).then(|| confined::plan_id_maps(config, host)),
         in_user_namespace: namespaces.user.is_some(),
