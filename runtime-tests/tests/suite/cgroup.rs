@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use runtime_tests::cgroup::{processes, read};
-use runtime_tests::{Bundle, Case, Container, Lane, Test, Verdict, cases};
+use runtime_tests::{Bundle, Case, Container, Lane, Skip, Test, Verdict, cases};
 use serde_json::{Value, json};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -67,8 +68,9 @@ pub(crate) fn cases() -> Vec<Case> {
         owner_is_the_users_where_it_is_writable,
         owner_stays_without_delegation,
     ];
-    // runc 1.1 knows no burst and no idle; either leaves out a limit whose controller is missing, now and then.
+    // runc 1.1 knows no burst, no idle and no threaded cgroup beside v1; either leaves out a limit whose controller is missing, now and then.
     let ours = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("cgroup::{name}"), run).only_ours();
+    all.push(ours("below_a_threaded_parent", below_a_threaded_parent));
     all.push(ours("cpu_burst_is_set", cpu_burst_is_set));
     all.push(ours("cpu_idle_is_set_after_shares", cpu_idle_is_set_after_shares));
     all.push(ours("cpu_realtime_is_set_or_refused", cpu_realtime_is_set_or_refused));
@@ -166,6 +168,40 @@ fn path_shared_with_a_sibling_container(t: &Test) -> Verdict {
     assert!(!two.process.has_exited());
     assert_eq!(processes(&any_directory(t, two.pid())), [two.pid()]);
     remove_parents(t, &two, &name);
+    Ok(())
+}
+
+/// cgroups(7): below a threaded cgroup there are threaded ones only. None lists its processes, and none is killed as one.
+fn below_a_threaded_parent(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
+    let Some(root) = t.cgroups().v2_root().map(Path::to_path_buf) else {
+        return Err(Skip::new("no hierarchy of v2"));
+    };
+    let name = t.fresh_name();
+    let threaded = root.join(&name).join("threaded");
+    fs::create_dir_all(&threaded).unwrap();
+    fs::write(threaded.join("cgroup.type"), "threaded").unwrap();
+    let b = t.bundle();
+    b.sh("sleep 1000 & sleep 1000 & wait").without_namespace("pid").without_namespace("cgroup");
+    b.set("/linux/cgroupsPath", format!("/{name}/threaded/in/c"));
+    let c = t.start(&b);
+    let directory = threaded.join("in/c");
+    assert_eq!(read(&directory, "cgroup.type").trim(), "threaded");
+    let threads = || read(&directory, "cgroup.threads").lines().count();
+    let end = Instant::now() + Duration::from_secs(10);
+    while threads() < 3 {
+        assert!(Instant::now() < end, "{} threads", threads());
+        std::thread::yield_now();
+    }
+    let entered = t.call(&["exec", &c.id, "cat", "/proc/self/cgroup"]).ok();
+    assert!(entered.text().ends_with(&format!("0::/{name}/threaded/in/c")), "{entered}");
+    c.call(&["pause"]).ok();
+    c.call(&["resume"]).ok();
+    assert_eq!(t.call(&["ps", "-f", "json", &c.id]).ok().text().split(',').count(), 3);
+    c.delete_force().ok();
+    assert!(!directory.exists(), "it is left");
+    fs::remove_dir(&threaded).unwrap();
+    fs::remove_dir(root.join(&name)).unwrap();
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use super::error::CgroupError;
 use super::file::{self, is_errno, is_gone};
 use super::plan::CgroupPlan;
 use super::record::{CgroupRecord, Hierarchy, RecordedDirectory};
+use super::threaded::read_processes_of_threads;
 
 /// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC`, linux/magic.h.
 const MAGIC: [u64; 2] = [0x27_e0eb, 0x6367_7270];
@@ -134,8 +135,9 @@ fn collect_processes(directory: BorrowedFd<'_>, pids: &mut Vec<i32>) -> io::Resu
     match read {
         Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
         Err(error) if is_gone(&error) => return Ok(()),
-        // A threaded cgroup: its processes are listed in the domain above it (cgroups(7)).
-        Err(error) if is_errno(&error, Errno::OPNOTSUPP) => {}
+        Err(error) if is_errno(&error, Errno::OPNOTSUPP) => {
+            pids.extend(read_processes_of_threads(directory)?);
+        }
         Err(error) => return Err(error),
     }
     for_each_below(directory, &mut |below| collect_processes(below, pids))

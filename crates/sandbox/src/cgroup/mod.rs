@@ -68,6 +68,7 @@ mod stats;
 mod subtree;
 mod sys;
 mod systemd;
+mod threaded;
 mod update;
 
 use std::time::Duration;

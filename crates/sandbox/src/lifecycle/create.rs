@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use init::Step;
 use init::wire::Descriptor;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use spec::config::HookPoint;
 
@@ -238,7 +239,15 @@ fn spawn(
         inheritance.add(Descriptor::CgroupProcs(index as u16), procs);
     }
     streams.inherit(&mut inheritance);
-    Launch::of_plan(plan, cgroup.and_then(Cgroup::v2_fd), inheritance).spawn(&plan.steps)
+    let launch = Launch::of_plan(plan, cgroup.and_then(Cgroup::v2_fd), inheritance);
+    match (launch.spawn(&plan.steps), cgroup) {
+        (Err(error), Some(cgroup))
+            if error.errno() == Some(Errno::OPNOTSUPP.raw_os_error()) && cgroup.make_threaded()? =>
+        {
+            launch.spawn(&plan.steps)
+        }
+        (launched, _) => launched,
+    }
 }
 
 /// The socket on which a created container waits, in its directory.
