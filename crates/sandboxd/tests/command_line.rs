@@ -198,14 +198,18 @@ fn misuse_is_one_line_on_stderr() {
         ),
     ];
     for (arguments, code, message) in table {
-        assert_eq!(run(arguments), (*code, String::new(), format!("sandboxd: {message}\n")), "{arguments:?}");
+        assert_eq!(
+            run(arguments),
+            (*code, String::new(), format!("sandboxd: error: {message}\n")),
+            "{arguments:?}"
+        );
     }
 }
 
 #[test]
 fn file_of_mounts_missing_fails() {
     let (code, stdout, stderr) = run(&["mounts", "add", "a", "/no/such"]);
-    let message = "sandboxd: mounts a: open /no/such: no such file or directory\n";
+    let message = "sandboxd: error: mounts a: open /no/such: no such file or directory\n";
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", message));
 }
 
@@ -217,7 +221,7 @@ fn error_in_a_json_log_is_one_object_and_appended() {
         let (code, stdout, stderr) =
             run(&["--log", &log, "--log-format=json", "update", "--cpu-period=x", id]);
         assert_eq!((code, stdout.as_str()), (1, ""));
-        assert_eq!(stderr, format!("sandboxd: update {id}: invalid value for cpu-period: \"x\"\n"));
+        assert_eq!(stderr, format!("sandboxd: error: update {id}: invalid value for cpu-period: \"x\"\n"));
     }
     let text = fs::read_to_string(&log).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -270,8 +274,8 @@ fn json_without_a_log_file_is_the_line_on_stderr() {
 fn log_that_cant_be_written_does_not_hide_the_error() {
     let (code, _, stderr) = run(&["--log", "/dev/null/log", "update", "--cpu-period=x", "a"]);
     assert_eq!(code, 1);
-    assert!(stderr.contains("sandboxd: log /dev/null/log: "), "{stderr}");
-    assert!(stderr.ends_with("sandboxd: update a: invalid value for cpu-period: \"x\"\n"), "{stderr}");
+    assert!(stderr.contains("sandboxd: error: log /dev/null/log: "), "{stderr}");
+    assert!(stderr.ends_with("sandboxd: error: update a: invalid value for cpu-period: \"x\"\n"), "{stderr}");
 }
 
 #[test]
@@ -280,7 +284,7 @@ fn trace_that_cant_be_written_is_an_error_before_the_command() {
     let file = directory.path("absent/trace");
     let bundle = directory.path("");
     let (code, _, stderr) = run(&["--trace", &file, "spec", "--bundle", &bundle]);
-    let expected = format!("sandboxd: spec: open the trace {file}: no such file or directory\n");
+    let expected = format!("sandboxd: error: spec: open the trace {file}: no such file or directory\n");
     assert_eq!((code, stderr), (1, expected));
     assert!(!fs::exists(directory.path("config.json")).unwrap());
 }
@@ -317,7 +321,7 @@ fn spec_writes_a_config_and_overwrites_none() {
         let config = fs::read(&path).unwrap();
         let (code, stdout, stderr) = run(&arguments);
         assert_eq!((code, stdout.as_str()), (1, ""));
-        assert_eq!(stderr, format!("sandboxd: spec: file {path} exists, remove it first\n"));
+        assert_eq!(stderr, format!("sandboxd: error: spec: file {path} exists, remove it first\n"));
         assert_eq!(fs::read(&path).unwrap(), config);
     }
 }
@@ -375,7 +379,7 @@ fn violations_of_the_config_are_one_line() {
     fs::write(directory.path("config.json"), r#"{"ociVersion":"1.0.2","process":{"args":[]}}"#).unwrap();
     let (code, stdout, stderr) = run(&["create", "a", "-b", &directory.path("")]);
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.starts_with("sandboxd: create a: invalid configuration: "), "{stderr}");
+    assert!(stderr.starts_with("sandboxd: error: create a: invalid configuration: "), "{stderr}");
     assert!(stderr.contains("/root: ") && stderr.contains("; /process/"), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }

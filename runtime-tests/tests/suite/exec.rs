@@ -756,6 +756,10 @@ fn initial_affinity(t: &Test) -> Verdict {
     let call = sh(t, &c, &[], "grep Cpus_allowed_list /proc/self/status");
     let output = call.through(["strace", "-f", "-qq", "-e", trace, "-o", log.to_str().unwrap()]).ok();
     assert_eq!(output.text(), "Cpus_allowed_list:\t0");
+    let said = t.call(&["--debug", "exec", &c.id, "true"]).ok().stderr;
+    for (mask, field) in [("0x2", "initial"), ("0x1", "final")] {
+        assert!(said.contains(&format!("affinity: {mask} (/process/execCPUAffinity/{field})")), "{said}");
+    }
     let text = std::fs::read_to_string(log).unwrap();
     let at = |call: &str| text.find(call).unwrap_or_else(|| panic!("{call} is missing of {text}"));
     let (first, last) = (at("sched_setaffinity(0, 8, [1])"), at("sched_setaffinity(0, 8, [0])"));

@@ -6,7 +6,8 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use init::wire::Descriptor;
+use init::Step;
+use init::wire::{Descriptor, Words};
 use rustix::io::Errno;
 use spec::config::{ExecCpuAffinity, Hook, Process as ProcessConfig};
 use spec::{AbsolutePath, Config};
@@ -226,6 +227,11 @@ pub(super) fn exec(
         _ => {}
     }
     let PreparedExec { init, mut cgroup, container, config, plan, .. } = prepared;
+    for planned in &plan.steps {
+        if let Step::SetAffinity { processors } = &planned.step {
+            tracing::debug!("affinity: {} ({})", mask(processors), planned.pointer);
+        }
+    }
     let streams = request.streams.open()?;
     let launched = match spawn(request, &plan, &init, cgroup.as_ref(), &streams) {
         Err(error) if takes_no_processes(&error) && request.cgroups.is_empty() => {
@@ -282,6 +288,12 @@ fn spawn(
     let first_own_fd = plan.first_own_fd;
     let cgroup = cgroup.and_then(Cgroup::v2_fd);
     Launch { namespaces: 0, cgroup, first_own_fd, inheritance }.spawn(&plan.steps)
+}
+
+/// As a number: one bit for each processor.
+fn mask(processors: &Words) -> String {
+    let digits: String = processors.0.iter().rev().map(|word| format!("{word:08x}")).collect();
+    format!("0x{}", digits.trim_start_matches('0'))
 }
 
 /// Of a v2 cgroup: it gives controllers to those below it, is threaded, or is gone (cgroups(7)).

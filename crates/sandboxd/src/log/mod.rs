@@ -2,7 +2,7 @@
 //!
 //! | | no `--log` | `--log FILE` |
 //! |---|---|---|
-//! | error | stderr: `sandboxd: …`, or the line as JSON where `--log-format json` is given | a line in the file, and `sandboxd: …` on stderr |
+//! | error | stderr: `sandboxd: error: …`, or the line as JSON where `--log-format json` is given | a line in the file, and `sandboxd: error: …` on stderr |
 //! | warning | stderr | a line in the file, except in a JSON log without `--debug` or `--log-level` |
 //! | steps (`--debug`) | stderr, as lines | lines in the file |
 //!
@@ -86,7 +86,7 @@ impl Log {
             self.write(&line);
         }
         if self.file.is_some() || self.format == LogFormat::Text {
-            print_error(&format!("{PROGRAM}: {message}\n"));
+            print_error(&format!("{PROGRAM}: error: {message}\n"));
         }
     }
 
@@ -119,7 +119,7 @@ impl Log {
         let Some(path) = &self.file else { return print_error(&text) };
         let result = open(path).and_then(|mut file| file.write_all(text.as_bytes()));
         if let Err(error) = result {
-            print_error(&format!("{PROGRAM}: log {}: {}\n", path.display(), reason(&error)));
+            print_error(&format!("{PROGRAM}: error: log {}: {}\n", path.display(), reason(&error)));
         }
     }
 }

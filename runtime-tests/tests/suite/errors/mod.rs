@@ -126,7 +126,7 @@ fn judge(t: &Test, name: &str, output: &Output) -> Verdict {
         assert_eq!(output.stderr.lines().count(), 1, "one line on stderr: {output}");
         assert_eq!(lines.len(), 1, "one object in the log: {log}");
         let message = lines[0]["msg"].as_str().unwrap();
-        assert_eq!(output.stderr, format!("sandboxd: {message}\n"));
+        assert_eq!(output.stderr, format!("sandboxd: error: {message}\n"));
         let keys: Vec<&String> = lines[0].as_object().unwrap().keys().collect();
         assert!(["level", "msg", "time"].iter().all(|key| keys.iter().any(|known| known == key)), "{log}");
         assert!(log.starts_with("{\"level\":\"error\",\"msg\":"), "{log}");

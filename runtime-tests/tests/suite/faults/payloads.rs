@@ -563,7 +563,7 @@ fn run_inside(t: &Test, b: &Bundle) -> Option<String> {
     }
     // Nothing is left of it inside either.
     assert_eq!(lines, ["1"], "{output}");
-    assert!(output.stderr.contains("sandboxd: run one: "), "{output}");
+    assert!(output.stderr.contains("sandboxd: error: run one: "), "{output}");
     Some(output.stderr)
 }
 
