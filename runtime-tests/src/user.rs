@@ -27,6 +27,9 @@ pub const ID: u32 = 4242;
 /// The first of the user's 65536 subordinate ids, of both kinds.
 pub const FIRST_SUBORDINATE: u32 = 500_000;
 
+/// Numbers of groups that the user is in, besides its own.
+pub const KEPT_GROUPS: &str = "KEPT_GROUPS";
+
 /// Files that tell of users; what is appended to each.
 const FILES: [(&str, &str); 4] = [
     ("passwd", "tester:x:4242:4242::/:/bin/sh\n"),
@@ -201,12 +204,14 @@ impl<'t> User<'t> {
         self.home.with_file_name("run")
     }
 
-    /// A call of any program, as the user, in its home directory.
+    /// A call of any program, as the user, in its home directory; in the further groups of [`KEPT_GROUPS`], where the call has
+    /// that in its environment.
     #[must_use]
     pub fn call<S: AsRef<OsStr>>(&self, argv: &[S]) -> Call {
         let cgroup = self.cgroup.as_ref().map_or_else(PathBuf::new, |cgroup| cgroup.join("session"));
         let script = "[ -z \"$CGROUP\" ] || echo 0 >\"$CGROUP/cgroup.procs\"
-            exec nsenter --target \"$HOLDER\" --mount --net setpriv --reuid \"$ID\" --regid \"$ID\" --clear-groups \
+            exec nsenter --target \"$HOLDER\" --mount --net setpriv --reuid \"$ID\" --regid \"$ID\" \
+            ${KEPT_GROUPS:+--groups} ${KEPT_GROUPS:---clear-groups} \
             sh -c '[ -n \"$DBUS_SESSION_BUS_ADDRESS\" ] || unset DBUS_SESSION_BUS_ADDRESS
             unset CGROUP HOLDER ID; cd \"$HOME\" && exec \"$@\"' sh \"$@\"";
         let runtime_directory = format!("/run/user/{}", self.id);

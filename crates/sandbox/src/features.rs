@@ -11,7 +11,7 @@ use spec::features::{Cgroup, Enabled, Features, IntelRdt, MountExtensions};
 
 use crate::cgroup::{CgroupPath, Hierarchies, Session, V1Hierarchy, V2Hierarchy, plan_cgroup, plan_systemd};
 use crate::host::HostFacts;
-use crate::plan::{LANDLOCK_PREFIX, PlanRequest, Purpose, plan};
+use crate::plan::{KEEP_GROUPS, LANDLOCK_PREFIX, PlanRequest, Purpose, plan};
 use crate::{CgroupManager, ContainerId, sys};
 
 /// Flags of `seccomp(2)`, by the name in the config.
@@ -63,7 +63,7 @@ pub fn features() -> Features {
 /// Annotations of a config that change what is done.
 fn annotations() -> Vec<String> {
     let systemd = cfg!(feature = "systemd").then(|| crate::cgroup::SYSTEMD_ANNOTATIONS.to_owned());
-    [LANDLOCK_PREFIX.to_owned()].into_iter().chain(systemd).collect()
+    [LANDLOCK_PREFIX, KEEP_GROUPS].map(str::to_owned).into_iter().chain(systemd).collect()
 }
 
 const LANDLOCK: &str = r#"{"ociVersion": "1.2.0", "root": {"path": "r"}, "process": {"cwd": "/", "args": ["a"]},

@@ -330,7 +330,7 @@ fn annotations_that_are_listed_are_those_that_count(t: &Test) -> Verdict {
     let document = document(t);
     let mut listed = words(&document, "/potentiallyUnsafeConfigAnnotations");
     listed.sort();
-    assert_eq!(listed, ["org.sandboxd.landlock.", "org.systemd.property."]);
+    assert_eq!(listed, ["org.sandboxd.landlock.", "org.systemd.property.", "run.oci.keep_original_groups"]);
     let plan = |annotations: Value, manager: &[&str]| {
         let b = t.bundle();
         b.set("/annotations", annotations).write();

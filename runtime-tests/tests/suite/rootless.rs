@@ -1,11 +1,11 @@
 //! An ordinary user runs containers: with the runtime itself, and inside a user namespace as engines do.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use runtime_tests::procfs::parse_mountinfo;
 use runtime_tests::tty::Master;
-use runtime_tests::user::{FIRST_SUBORDINATE, ID};
+use runtime_tests::user::{FIRST_SUBORDINATE, ID, KEPT_GROUPS};
 use runtime_tests::wait::{DEADLINE, Process};
 use runtime_tests::{Call, Case, Lane, Skip, Test, User, Verdict, cases};
 use serde_json::json;
@@ -33,6 +33,8 @@ pub(crate) fn cases() -> Vec<Case> {
     let ours = cases!("rootless":
         oom_score_not_lowered_goes_on,
         map_many_lines,
+        annotation_keeps_the_callers_groups,
+        annotation_does_not_keep_roots_groups,
         map_to_another_than_root,
         exec_as_another_than_root,
         state_root_is_the_users_own,
@@ -226,6 +228,52 @@ fn volumes_and_read_only(t: &Test) -> Verdict {
     let script = "echo kept >/mnt/file; cat /opt/file; echo no 2>/dev/null >/opt/other || echo refused";
     assert_eq!(user.run(&bundle, script).ok().lines(), ["kept", "refused"]);
     assert_eq!(fs::metadata(volume.join("file")).unwrap().uid(), ID);
+    Ok(())
+}
+
+const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+
+/// What `podman run --group-add keep-groups` asks for: a file that only the user's group may read can be read, by `exec` too.
+fn annotation_keeps_the_callers_groups(t: &Test) -> Verdict {
+    const GROUP: u32 = 4711;
+    let user = user(t)?;
+    let file = user.home.join("shared");
+    fs::write(&file, "shared\n").unwrap();
+    std::os::unix::fs::chown(&file, Some(0), Some(GROUP)).unwrap();
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+    let bundle = user.bundle();
+    bundle.mount("/mnt", "bind", user.home.to_str().unwrap(), &["rbind", "ro"]);
+    for maps in [1, 65536] {
+        user.map(&bundle, maps);
+        let read = |groups: &str| {
+            let run =
+                user.run(&bundle, "cat /mnt/shared 2>/dev/null || echo refused").env(KEPT_GROUPS, groups);
+            run.ok().text().to_owned()
+        };
+        let groups = GROUP.to_string();
+        bundle.set("/annotations", json!({}));
+        // Where they can't be changed (setgroups is denied) they stay in any case.
+        assert_eq!(read(&groups), if maps == 1 { "shared" } else { "refused" });
+        bundle.set("/annotations", json!({KEEP_GROUPS: "1"}));
+        assert_eq!(read(&groups), "shared");
+        assert_eq!(read(""), "refused");
+    }
+    bundle.stays().write();
+    let id = t.fresh_name();
+    user.runtime(&["run", "--detach", "--bundle"]).args([&bundle.path]).args([&id]).ok();
+    let exec = user.runtime(&["exec", &id, "cat", "/mnt/shared"]).env(KEPT_GROUPS, GROUP.to_string());
+    assert_eq!(exec.ok().text(), "shared");
+    user.runtime(&["delete", "--force", &id]).ok();
+    Ok(())
+}
+
+/// The annotation may be an image's.
+fn annotation_does_not_keep_roots_groups(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.set("/annotations", json!({KEEP_GROUPS: "1"})).sh("id -G");
+    let output = t.run(&b).through(["setpriv", "--groups", "4711"]).ok();
+    assert_eq!(output.text(), "0");
+    output.says(&format!("ignored: the runtime is root of the host, whose groups are not given away (from /annotations/{KEEP_GROUPS})"));
     Ok(())
 }
 

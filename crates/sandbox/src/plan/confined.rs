@@ -77,7 +77,7 @@ pub(super) fn becomes_root(config: &Config, host: &HostFacts) -> bool {
 }
 
 /// Whether the user namespace is made for the container. Asked of the config: a process that joins has it from there too.
-fn has_own_maps(config: &Config) -> bool {
+pub(super) fn has_own_maps(config: &Config) -> bool {
     config.linux.namespaces.user.as_ref().is_some_and(|namespace| namespace.path.is_none())
 }
 
@@ -88,19 +88,6 @@ pub(super) fn is_setgroups_denied(config: &Config, host: &HostFacts) -> bool {
         return inherited || plan_id_maps(config, host).gid_writer == MapWriter::OwnId;
     }
     config.linux.namespaces.user.is_none() && inherited
-}
-
-/// Supplementary groups that can't be set. Where an engine made the user namespace that we are in, it could not know
-/// better; where the map is the config's own, the config is wrong.
-pub(super) fn check_groups(steps: &mut Steps, config: &Config) -> Result<(), PlanError> {
-    let pointer = "/process/user/additionalGids";
-    if has_own_maps(config) {
-        let message = "cannot set any additional groups in a rootless container whose gidMappings have the caller's \
-                       group alone: the kernel denies setgroups(2) there; map a range of /etc/subgid";
-        return Err(PlanError { pointer: pointer.into(), message: message.to_owned() });
-    }
-    steps.warn(pointer, "ignored: setgroups(2) is denied in the runtime's user namespace");
-    Ok(())
 }
 
 /// The host's directory that is bound in place of a file system that can't be mounted.

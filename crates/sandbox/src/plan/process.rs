@@ -12,6 +12,7 @@ use spec::config::{
 };
 use spec::{Config, Text};
 
+use super::groups::plan_groups;
 use super::namespaces::NamespacePlan;
 use super::{PlanError, PlanRequest, Purpose, Steps, confined, devices, landlock};
 use crate::host::{HostFacts, StreamKind};
@@ -339,12 +340,7 @@ fn plan_credentials(
         steps.push("/process/capabilities/bounding", step);
     }
     let user = &process.user;
-    if !confined::is_setgroups_denied(config, host) {
-        let groups = Words(user.additional_gids.iter().map(|gid| gid.get()).collect());
-        steps.push("/process/user/additionalGids", Step::SetGroups { groups });
-    } else if !user.additional_gids.is_empty() {
-        confined::check_groups(steps, config)?;
-    }
+    plan_groups(steps, config, user, host)?;
     plan_pipes(steps, process, host, namespaces);
     steps.push("/process/user/gid", Step::SetGid { gid: user.gid.get() });
     steps.push("/process/user/uid", Step::SetUid { uid: user.uid.get() });

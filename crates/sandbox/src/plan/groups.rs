@@ -1,0 +1,57 @@
+//! Supplementary groups: those of the config, or those that the caller has.
+//!
+//! Pure.
+
+use init::Step;
+use init::wire::Words;
+use spec::Config;
+use spec::config::User;
+
+use super::{PlanError, Steps, confined};
+use crate::host::HostFacts;
+
+/// An ordinary user keeps the groups that he is in, though they have no number in the container: what he reaches by them he
+/// reaches there. crun's annotation, which podman and buildah give for `--group-add keep-groups`.
+pub(crate) const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
+
+const POINTER: &str = "/process/user/additionalGids";
+
+pub(super) fn plan_groups(
+    steps: &mut Steps,
+    config: &Config,
+    user: &User,
+    host: &HostFacts,
+) -> Result<(), PlanError> {
+    let asked = &user.additional_gids;
+    let keeps = config.annotations.get(KEEP_GROUPS).is_some_and(|value| &**value == "1");
+    if keeps && host.confinement.is_some() {
+        if !asked.is_empty() {
+            steps.warn(POINTER, format!("ignored: the caller's groups are kept ({KEEP_GROUPS})"));
+        }
+        return Ok(());
+    }
+    if keeps {
+        // Engines hand down annotations of images.
+        let message = "ignored: the runtime is root of the host, whose groups are not given away";
+        steps.warn(&format!("/annotations/{KEEP_GROUPS}"), message);
+    }
+    if !confined::is_setgroups_denied(config, host) {
+        let groups = Words(asked.iter().map(|gid| gid.get()).collect());
+        steps.push(POINTER, Step::SetGroups { groups });
+    } else if !asked.is_empty() {
+        check_groups(steps, config)?;
+    }
+    Ok(())
+}
+
+/// Supplementary groups that can't be set. Where an engine made the user namespace that we are in, it could not know
+/// better; where the map is the config's own, the config is wrong.
+fn check_groups(steps: &mut Steps, config: &Config) -> Result<(), PlanError> {
+    if confined::has_own_maps(config) {
+        let message = "cannot set any additional groups in a rootless container whose gidMappings have the caller's \
+                       group alone: the kernel denies setgroups(2) there; map a range of /etc/subgid";
+        return Err(PlanError { pointer: POINTER.into(), message: message.to_owned() });
+    }
+    steps.warn(POINTER, "ignored: setgroups(2) is denied in the runtime's user namespace");
+    Ok(())
+}
