@@ -54,6 +54,7 @@ const DEV_LINK: &str = "CVE-2026-41579; fixed in 1.3.6";
 
 const DEVPTS_GROUP: &str = "a devpts with a group that is not mapped is EINVAL";
 
+const KEEP_GROUPS: &str = "knows no annotation that keeps groups: podman has it with crun alone";
 const HOOK_ENVIRONMENT: &str = "a hook without env gets the caller's; config.md: as of execve's environ";
 
 const CONFIG_AGAIN: &str =
@@ -126,6 +127,8 @@ const DIFFERENCES: &[Difference] = &[
         "rootless::map_ranges_with_groups",
         "an ordinary user's containers get no supplementary groups, though newgidmap allows setgroups(2)",
     ),
+    any(RUNC, "rootless_podman::run_keep_groups", KEEP_GROUPS),
+    any(RUNC, "rootless_podman_session::run_keep_groups", KEEP_GROUPS),
     any(RUNC, "rootless::inside_locked_flags_stay", "1.1 remounts without the locked flags: EPERM"),
     any(CRUN, "rootless::limit_in_a_delegated_cgroup", "the controller is not enabled for the container"),
     any(CRUN, "rootless::groups_without_a_map_fail", "groups that can't be set are left out without a word"),

@@ -1,10 +1,11 @@
 //! podman and buildah of an ordinary user over the runtime, which they start as root of a user namespace of theirs.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::PathBuf;
 
 use runtime_tests::cgroup::read;
+use runtime_tests::user::KEPT_GROUPS;
 use runtime_tests::wait::Fifo;
 use runtime_tests::{Call, Case, Lane, Runtime, Skip, Test, User, Verdict};
 
@@ -13,6 +14,7 @@ type Check = fn(&Engine<'_>) -> Verdict;
 const CHECKS: &[(&str, Check)] = &[
     ("run_ids_status_and_read_only", run),
     ("run_keep_id_and_volume", keep_id),
+    ("run_keep_groups", keep_groups),
     ("run_in_namespaces_of_the_host", host_namespaces),
     ("run_detached_logs_and_stop", detached),
     ("run_published_port", published_port),
@@ -158,6 +160,25 @@ fn keep_id(e: &Engine<'_>) -> Verdict {
         words(e.run(&flags, "cat /mnt/file; touch /mnt/other 2>/dev/null || echo sealed")),
         ["kept", "sealed"]
     );
+    Ok(())
+}
+
+fn keep_groups(e: &Engine<'_>) -> Verdict {
+    const GROUP: u32 = 4711;
+    let volume = e.user.home.join("volume");
+    fs::create_dir(&volume).unwrap();
+    let file = volume.join("shared");
+    fs::write(&file, "shared\n").unwrap();
+    chown(&file, Some(0), Some(GROUP)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let mount = format!("{}:/mnt:ro", volume.display());
+    let read = |more: &[&str]| {
+        let flags = [&["--rm", "--network=none", "-v", &mount], more].concat();
+        let script = "cat /mnt/shared 2>/dev/null || echo refused";
+        words(e.run(&flags, script).env(KEPT_GROUPS, GROUP.to_string()))
+    };
+    assert_eq!(read(&["--group-add=keep-groups"]), ["shared"]);
+    assert_eq!(read(&[]), ["refused"]);
     Ok(())
 }
 
