@@ -99,6 +99,7 @@ pub(crate) use systemd::SYSTEMD_ANNOTATIONS;
 pub use systemd::session::Session;
 pub use systemd::unit::UnitPlan;
 pub use systemd::{Property, Value, plan_systemd};
+pub(crate) use threaded::make_threaded;
 pub use update::Applied;
 
 /// How long to wait for a cgroup to become empty, where the caller has no other wish.

@@ -10,34 +10,31 @@ use rustix::fs::OFlags;
 
 use super::error::CgroupError;
 use super::file;
-use super::handle::Cgroup;
-use super::record::Hierarchy;
+use super::record::{CgroupRecord, Hierarchy};
 
-impl Cgroup {
-    /// A cgroup below a threaded one takes no process until it is threaded itself, and can't be a domain: those that were
-    /// made become it, from above.
-    ///
-    /// Whether there was such a one.
-    ///
-    /// # Errors
-    /// It can't be read or written.
-    pub(crate) fn make_threaded(&self) -> Result<bool, CgroupError> {
-        let Some(directory) = self.record.directories.iter().find(|it| it.hierarchy == Hierarchy::V2) else {
-            return Ok(false);
-        };
-        let mut changed = false;
-        let made = directory.made.then_some(&directory.path);
-        for path in directory.made_parents.iter().rev().chain(made) {
-            let file = path.join("cgroup.type");
-            let call = |call, source| CgroupError::Call { call, path: file.clone(), source };
-            if file::read_path(&file).map_err(|source| call("read", source))?.trim() == "domain invalid" {
-                let open = file::open_write_path(&file).map_err(|source| call("open", source))?;
-                file::write_descriptor(open, "threaded").map_err(|source| call("write", source))?;
-                changed = true;
-            }
+/// A cgroup below a threaded one takes no process until it is threaded itself, and can't be a domain: those that were made
+/// become it, from above.
+///
+/// Whether there was such a one.
+///
+/// # Errors
+/// It can't be read or written.
+pub(crate) fn make_threaded(record: &CgroupRecord) -> Result<bool, CgroupError> {
+    let Some(directory) = record.directories.iter().find(|it| it.hierarchy == Hierarchy::V2) else {
+        return Ok(false);
+    };
+    let mut changed = false;
+    let made = directory.made.then_some(&directory.path);
+    for path in directory.made_parents.iter().rev().chain(made) {
+        let file = path.join("cgroup.type");
+        let call = |call, source| CgroupError::Call { call, path: file.clone(), source };
+        if file::read_path(&file).map_err(|source| call("read", source))?.trim() == "domain invalid" {
+            let open = file::open_write_path(&file).map_err(|source| call("open", source))?;
+            file::write_descriptor(open, "threaded").map_err(|source| call("write", source))?;
+            changed = true;
         }
-        Ok(changed)
     }
+    Ok(changed)
 }
 
 /// The processes that have threads in a threaded cgroup, which lists those alone.

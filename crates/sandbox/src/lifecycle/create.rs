@@ -21,7 +21,7 @@ use super::namespace::open_namespace;
 use super::prepare::Prepared;
 use super::process::Process;
 use super::undo::{Poststop, Undo, Unfinished};
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, make_threaded};
 use crate::error::{Error, Result};
 use crate::hooks::{HookPlace, HookRun};
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
@@ -242,7 +242,7 @@ fn spawn(
     let launch = Launch::of_plan(plan, cgroup.and_then(Cgroup::v2_fd), inheritance);
     match (launch.spawn(&plan.steps), cgroup) {
         (Err(error), Some(cgroup))
-            if error.errno() == Some(Errno::OPNOTSUPP.raw_os_error()) && cgroup.make_threaded()? =>
+            if error.errno() == Some(Errno::OPNOTSUPP.raw_os_error()) && make_threaded(cgroup.record())? =>
         {
             launch.spawn(&plan.steps)
         }

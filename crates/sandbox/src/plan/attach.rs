@@ -15,9 +15,11 @@ use spec::{AbsolutePath, Config};
 
 use super::filesystem::filesystem_options;
 use super::idmap::MappedTree;
-use super::mounts::{check_destination, clean, drop_unmapped_groups, implied_clear, propagations};
-use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan};
-use super::{PlanError, PlannedStep, Steps, confined, idmap, rootfs};
+use super::mounts::{check_destination, drop_unmapped_groups, implied_clear, propagations};
+use super::namespace_plan::NamespacePlan;
+use super::paths::{absolute, clean};
+use super::slots::FIRST_BIND_SLOT;
+use super::{PlanError, PlannedStep, Steps, id_maps, idmap};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
 
@@ -77,7 +79,7 @@ pub fn plan_attach(
                     trees.push(idmap::plan_live_tree(bundle, plan.in_user_namespace, &pointer, mount)?);
                     made.push(pointer.clone(), Step::TakeTree { slot, tree });
                 } else {
-                    let source = rootfs::absolute(bundle, source);
+                    let source = absolute(bundle, source);
                     let source = (&*source.to_string_lossy()).into();
                     let recursive = *recursive;
                     let host_rights = plan.in_user_namespace && host.confinement.is_none();
@@ -109,7 +111,7 @@ pub fn plan_attach(
             MountKind::Remount { .. } | MountKind::Cgroup => {}
         }
     }
-    if plan.in_user_namespace && confined::becomes_root(config, host) {
+    if plan.in_user_namespace && id_maps::becomes_root(config, host) {
         steps.push("/linux/namespaces", Step::BecomeRoot {});
     }
     steps.append(made);
@@ -132,7 +134,7 @@ pub fn plan_detach(
     begin(&mut steps, host);
     if config.linux.namespaces.user.is_some() {
         steps.push("/linux/namespaces", join(flag::CLONE_NEWUSER));
-        if confined::becomes_root(config, host) {
+        if id_maps::becomes_root(config, host) {
             steps.push("/linux/namespaces", Step::BecomeRoot {});
         }
     }

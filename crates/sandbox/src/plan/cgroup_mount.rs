@@ -11,9 +11,9 @@ use init::wire::{MountAttributes, Propagations, Str, Strs};
 use spec::Config;
 use spec::config::{Mount, NamespaceKind, attribute};
 
-use super::filesystem::options;
-use super::mounts::{is_filled_later, own_label};
-use super::namespaces::NamespacePlan;
+use super::filesystem::{options, own_label};
+use super::filled::is_filled_later;
+use super::namespace_plan::NamespacePlan;
 use super::{PlanRequest, Steps, confined, v1_directories};
 use crate::cgroup::{DirectoryPlan, Hierarchy, V1Hierarchy};
 use crate::host::HostFacts;

@@ -7,11 +7,11 @@
 use init::Step;
 use init::wire::{MountAttributes, Propagations};
 use spec::Config;
-use spec::config::{IdMapping, Mount, MountOption, NamespaceKind};
+use spec::config::{Mount, MountOption, NamespaceKind};
 
-use super::namespaces::{IdMaps, MapWriter, NamespacePlan};
+use super::id_maps::{has_own_maps, maps_root};
+use super::namespace_plan::NamespacePlan;
 use super::{PlanError, Steps};
-use crate::confinement::{Confinement, has};
 use crate::host::HostFacts;
 
 /// An ordinary user can make other namespaces only inside a user namespace.
@@ -33,10 +33,6 @@ pub(super) fn check_namespaces(config: &Config, host: &HostFacts) -> Result<(), 
     Ok(())
 }
 
-fn maps_root(mappings: &[IdMapping]) -> bool {
-    mappings.iter().any(|mapping| mapping.container_id == 0)
-}
-
 /// Whether the container's processes, or the runtime's, are in a user namespace that is not the host's.
 pub(super) fn in_user_namespace(host: &HostFacts, namespaces: &NamespacePlan) -> bool {
     namespaces.in_user_namespace || is_inside(host)
@@ -44,50 +40,6 @@ pub(super) fn in_user_namespace(host: &HostFacts, namespaces: &NamespacePlan) ->
 
 fn is_inside(host: &HostFacts) -> bool {
     host.confinement.as_ref().is_some_and(|confinement| confinement.in_user_namespace)
-}
-
-/// Who writes a new user namespace's maps: whoever has the right to (user_namespaces(7), "Defining user and group ID
-/// mappings").
-pub(super) fn plan_id_maps(config: &Config, host: &HostFacts) -> IdMaps {
-    let (uids, gids) = (&config.linux.uid_mappings, &config.linux.gid_mappings);
-    let writer = |mappings: &[IdMapping], own: fn(&Confinement) -> u32, capability| match &host.confinement {
-        Some(confinement) if !has(host.bounding, capability) => {
-            let only_own = matches!(mappings, [one] if one.size == 1 && one.host_id == own(confinement));
-            if only_own { MapWriter::OwnId } else { MapWriter::Helper }
-        }
-        _ => MapWriter::Runtime,
-    };
-    IdMaps {
-        uid: id_map(uids),
-        gid: id_map(gids),
-        uid_writer: writer(uids, |confinement| confinement.uid, "CAP_SETUID"),
-        gid_writer: writer(gids, |confinement| confinement.gid, "CAP_SETGID"),
-    }
-}
-
-pub(super) fn id_map(mappings: &[IdMapping]) -> String {
-    mappings.iter().map(|line| format!("{} {} {}\n", line.container_id, line.host_id, line.size)).collect()
-}
-
-/// Whether init becomes root of its user namespace. An ordinary user may map the own id to another than root's, and
-/// stays that one.
-pub(super) fn becomes_root(config: &Config, host: &HostFacts) -> bool {
-    let maps_root = maps_root(&config.linux.uid_mappings) && maps_root(&config.linux.gid_mappings);
-    host.confinement.is_none() || !has_own_maps(config) || maps_root
-}
-
-/// Whether the user namespace is made for the container. Asked of the config: a process that joins has it from there too.
-pub(super) fn has_own_maps(config: &Config) -> bool {
-    config.linux.namespaces.user.as_ref().is_some_and(|namespace| namespace.path.is_none())
-}
-
-/// Whether the kernel denies `setgroups(2)` to the process, for good.
-pub(super) fn is_setgroups_denied(config: &Config, host: &HostFacts) -> bool {
-    let inherited = host.confinement.as_ref().is_some_and(|confinement| confinement.setgroups_denied);
-    if has_own_maps(config) {
-        return inherited || plan_id_maps(config, host).gid_writer == MapWriter::OwnId;
-    }
-    config.linux.namespaces.user.is_none() && inherited
 }
 
 /// The host's directory that is bound in place of a file system that can't be mounted.

@@ -8,7 +8,7 @@ use spec::Config;
 use spec::config::{Device, DeviceKind, Id, Mount, MountKind, Propagation, PropagationKind};
 use spec::{AbsolutePath, Text};
 
-use super::namespaces::NamespacePlan;
+use super::namespace_plan::NamespacePlan;
 use super::{Steps, confined};
 use crate::host::HostFacts;
 

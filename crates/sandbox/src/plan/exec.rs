@@ -11,9 +11,9 @@ use init::wire::{Descriptor, Descriptors, NamespaceFlags, Str, Words};
 use spec::Config;
 use spec::config::NamespaceKind;
 
-use super::namespaces::NamespacePlan;
+use super::namespace_plan::NamespacePlan;
 use super::process::{plan_privileged_settings, plan_process, plan_process_settings, plan_streams};
-use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag, confined};
+use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag, id_maps};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
 use crate::{ContainerId, Newlines, RootSwitch, SessionKeyring};
@@ -174,7 +174,7 @@ fn plan_join(steps: &mut Steps, config: &Config, host: &HostFacts, init: i32) {
     if !new_mount {
         steps.push("/root/path", Step::ChangeRoot {});
     }
-    if namespaces.user.is_some() && confined::becomes_root(config, host) {
+    if namespaces.user.is_some() && id_maps::becomes_root(config, host) {
         steps.push("/linux/namespaces", Step::BecomeRoot {});
     }
     let terminal = config.process.as_ref().is_some_and(|process| process.terminal.is_some());

@@ -3,7 +3,10 @@
 //! Pure.
 
 use init::wire::{Str, Strs};
+use spec::Config;
 use spec::config::{Mount, MountOption, attribute};
+
+use crate::host::HostFacts;
 
 /// File systems of the kernel's, in memory or views of it: an instance may be others' too, or gets its content from us after it
 /// was made. There is no device that a writable instance could change: read-only is the mount alone.
@@ -105,6 +108,12 @@ fn split_layers(value: &str) -> Option<Vec<Layer>> {
         }
     }
     layers.iter().all(|layer| !layer.path.is_empty()).then_some(layers)
+}
+
+/// `/linux/mountLabel` as an option of a tmpfs of ours, where there is SELinux.
+pub(super) fn own_label(config: &Config, host: &HostFacts) -> Option<[Str; 2]> {
+    let label = config.linux.mount_label.as_ref().filter(|_| host.selinux)?;
+    Some([Str::from("context"), Str::from(&**label)])
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use init::wire::Words;
 use spec::Config;
 use spec::config::User;
 
-use super::{PlanError, Steps, confined};
+use super::id_maps::{has_own_maps, is_setgroups_denied};
+use super::{PlanError, Steps};
 use crate::host::HostFacts;
 
 /// An ordinary user keeps the groups that he is in, though they have no number in the container: what he reaches by them he
@@ -35,7 +36,7 @@ pub(super) fn plan_groups(
         let message = "ignored: the runtime is root of the host, whose groups are not given away";
         steps.warn(&format!("/annotations/{KEEP_GROUPS}"), message);
     }
-    if !confined::is_setgroups_denied(config, host) {
+    if !is_setgroups_denied(config, host) {
         let groups = Words(asked.iter().map(|gid| gid.get()).collect());
         steps.push(POINTER, Step::SetGroups { groups });
     } else if !asked.is_empty() {
@@ -47,7 +48,7 @@ pub(super) fn plan_groups(
 /// Supplementary groups that can't be set. Where an engine made the user namespace that we are in, it could not know
 /// better; where the map is the config's own, the config is wrong.
 fn check_groups(steps: &mut Steps, config: &Config) -> Result<(), PlanError> {
-    if confined::has_own_maps(config) {
+    if has_own_maps(config) {
         let message = "cannot set any additional groups in a rootless container whose gidMappings have the caller's \
                        group alone: the kernel denies setgroups(2) there; map a range of /etc/subgid";
         return Err(PlanError { pointer: POINTER.into(), message: message.to_owned() });

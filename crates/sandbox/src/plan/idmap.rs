@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use spec::Config;
 use spec::config::{IdMapping, Mount, MountKind, NamespaceKind};
 
-use super::namespaces::NamespacePlan;
-use super::{IdMaps, MapWriter, PlanError, PlanRequest, confined, rootfs};
+use super::id_maps::{IdMaps, MapWriter, id_map};
+use super::namespace_plan::NamespacePlan;
+use super::paths::{absolute, inside};
+use super::{PlanError, PlanRequest};
 
 /// A mount that is cloned and mapped by the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub(super) fn plan_trees(
     let plan = |(index, mount): (usize, &Mount)| {
         let mut tree = plan_tree(&request.bundle, container.clone(), format!("/mounts/{index}"), mount)?;
         if let MountKind::Bind { source, .. } = &mount.kind {
-            tree.inside = rootfs::inside(&request.bundle, rootfs, source).is_some();
+            tree.inside = inside(&request.bundle, rootfs, source).is_some();
         }
         Ok(tree)
     };
@@ -80,8 +82,8 @@ pub(super) fn plan_live_tree(
 
 fn maps(uids: &[IdMapping], gids: &[IdMapping]) -> IdMaps {
     IdMaps {
-        uid: confined::id_map(uids),
-        gid: confined::id_map(gids),
+        uid: id_map(uids),
+        gid: id_map(gids),
         uid_writer: MapWriter::Runtime,
         gid_writer: MapWriter::Runtime,
     }
@@ -112,7 +114,7 @@ fn plan_tree(
         }
     };
     Ok(MappedTree {
-        source: rootfs::absolute(bundle, source),
+        source: absolute(bundle, source),
         inside: false,
         recursive: *recursive,
         map_recursive: map.recursive,

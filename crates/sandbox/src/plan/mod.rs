@@ -10,16 +10,21 @@ mod describe;
 mod devices;
 mod exec;
 pub(crate) mod filesystem;
+mod filled;
 mod groups;
+mod id_maps;
 mod idmap;
 mod landlock;
 mod mounts;
+mod namespace_plan;
 mod namespaces;
 mod net_devices;
+mod paths;
 mod process;
 mod render;
 mod resctrl;
 mod rootfs;
+mod slots;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -36,10 +41,11 @@ pub use attach::{AttachPlan, plan_attach, plan_detach};
 pub use describe::{describe, syscall_text};
 pub use exec::{ExecPlan, ExecPlanRequest, plan_exec};
 pub(crate) use groups::KEEP_GROUPS;
+pub use id_maps::{IdMaps, MapWriter};
 pub use idmap::{MappedTree, TreeIds};
 pub(crate) use landlock::{PREFIX as LANDLOCK_PREFIX, is_asked as landlock_is_asked};
-pub(crate) use namespaces::clone_flag;
-pub use namespaces::{IdMaps, Join, MapWriter};
+pub use namespace_plan::Join;
+pub(crate) use namespace_plan::clone_flag;
 pub use net_devices::NetDeviceMove;
 pub use resctrl::ResctrlPlan;
 
@@ -191,7 +197,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
         mounts::plan_mounts(&mut steps, config, host, &request, &namespaces, &rootfs)?;
         devices::plan_devices(&mut steps, config, host, &namespaces);
         process::plan_terminal(&mut steps, config, request.newlines, &namespaces);
-        mounts::plan_readonly_filled(&mut steps, config, host);
+        filled::plan_readonly_filled(&mut steps, config, host);
     } else {
         warn_without_mount_namespace(&mut steps, config);
     }

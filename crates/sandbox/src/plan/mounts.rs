@@ -10,7 +10,10 @@ use spec::Config;
 use spec::config::{Attributes, Mount, MountKind, MountOption, attribute};
 
 use super::filesystem::{filesystem_options, options};
-use super::namespaces::{FIRST_BIND_SLOT, NamespacePlan, bind_mounts};
+use super::filled::is_filled_later;
+use super::namespace_plan::NamespacePlan;
+use super::paths::{self, clean};
+use super::slots::{FIRST_BIND_SLOT, bind_mounts};
 use super::{PlanError, PlanRequest, Steps, cgroup_mount, confined, idmap, rootfs};
 use crate::host::HostFacts;
 
@@ -72,7 +75,7 @@ pub(super) fn plan_mounts(
             }
             MountKind::Bind { source, recursive } => {
                 let slot = bind_mounts(config).position(|(other, _)| other == index).unwrap_or(0) as u32;
-                let inside = rootfs::inside(&request.bundle, rootfs, source);
+                let inside = paths::inside(&request.bundle, rootfs, source);
                 let held = namespaces.in_user_namespace || mount.id_map.is_some() || inside.is_some();
                 let slot = if held { slot + FIRST_BIND_SLOT } else { 0 };
                 let tree = idmap::tree_of(config, index);
@@ -90,7 +93,7 @@ pub(super) fn plan_mounts(
                     }
                     (None, None) => {}
                 }
-                let source = rootfs::absolute(&request.bundle, source);
+                let source = paths::absolute(&request.bundle, source);
                 steps.push(pointer, bind(mount, &source.to_string_lossy(), *recursive, slot));
             }
             MountKind::Remount { bind } => plan_remount(steps, index, mount, *bind),
@@ -127,46 +130,6 @@ fn label_of<'c>(
     (takes && !has_one).then_some(&**label)
 }
 
-/// `/linux/mountLabel` as an option of a tmpfs of ours, where there is SELinux.
-pub(super) fn own_label(config: &Config, host: &HostFacts) -> Option<[Str; 2]> {
-    let label = config.linux.mount_label.as_ref().filter(|_| host.selinux)?;
-    Some([Str::from("context"), Str::from(&**label)])
-}
-
-/// Whether a new read-only tmpfs, which holds the hierarchies of cgroup v1 too, gets its mount points or devices from us: it
-/// can't be read-only yet.
-pub(super) fn is_filled_later(config: &Config, host: &HostFacts, index: usize) -> bool {
-    let mount = &config.mounts[index];
-    let is_new = match &mount.kind {
-        MountKind::Filesystem { fstype, .. } => &**fstype == "tmpfs",
-        MountKind::Cgroup => host.cgroups.as_ref().is_some_and(|hierarchies| !hierarchies.v1.is_empty()),
-        MountKind::Bind { .. } | MountKind::Remount { .. } => false,
-    };
-    if !is_new || mount.attributes.set & attribute::RDONLY == 0 {
-        return false;
-    }
-    let directory = clean(&mount.destination);
-    let is_below =
-        |path: &str| clean(path).strip_prefix(&*directory).is_some_and(|rest| rest.starts_with('/'));
-    directory == "/dev"
-        || config.mounts[index + 1..].iter().any(|later| is_below(&later.destination))
-        || config.linux.devices.iter().any(|device| is_below(&device.path))
-}
-
-/// What was filled becomes read-only.
-pub(super) fn plan_readonly_filled(steps: &mut Steps, config: &Config, host: &HostFacts) {
-    let filled = |(index, _): &(usize, &Mount)| is_filled_later(config, host, *index);
-    for (index, mount) in config.mounts.iter().enumerate().filter(filled) {
-        let step = Step::SetAttributes {
-            target: (&**mount.destination).into(),
-            recursive: false,
-            set: MountAttributes(attribute::RDONLY),
-            clear: MountAttributes(0),
-        };
-        steps.push(format!("/mounts/{index}/options"), step);
-    }
-}
-
 /// The root itself is no place to mount, and `/proc` may only be covered by itself.
 pub(super) fn check_destination(mount: &Mount, pointer: &str) -> Result<(), PlanError> {
     let destination = clean(&mount.destination);
@@ -192,19 +155,6 @@ pub(super) fn check_destination(mount: &Mount, pointer: &str) -> Result<(), Plan
         _ if !below || ALLOWED_IN_PROC.contains(&&*destination) => Ok(()),
         _ => refuse(format!("{destination} is inside the proc file system: nothing may be mounted there")),
     }
-}
-
-/// The path without empty and `.` components, `..` applied to what is written.
-pub(super) fn clean(path: &str) -> String {
-    let mut components = Vec::new();
-    for component in path.split('/') {
-        match component {
-            "" | "." => {}
-            ".." => drop(components.pop()),
-            name => components.push(name),
-        }
-    }
-    format!("/{}", components.join("/"))
 }
 
 /// Propagation types in the order listed.

@@ -11,90 +11,11 @@ use init::wire::{Descriptor, Descriptors, NamespaceFlags};
 use spec::Config;
 use spec::config::{MountKind, NamespaceKind, TimeOffset, TimeOffsets};
 
-use super::{PlanRequest, PlannedStep, Steps, confined, process};
+use super::id_maps::{becomes_root, plan_id_maps};
+use super::namespace_plan::{Join, NamespacePlan, clone_flag};
+use super::slots::{FIRST_BIND_SLOT, bind_mounts};
+use super::{PlanRequest, PlannedStep, Steps, paths, process};
 use crate::host::HostFacts;
-
-/// A namespace that is joined.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Join {
-    /// Its kind, which the file must have.
-    pub kind: NamespaceKind,
-    /// Its file on the host.
-    pub path: String,
-    /// Where it stands in `/linux/namespaces`.
-    pub index: usize,
-}
-
-/// `uid_map` and `gid_map`, as they are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdMaps {
-    /// Lines of `container host size`.
-    pub uid: String,
-    /// Likewise.
-    pub gid: String,
-    /// Who writes the first.
-    pub uid_writer: MapWriter,
-    /// Who writes the other.
-    pub gid_writer: MapWriter,
-}
-
-/// Who writes a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MapWriter {
-    /// The runtime, which has the right to.
-    Runtime,
-    /// The runtime, which maps its own id and nothing else; for groups `setgroups(2)` is given up before.
-    OwnId,
-    /// `newuidmap(1)`, `newgidmap(1)`.
-    Helper,
-}
-
-/// What the other planners need to know of the namespaces.
-#[derive(Debug, Default)]
-pub(super) struct NamespacePlan {
-    pub(super) clone_flags: u64,
-    pub(super) joins: Vec<Join>,
-    pub(super) id_maps: Option<IdMaps>,
-    /// In a user namespace of its own: no device nodes; host paths are opened before the identity changes.
-    pub(super) in_user_namespace: bool,
-    pub(super) new_user: bool,
-    pub(super) new_network: bool,
-    /// The runtime makes the network namespace while init is at work.
-    pub(super) network_beside: bool,
-    pub(super) new_pid: bool,
-    /// All the new ones, those too that init makes.
-    pub(super) new: Vec<NamespaceKind>,
-    pub(super) cgroup_namespace: bool,
-    /// A mount namespace of its own, new or joined: mounts may be made.
-    pub(super) own_mounts: bool,
-    pub(super) new_mount: bool,
-}
-
-impl NamespacePlan {
-    /// Whether a namespace of this kind is made for the container.
-    pub(super) fn is_new(&self, kind: NamespaceKind) -> bool {
-        self.new.contains(&kind)
-    }
-
-    /// Whether the container joins one of this kind.
-    pub(super) fn joined(&self, kind: NamespaceKind) -> bool {
-        self.joins.iter().any(|join| join.kind == kind)
-    }
-}
-
-/// The flag of a kind.
-pub(crate) const fn clone_flag(kind: NamespaceKind) -> u64 {
-    match kind {
-        NamespaceKind::User => flag::CLONE_NEWUSER,
-        NamespaceKind::Pid => flag::CLONE_NEWPID,
-        NamespaceKind::Network => flag::CLONE_NEWNET,
-        NamespaceKind::Ipc => flag::CLONE_NEWIPC,
-        NamespaceKind::Uts => flag::CLONE_NEWUTS,
-        NamespaceKind::Cgroup => flag::CLONE_NEWCGROUP,
-        NamespaceKind::Time => flag::CLONE_NEWTIME,
-        NamespaceKind::Mount => flag::CLONE_NEWNS,
-    }
-}
 
 pub(super) fn plan_namespaces(
     steps: &mut Steps,
@@ -160,7 +81,7 @@ pub(super) fn plan_namespaces(
     let plan = NamespacePlan {
         clone_flags: if fork || after_joins { 0 } else { clone_flags },
         network_beside: beside,
-        id_maps: new(NamespaceKind::User).then(|| confined::plan_id_maps(config, host)),
+        id_maps: new(NamespaceKind::User).then(|| plan_id_maps(config, host)),
         in_user_namespace: namespaces.user.is_some(),
         new_user: new(NamespaceKind::User),
         new_network: new(NamespaceKind::Network),
@@ -257,10 +178,10 @@ fn plan_user_namespace(
         steps.push("/root/path", open);
         for (slot, (index, mount)) in bind_mounts(config).enumerate() {
             let MountKind::Bind { source, recursive } = &mount.kind else { continue };
-            if mount.id_map.is_some() || super::rootfs::inside(&request.bundle, rootfs, source).is_some() {
+            if mount.id_map.is_some() || paths::inside(&request.bundle, rootfs, source).is_some() {
                 continue;
             }
-            let source = super::rootfs::absolute(&request.bundle, source);
+            let source = paths::absolute(&request.bundle, source);
             let step = Step::OpenSource {
                 slot: slot as u32 + FIRST_BIND_SLOT,
                 source: (&*source.to_string_lossy()).into(),
@@ -276,17 +197,9 @@ fn plan_user_namespace(
     if plan.new_user {
         steps.push("/linux/uidMappings", Step::AwaitIdMaps {});
     }
-    if confined::becomes_root(config, host) {
+    if becomes_root(config, host) {
         steps.push("/linux/namespaces", Step::BecomeRoot {});
     }
-}
-
-/// Slots 0 and 1 hold the root and its place.
-pub(super) const FIRST_BIND_SLOT: u32 = 2;
-
-/// The bind mounts, each with its index in `/mounts`; their order numbers the slots.
-pub(super) fn bind_mounts(config: &Config) -> impl Iterator<Item = (usize, &spec::config::Mount)> {
-    config.mounts.iter().enumerate().filter(|(_, mount)| matches!(mount.kind, MountKind::Bind { .. }))
 }
 
 fn time_offsets(offsets: &TimeOffsets) -> String {

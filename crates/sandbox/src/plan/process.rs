@@ -13,7 +13,7 @@ use spec::config::{
 use spec::{Config, Text};
 
 use super::groups::plan_groups;
-use super::namespaces::NamespacePlan;
+use super::namespace_plan::NamespacePlan;
 use super::{PlanError, PlanRequest, Purpose, Steps, confined, devices, landlock};
 use crate::host::{HostFacts, StreamKind};
 use crate::{Newlines, SessionKeyring};

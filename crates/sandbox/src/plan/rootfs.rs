@@ -2,7 +2,7 @@
 //!
 //! Pure.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use init::Step;
 use init::sys::flag;
@@ -10,28 +10,12 @@ use init::wire::{MountAttributes, PropagationFlags, Str, Strs};
 use spec::config::{Mount, Propagation, PropagationKind, attribute};
 use spec::{AbsolutePath, Config, Text};
 
-use super::mounts::{clean, own_label};
-use super::namespaces::NamespacePlan;
+use super::filesystem::own_label;
+use super::namespace_plan::NamespacePlan;
+use super::paths::{absolute, clean};
 use super::{PlanRequest, Steps};
 use crate::RootSwitch;
 use crate::host::HostFacts;
-
-/// A path of the host, relative to the bundle unless absolute.
-pub(super) fn absolute(bundle: &Path, path: &str) -> PathBuf {
-    let joined = bundle.join(path);
-    // `.` components would show in mount tables; `..` keeps its meaning, which only the kernel knows.
-    joined.components().collect()
-}
-
-/// The source of a bind mount as a path of the root, where it lies there: what is mounted in the container by then counts,
-/// and its links are the container's.
-pub(super) fn inside(bundle: &Path, rootfs: &Path, source: &str) -> Option<String> {
-    let source = absolute(bundle, source);
-    let below = source.strip_prefix(rootfs).ok()?;
-    let is_plain = rootfs != Path::new("/")
-        && below.components().all(|component| matches!(component, Component::Normal(_)));
-    (is_plain && !below.as_os_str().is_empty()).then(|| format!("/{}", below.to_string_lossy()))
-}
 
 /// The config with each destination below the root's place on the host taken for one of the root, as runc does;
 /// `None` where there is none.

@@ -15,8 +15,7 @@ use seccompiler::{BpfProgram, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, 
 use spec::config::{ArgumentCondition, Comparison};
 
 use super::architecture::Width;
-use super::program::{JUMP, LOAD};
-use super::{Error, Instruction};
+use super::{Error, Instruction, JUMP, LOAD};
 
 /// A return value, and when.
 #[derive(Clone, Debug)]

@@ -46,6 +46,10 @@ const RETURN_KILL_THREAD: u32 = 0;
 /// `SECCOMP_RET_ERRNO`
 const RETURN_ERRNO: u32 = 0x0005_0000;
 const ENOSYS: u16 = 38;
+/// `BPF_LD | BPF_W | BPF_ABS`
+const LOAD: u16 = 0x20;
+/// `BPF_JMP | BPF_JA`
+const JUMP: u16 = 0x05;
 
 /// One instruction, `struct sock_filter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

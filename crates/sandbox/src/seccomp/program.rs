@@ -17,12 +17,8 @@
 
 use super::conditions::Case;
 use super::ranges::{Leaf, Ranges};
-use super::{Error, Instruction};
+use super::{Error, Instruction, JUMP, LOAD};
 
-/// `BPF_LD | BPF_W | BPF_ABS`
-pub(super) const LOAD: u16 = 0x20;
-/// `BPF_JMP | BPF_JA`
-pub(super) const JUMP: u16 = 0x05;
 /// `BPF_JMP | BPF_JEQ | BPF_K`
 const IF_EQUAL: u16 = 0x15;
 /// `BPF_JMP | BPF_JGE | BPF_K`
