@@ -12,6 +12,7 @@ use crate::{Pod, Streams};
 
 /// How the container's root becomes `/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RootSwitch {
     /// `pivot_root(2)`.
     #[default]
@@ -22,6 +23,7 @@ pub enum RootSwitch {
 
 /// Whether the container gets a session keyring of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SessionKeyring {
     /// A new one.
     #[default]
@@ -32,6 +34,7 @@ pub enum SessionKeyring {
 
 /// Who makes the cgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CgroupManager {
     /// sandboxd, in the cgroup file system.
     #[default]
@@ -44,6 +47,7 @@ pub enum CgroupManager {
 
 /// What a newline that is written to a new terminal becomes, until somebody changes the terminal's settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Newlines {
     /// Carriage return and newline: as the kernel sets a new terminal up (`ONLCR`, see `termios(3)`).
     #[default]
@@ -54,6 +58,7 @@ pub enum Newlines {
 
 /// Whether cgroups that this runtime may not make are done without, where no limit needs them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rootless {
     /// Where the runtime is not root of the host.
     #[default]
@@ -66,6 +71,7 @@ pub enum Rootless {
 
 /// Where a container's configuration is taken from.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum ConfigSource {
     /// `config.json` of the bundle.
     #[default]
@@ -99,6 +105,7 @@ impl TryFrom<&oci_spec::runtime::Spec> for ConfigSource {
 
 /// A container to create.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct CreateRequest {
     /// Its id.
     pub id: ContainerId,
@@ -179,6 +186,7 @@ impl CreateRequest {
 
 /// What is executed.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ExecProcess {
     /// A `process` of the specification, as JSON. Where it says nothing of resource limits, labels, the scheduler, I/O
     /// priority, the OOM score or CPU affinity, the container's process counts.
@@ -224,6 +232,7 @@ pub struct ProcessChanges {
 
 /// What happens to a process that is to be executed in a paused container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IfPaused {
     /// It is refused.
     #[default]
@@ -234,6 +243,7 @@ pub enum IfPaused {
 
 /// A process to execute in a container.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ExecRequest {
     /// The container's id.
     pub id: ContainerId,

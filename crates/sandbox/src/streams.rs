@@ -18,6 +18,7 @@ use crate::probe;
 
 /// What one stream of a process is.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub enum Stdio {
     /// The caller's own, as it is when the process is made.
     #[default]
