@@ -8,18 +8,16 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
-use std::thread;
 
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
 };
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use rustix::io::Errno;
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use crate::error::{Error, Result};
 use crate::plan::NetDeviceMove;
-use crate::rtnetlink::Rtnetlink;
+use crate::rtnetlink::{Rtnetlink, within};
 
 /// The namespace of the calling thread, which need not be the process's.
 const OWN_NAMESPACE: &str = "/proc/thread-self/ns/net";
@@ -37,14 +35,9 @@ impl Namespace {
         Ok(Self { file: File::open(OWN_NAMESPACE)?.into(), rtnetlink: Rtnetlink::open()? })
     }
 
-    /// A process's. It is entered by a thread of its own, which ends with it.
+    /// A process's.
     fn of_process(process: BorrowedFd<'_>) -> io::Result<Self> {
-        let enter = || {
-            move_into_thread_name_spaces(process, ThreadNameSpaceType::NETWORK)?;
-            Self::own()
-        };
-        thread::scope(|scope| scope.spawn(enter).join())
-            .unwrap_or_else(|_| Err(io::Error::other("the thread that entered it has panicked")))
+        within(process, Self::own)
     }
 }
 

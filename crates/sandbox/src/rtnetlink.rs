@@ -8,7 +8,8 @@
 mod answers;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
@@ -23,6 +24,7 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice, recv, send, socket_with,
 };
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use self::answers::{address_of, flags_of, malformed, read_answers};
 use crate::launch::wait_readable;
@@ -30,6 +32,21 @@ use crate::launch::wait_readable;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The kernel sends no more at a time to who does not ask for it.
 const MOST_BYTES: usize = 32 << 10;
+
+/// Does something in a network namespace, a process's where it is a pidfd: in a thread of its own, which ends with it.
+pub(crate) fn within<T: Send>(
+    namespace: BorrowedFd<'_>,
+    act: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
+    let enter = || {
+        move_into_thread_name_spaces(namespace, ThreadNameSpaceType::NETWORK)?;
+        act()
+    };
+    thread::scope(|scope| {
+        let entered = thread::Builder::new().spawn_scoped(scope, enter)?.join();
+        entered.unwrap_or_else(|_| Err(io::Error::other("the thread that entered it has panicked")))
+    })
+}
 
 /// A socket in the namespace that its maker's thread was in.
 #[derive(Debug)]

@@ -37,7 +37,6 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::thread;
 
 use init::sys::flag;
 use netlink_packet_route::AddressFamily;
@@ -46,10 +45,9 @@ use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, Li
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use crate::error::{Error, Result};
-use crate::rtnetlink::Rtnetlink;
+use crate::rtnetlink::{Rtnetlink, within};
 
 /// Longest name of a device, in bytes (`IFNAMSIZ` with the NUL).
 const MOST_NAME_BYTES: usize = 15;
@@ -276,16 +274,6 @@ impl AsFd for NetworkNamespace {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
-}
-
-/// Does something in a namespace: in a thread of its own, which ends with it.
-fn within<T: Send>(namespace: BorrowedFd<'_>, act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    let enter = || {
-        move_into_thread_name_spaces(namespace, ThreadNameSpaceType::NETWORK)?;
-        act()
-    };
-    thread::scope(|scope| scope.spawn(enter).join())
-        .unwrap_or_else(|_| Err(io::Error::other("the thread that entered it has panicked")))
 }
 
 fn failed(action: impl FnOnce() -> String) -> impl FnOnce(io::Error) -> Error {

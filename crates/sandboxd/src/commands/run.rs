@@ -78,8 +78,9 @@ fn start_notifying(
         return Ok(());
     }
     // It ends with the container. What it can't pass on concerns the service manager alone.
-    std::thread::spawn(move || notify.forward(pidfd.as_fd(), std::process::id(), until));
-    Ok(())
+    let forward = move || notify.forward(pidfd.as_fd(), std::process::id(), until);
+    let started = std::thread::Builder::new().spawn(forward);
+    started.context(|| "start a thread for what the service manager is told".to_owned()).map(drop)
 }
 
 /// What becomes of the container when it has ended.

@@ -15,6 +15,7 @@ use super::super::super::error::CgroupError;
 use super::super::super::record::UnitRecord;
 use super::super::property::{Property, Value};
 use super::super::{OWN_SLICES, Session, UnitPlan};
+use crate::errno::reason;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";
@@ -77,32 +78,34 @@ pub(super) fn run<T>(
     operation: impl Future<Output = Said<T>>,
 ) -> Result<T, CgroupError> {
     let error = |reason: String| CgroupError::Systemd { call, unit: record.name.clone(), reason };
-    match zbus::block_on(until(deadline, operation)) {
-        Some(result) => result.map_err(|failure| error(failure.reason())),
-        None => Err(error("no answer in time".to_owned())),
-    }
+    let result = zbus::block_on(until(deadline, operation)).map_err(error)?;
+    result.map_err(|failure| error(failure.reason()))
 }
 
-/// The future's output, or `None` at the deadline. A thread wakes the caller then; it ends with the future.
-async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+/// The future's output, or why there is none, such as the deadline. A thread wakes the caller then; it ends with the future.
+async fn until<F: Future>(deadline: Instant, future: F) -> Result<F::Output, String> {
     let mut future = pin!(future);
     let (alive, gone) = channel::<()>();
     let mut gone = Some(gone);
     let output = std::future::poll_fn(move |context| {
         if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return Poll::Ready(Some(output));
+            return Poll::Ready(Ok(output));
         }
         if Instant::now() >= deadline {
-            return Poll::Ready(None);
+            return Poll::Ready(Err("no answer in time".to_owned()));
         }
         if let Some(gone) = gone.take() {
             let waker = context.waker().clone();
-            std::thread::spawn(move || {
+            let wake = move || {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if gone.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
                     waker.wake();
                 }
-            });
+            };
+            if let Err(error) = std::thread::Builder::new().spawn(wake) {
+                let reason = reason(&error);
+                return Poll::Ready(Err(format!("a thread that ends the wait can't be started: {reason}")));
+            }
         }
         Poll::Pending
     })
