@@ -42,6 +42,7 @@ mod change;
 mod configure;
 mod convert;
 mod create;
+mod current;
 mod device;
 mod device_plan;
 mod enter;
@@ -69,6 +70,7 @@ mod subtree;
 mod sys;
 mod systemd;
 mod threaded;
+mod told;
 mod update;
 
 use std::time::Duration;
