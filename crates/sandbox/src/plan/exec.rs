@@ -12,7 +12,9 @@ use spec::Config;
 use spec::config::NamespaceKind;
 
 use super::namespace_plan::NamespacePlan;
-use super::process::{plan_privileged_settings, plan_process, plan_process_settings, plan_streams};
+use super::process::plan_process;
+use super::settings::{plan_privileged_settings, plan_process_settings};
+use super::streams::plan_streams;
 use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag, id_maps};
 use crate::host::HostFacts;
 use crate::outcome::Warning;

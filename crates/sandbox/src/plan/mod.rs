@@ -6,11 +6,13 @@
 mod attach;
 mod cgroup_mount;
 mod confined;
+mod credentials;
 mod describe;
 mod devices;
 mod exec;
 pub(crate) mod filesystem;
 mod filled;
+mod filter;
 mod groups;
 mod id_maps;
 mod idmap;
@@ -24,7 +26,9 @@ mod process;
 mod render;
 mod resctrl;
 mod rootfs;
+mod settings;
 mod slots;
+mod streams;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -179,14 +183,14 @@ impl Steps {
 /// [`PlanError`] where the config asks for what this host or this runtime can't do.
 pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Result<Plan, PlanError> {
     confined::check_namespaces(config, host)?;
-    process::check_sysctl(config, host)?;
+    settings::check_sysctl(config, host)?;
     let resctrl = resctrl::plan_resctrl(config, host, request.id)?;
     let mut steps = Steps::default();
     let rootfs = rootfs::absolute_root(config, &request);
     let plain = rootfs::with_plain_destinations(config, &rootfs);
     let config = plain.as_ref().unwrap_or(config);
     let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);
-    process::plan_streams(&mut steps, request.own_streams);
+    streams::plan_streams(&mut steps, request.own_streams);
     if namespaces.new_network && !namespaces.network_beside {
         steps.push("/linux/namespaces", Step::LoopbackUp {});
     }
@@ -196,7 +200,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     if namespaces.own_mounts {
         mounts::plan_mounts(&mut steps, config, host, &request, &namespaces, &rootfs)?;
         devices::plan_devices(&mut steps, config, host, &namespaces);
-        process::plan_terminal(&mut steps, config, request.newlines, &namespaces);
+        streams::plan_terminal(&mut steps, config, request.newlines, &namespaces);
         filled::plan_readonly_filled(&mut steps, config, host);
     } else {
         warn_without_mount_namespace(&mut steps, config);
@@ -206,9 +210,9 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     }
     let net_devices = net_devices::plan_net_devices(&mut steps, config)?;
     process::plan_hooks(&mut steps, config);
-    process::plan_kernel_settings(&mut steps, config, host);
+    settings::plan_kernel_settings(&mut steps, config, host);
     rootfs::plan_switch(&mut steps, config, host, &request, &namespaces, &rootfs);
-    process::plan_null_streams(&mut steps, config, host, &namespaces);
+    streams::plan_null_streams(&mut steps, config, host, &namespaces);
     process::plan_process(&mut steps, config, host, &request, &namespaces)?;
     Ok(Plan {
         rootfs,

@@ -14,7 +14,7 @@ use spec::config::{MountKind, NamespaceKind, TimeOffset, TimeOffsets};
 use super::id_maps::{becomes_root, plan_id_maps};
 use super::namespace_plan::{Join, NamespacePlan, clone_flag};
 use super::slots::{FIRST_BIND_SLOT, bind_mounts};
-use super::{PlanRequest, PlannedStep, Steps, paths, process};
+use super::{PlanRequest, PlannedStep, Steps, paths, settings};
 use crate::host::HostFacts;
 
 pub(super) fn plan_namespaces(
@@ -62,7 +62,7 @@ pub(super) fn plan_namespaces(
     // The processors are the cgroup's: not those that the caller was left with.
     steps.push("/linux/resources/cpu/cpus", Step::ResetAffinity {});
     if let Some(process) = config.process.as_ref().filter(|_| joins_user) {
-        process::plan_privileged_settings(steps, process, host);
+        settings::plan_privileged_settings(steps, process, host);
     }
     plan_joins(steps, &joins);
     let namespaces_after = NamespaceFlags(new_flags);
