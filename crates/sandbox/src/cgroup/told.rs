@@ -109,8 +109,8 @@ impl Told {
     ) -> (Option<Self>, Result<(), CgroupError>) {
         // While systemd fills the list of devices anew, nobody is to be refused one that is allowed before and after. Who
         // can't be stopped may be, for that moment.
-        let is_stopped_for = |devices: bool| Ok(devices && !cgroup.is_frozen()?);
-        let (others, stops) = match (cgroup.read_rewritten(), is_stopped_for(self.devices.is_some())) {
+        let runs = if self.devices.is_some() { cgroup.is_frozen().map(|frozen| !frozen) } else { Ok(false) };
+        let (others, stops) = match (cgroup.read_rewritten(), runs) {
             (Ok(others), Ok(stops)) => (others, stops),
             (Err(error), _) | (_, Err(error)) => return (None, Err(error)),
         };
