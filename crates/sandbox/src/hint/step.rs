@@ -11,6 +11,8 @@ use super::Hint;
 use crate::plan::PlannedStep;
 use crate::plan::filesystem::LONGEST_VALUE;
 
+const SCHED_FIFO: u32 = SchedulerPolicy::Fifo as u32;
+const SCHED_RR: u32 = SchedulerPolicy::RoundRobin as u32;
 const SCHED_DEADLINE: u32 = SchedulerPolicy::Deadline as u32;
 
 /// Of a label that SELinux refuses.
@@ -85,6 +87,11 @@ pub(crate) fn of_step(planned: &PlannedStep, call: Option<Call>, errno: i32) -> 
         Step::SetScheduler { policy: SCHED_DEADLINE, .. } if errno == Errno::PERM => Some(
             "the process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE needs all processors \
              (/linux/resources/cpu/cpus, the runtime's own affinity), and CAP_SYS_NICE in the host's user namespace"
+                .into(),
+        ),
+        Step::SetScheduler { policy: SCHED_FIFO | SCHED_RR, .. } if errno == Errno::PERM => Some(
+            "a real-time policy needs CAP_SYS_NICE in the host's user namespace, and where the kernel gives cgroups a share \
+             of such time, one for this (/linux/resources/cpu/realtimeRuntime)"
                 .into(),
         ),
         Step::SetScheduler { .. } | Step::SetIoPriority { .. } if errno == Errno::PERM => {
