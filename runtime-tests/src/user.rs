@@ -204,6 +204,16 @@ impl<'t> User<'t> {
         self.home.with_file_name("run")
     }
 
+    /// Makes a file that only root and this group may read, and that says `shared`.
+    ///
+    /// # Panics
+    /// When the machine refuses.
+    pub fn write_for_group(&self, path: &Path, group: u32) {
+        fs::write(path, "shared\n").expect("write a file");
+        chown(path, Some(0), Some(group)).expect("give a file to a group");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o640)).expect("set permissions");
+    }
+
     /// A call of any program, as the user, in its home directory; in the further groups of [`KEPT_GROUPS`], where the call has
     /// that in its environment.
     #[must_use]

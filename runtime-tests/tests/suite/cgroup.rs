@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use runtime_tests::cgroup::{processes, read};
+use runtime_tests::wait::{DEADLINE, stretched};
 use runtime_tests::{Bundle, Case, Container, Lane, Skip, Test, Verdict, cases};
 use serde_json::{Value, json};
 
@@ -68,7 +69,8 @@ pub(crate) fn cases() -> Vec<Case> {
         owner_is_the_users_where_it_is_writable,
         owner_stays_without_delegation,
     ];
-    // runc 1.1 knows no burst, no idle and no threaded cgroup beside v1; either leaves out a limit whose controller is missing, now and then.
+    // runc 1.1 knows no burst, no idle and no threaded cgroup beside v1; either leaves out a limit whose controller is missing,
+    // now and then.
     let ours = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("cgroup::{name}"), run).only_ours();
     all.push(ours("below_a_threaded_parent", below_a_threaded_parent));
     all.push(ours("cpu_burst_is_set", cpu_burst_is_set));
@@ -188,7 +190,7 @@ fn below_a_threaded_parent(t: &Test) -> Verdict {
     let directory = threaded.join("in/c");
     assert_eq!(read(&directory, "cgroup.type").trim(), "threaded");
     let threads = || read(&directory, "cgroup.threads").lines().count();
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + stretched(DEADLINE);
     while threads() < 3 {
         assert!(Instant::now() < end, "{} threads", threads());
         std::thread::yield_now();

@@ -765,13 +765,17 @@ fn user_with_every_other_namespace(t: &Test) -> Verdict {
 fn user_owns_the_other_namespaces(t: &Test) -> Verdict {
     let b = user_bundle(t);
     b.stays();
-    let c = t.start(&b);
+    assert_owned_by_its_user(&t.start(&b), &["net", "ipc", "uts", "mnt", "pid", "cgroup"]);
+    Ok(())
+}
+
+/// These namespaces belong to the container's user namespace.
+fn assert_owned_by_its_user(c: &Container<'_>, shorts: &[&str]) {
     let user = File::open(format!("/proc/{}/ns/user", c.pid())).unwrap().metadata().unwrap();
-    for short in ["net", "ipc", "uts", "mnt", "pid", "cgroup"] {
+    for short in shorts {
         let owner = owner_of(&format!("/proc/{}/ns/{short}", c.pid()));
         assert_eq!(owner, (user.dev(), user.ino()), "{short}");
     }
-    Ok(())
 }
 
 /// The joined one is the host's: it takes the host's rights, which the new user namespace takes away.
@@ -788,11 +792,7 @@ fn user_beside_a_joined_network(t: &Test) -> Verdict {
     }
     let map = fs::read_to_string(format!("/proc/{}/uid_map", c.pid())).unwrap();
     assert_eq!(map.split_whitespace().nth(1), Some("100000"));
-    let user = File::open(format!("/proc/{}/ns/user", c.pid())).unwrap().metadata().unwrap();
-    for short in ["ipc", "mnt", "pid", "cgroup"] {
-        let owner = owner_of(&format!("/proc/{}/ns/{short}", c.pid()));
-        assert_eq!(owner, (user.dev(), user.ino()), "{short}");
-    }
+    assert_owned_by_its_user(&c, &["ipc", "mnt", "pid", "cgroup"]);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! An ordinary user runs containers: with the runtime itself, and inside a user namespace as engines do.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 
 use runtime_tests::procfs::parse_mountinfo;
 use runtime_tests::tty::Master;
@@ -237,10 +237,7 @@ const KEEP_GROUPS: &str = "run.oci.keep_original_groups";
 fn annotation_keeps_the_callers_groups(t: &Test) -> Verdict {
     const GROUP: u32 = 4711;
     let user = user(t)?;
-    let file = user.home.join("shared");
-    fs::write(&file, "shared\n").unwrap();
-    std::os::unix::fs::chown(&file, Some(0), Some(GROUP)).unwrap();
-    fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+    user.write_for_group(&user.home.join("shared"), GROUP);
     let bundle = user.bundle();
     bundle.mount("/mnt", "bind", user.home.to_str().unwrap(), &["rbind", "ro"]);
     for maps in [1, 65536] {

@@ -36,8 +36,8 @@ pub(super) fn plan_credentials(
     plan_pipes(steps, process, host, namespaces);
     steps.push("/process/user/gid", Step::SetGid { gid: user.gid.get() });
     steps.push("/process/user/uid", Step::SetUid { uid: user.uid.get() });
-    // Without noNewPrivileges only CAP_SYS_ADMIN may install a filter, or restrict by Landlock. It is kept until then; execve computes the
-    // program's sets anew from the inheritable, ambient and bounding sets, so that it never gets there.
+    // Without noNewPrivileges only CAP_SYS_ADMIN may install a filter, or restrict by Landlock. It is kept until then; execve
+    // computes the program's sets anew from the inheritable, ambient and bounding sets, so that it never gets there.
     let kept = match Capability::from_name("CAP_SYS_ADMIN") {
         Some(admin) if needs_admin => 1_u64 << admin.number(),
         _ => 0,

@@ -1,7 +1,7 @@
 //! podman and buildah of an ordinary user over the runtime, which they start as root of a user namespace of theirs.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use runtime_tests::cgroup::read;
@@ -167,10 +167,7 @@ fn keep_groups(e: &Engine<'_>) -> Verdict {
     const GROUP: u32 = 4711;
     let volume = e.user.home.join("volume");
     fs::create_dir(&volume).unwrap();
-    let file = volume.join("shared");
-    fs::write(&file, "shared\n").unwrap();
-    chown(&file, Some(0), Some(GROUP)).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    e.user.write_for_group(&volume.join("shared"), GROUP);
     let mount = format!("{}:/mnt:ro", volume.display());
     let read = |more: &[&str]| {
         let flags = [&["--rm", "--network=none", "-v", &mount], more].concat();
