@@ -54,6 +54,7 @@ macro_rules! phase {
 
 pub mod cgroup;
 pub mod confinement;
+mod console;
 mod contents;
 #[cfg(feature = "criu")]
 pub mod criu;
@@ -85,6 +86,7 @@ mod streams;
 pub mod survey;
 mod sys;
 
+pub use console::{Console, Terminal};
 pub use errno::reason;
 pub use error::{Error, Result};
 pub use features::features;

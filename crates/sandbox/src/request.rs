@@ -8,7 +8,7 @@ use spec::{AbsolutePath, Config, Text};
 
 use crate::ContainerId;
 use crate::cgroup::SubCgroup;
-use crate::{Pod, Streams};
+use crate::{Console, Pod, Streams};
 
 /// How the container's root becomes `/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,8 +118,8 @@ pub struct CreateRequest {
     /// The pod that it is one of: then it has the pod's namespaces and host name in place of the config's, and its cgroup is
     /// below the pod's.
     pub pod: Option<Pod>,
-    /// A connected `AF_UNIX` socket to which the terminal's master is sent; needed where the config asks for a terminal.
-    pub console: Option<OwnedFd>,
+    /// Who gets the master of its terminal; needed where the config asks for one.
+    pub console: Console,
     /// How the terminal is set up.
     pub newlines: Newlines,
     /// A file to which the process id is written, atomically, without a newline.
@@ -137,9 +137,12 @@ pub struct CreateRequest {
     pub cgroup_manager: CgroupManager,
     /// What to do where the cgroup can't be had.
     pub rootless: Rootless,
-    /// How many descriptors from 3 on stay open in the container.
+    /// Open files that the process gets, from 3 on in this order. They stay the request's.
+    pub descriptors: Vec<OwnedFd>,
+    /// How many descriptors from 3 on stay open in the container: the first are those of `descriptors`, the rest the
+    /// caller's own of the same number.
     pub preserve_fds: u32,
-    /// How many of these, the first, the process is told of (`LISTEN_FDS`, `LISTEN_PID`).
+    /// How many of all these, the first, the process is told of (`LISTEN_FDS`, `LISTEN_PID`).
     pub listen_fds: u32,
 }
 
@@ -152,7 +155,7 @@ impl CreateRequest {
             config: ConfigSource::Bundle,
             streams: Streams::default(),
             pod: None,
-            console: None,
+            console: Console::None,
             newlines: Newlines::default(),
             pid_file: None,
             pidfd_socket: None,
@@ -161,6 +164,7 @@ impl CreateRequest {
             session_keyring: SessionKeyring::default(),
             cgroup_manager: CgroupManager::default(),
             rootless: Rootless::default(),
+            descriptors: Vec::new(),
             preserve_fds: 0,
             listen_fds: 0,
         }
@@ -253,17 +257,20 @@ pub struct ExecRequest {
     pub streams: Streams,
     /// The size of a terminal for which the process has none.
     pub console_size: Option<ConsoleSize>,
-    /// A connected `AF_UNIX` socket to which the terminal's master is sent; needed where the process has a terminal.
-    pub console: Option<OwnedFd>,
+    /// Who gets the master of its terminal; needed where the process has one.
+    pub console: Console,
     /// How the terminal is set up.
     pub newlines: Newlines,
     /// A file to which the process id is written, atomically, without a newline.
     pub pid_file: Option<PathBuf>,
     /// A connected `AF_UNIX` socket to which the pidfd of the process is sent.
     pub pidfd_socket: Option<OwnedFd>,
-    /// How many descriptors from 3 on stay open in the process.
+    /// Open files that the process gets, from 3 on in this order. They stay the request's.
+    pub descriptors: Vec<OwnedFd>,
+    /// How many descriptors from 3 on stay open in the process: the first are those of `descriptors`, the rest the caller's
+    /// own of the same number.
     pub preserve_fds: u32,
-    /// How many of these, the first, the process is told of (`LISTEN_FDS`).
+    /// How many of all these, the first, the process is told of (`LISTEN_FDS`).
     pub listen_fds: u32,
     /// Cgroups below the container's that it runs in. They must exist.
     pub cgroups: Vec<SubCgroup>,
@@ -287,10 +294,11 @@ impl ExecRequest {
             process,
             streams: Streams::default(),
             console_size: None,
-            console: None,
+            console: Console::None,
             newlines: Newlines::Translated,
             pid_file: None,
             pidfd_socket: None,
+            descriptors: Vec::new(),
             preserve_fds: 0,
             listen_fds: 0,
             cgroups: Vec::new(),

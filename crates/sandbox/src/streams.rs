@@ -85,13 +85,13 @@ impl Streams {
         kinds
     }
 
-    /// Opens what is to be opened for a new process.
+    /// Opens what is to be opened for a new process, which gets `more` from 3 on.
     ///
     /// # Errors
     /// Of pipe2, or of the null device.
-    pub(crate) fn open(&self) -> Result<OpenStreams<'_>> {
+    pub(crate) fn open<'a>(&'a self, more: &'a [OwnedFd]) -> Result<OpenStreams<'a>> {
         let pipe = || io::pipe().map_err(|error| Error::host("pipe2", error));
-        let mut open = OpenStreams::default();
+        let mut open = OpenStreams { more, ..OpenStreams::default() };
         for (number, stdio) in self.all().into_iter().enumerate() {
             open.theirs[number] = match (stdio, number) {
                 (Stdio::Inherit, _) => continue,
@@ -116,15 +116,18 @@ impl Streams {
     }
 }
 
-/// That the descriptors after the streams, which the process is to get, are open, and stay so at execve: those that this
-/// program has opened itself don't.
+/// How many descriptors the process gets after the streams: `own` are given to it, the others, up to `count`, are the caller's
+/// own by number. That those are open, and stay so at execve: what this program has opened itself does not.
 ///
 /// # Errors
-/// [`Error::NotOpen`]
-pub(crate) fn check_preserved(count: u32) -> Result<()> {
-    match (3..=count.saturating_add(2)).find(|number| !is_inherited(*number)) {
+/// [`Error::NotOpen`]; more are given than a process may have.
+pub(crate) fn count_passed(own: &[OwnedFd], count: u32) -> Result<u32> {
+    let given =
+        u16::try_from(own.len().saturating_add(3)).map_err(|_| Error::Request("too many descriptors"))?;
+    let given = u32::from(given);
+    match (given..=count.saturating_add(2)).find(|number| !is_inherited(*number)) {
         Some(number) => Err(Error::NotOpen { number, count }),
-        None => Ok(()),
+        None => Ok(count.max(given - 3)),
     }
 }
 
@@ -153,10 +156,11 @@ enum Theirs<'a> {
     Borrowed(BorrowedFd<'a>),
 }
 
-/// Streams that a process can be launched with.
+/// Streams that a process can be launched with, and what it gets after them.
 #[derive(Debug, Default)]
 pub(crate) struct OpenStreams<'a> {
     theirs: [Theirs<'a>; 3],
+    more: &'a [OwnedFd],
     ours: Pipes,
 }
 
@@ -170,6 +174,9 @@ impl OpenStreams<'_> {
                 Theirs::Owned(file) => inheritance.add(name, file.as_fd()),
                 Theirs::Borrowed(file) => inheritance.add(name, *file),
             }
+        }
+        for (number, file) in (3..).zip(self.more) {
+            inheritance.add(Descriptor::Stream(number), file.as_fd());
         }
     }
 

@@ -10,9 +10,12 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sandbox::spec::Text;
+use sandbox::spec::config::{ConsoleSize, Limit};
 use sandbox::{
-    ConfigSource, ContainerId, CreateRequest, Deletion, Error, ExecRequest, KillScope, Runtime, Status,
-    Stdio, Streams,
+    ConfigSource, Console, ContainerId, CreateRequest, Deletion, Error, Event, Events, ExecProcess,
+    ExecRequest, KillScope, Newlines, Runtime, Status, Stdio, Streams, Terminal,
 };
 use support::Place;
 
@@ -100,6 +103,144 @@ fn streams_of_the_process_hold_no_descriptor_of_the_caller() {
     // 3 is the directory that `ls` reads.
     assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n1\n2\n3\n");
     runtime.delete_ended(&running).unwrap();
+}
+
+#[test]
+fn terminal_is_the_callers() {
+    let Some(place) = Place::new("terminal") else { return };
+    let runtime = place.runtime();
+    let script = "stty size; read line; echo \"heard $line\"; trap 'stty size; exit 3' WINCH; echo ready; while :; do sleep 0.1; done";
+    let mut config = place.config(["sh", "-c", script]);
+    let size = ConsoleSize { height: 24, width: 80 };
+    config.process.as_mut().unwrap().terminal = Some(sandbox::spec::config::Terminal { size: Some(size) });
+    let mut request = CreateRequest::of_config(place.id("a"), config.clone());
+    let error = runtime.run(&request).unwrap_err().to_string();
+    assert!(error.starts_with("cannot allocate tty"), "{error}");
+    request.console = Console::Kept;
+    request.newlines = Newlines::AsWritten;
+    let mut running = runtime.run(&request).unwrap().value;
+    let mut terminal = running.process.terminal.take().unwrap();
+    terminal.write_all(b"hello\n").unwrap();
+    let mut text = String::new();
+    let read_to = |text: &mut String, terminal: &mut Terminal, end: &str| {
+        while !text.ends_with(end) {
+            let mut bytes = [0; 256];
+            let length = terminal.read(&mut bytes).unwrap();
+            assert!(length > 0, "it ended: {text}");
+            text.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+        }
+    };
+    read_to(&mut text, &mut terminal, "ready\n");
+    assert!(text.contains("24 80\n") && text.contains("hello\n") && text.contains("heard hello\n"), "{text}");
+    terminal.resize(ConsoleSize { height: 50, width: 132 }).unwrap();
+    read_to(&mut text, &mut terminal, "50 132\n");
+    assert_eq!(running.process.wait().unwrap().code(), Some(3));
+    assert_eq!(terminal.read(&mut [0; 16]).unwrap(), 0, "nobody has it open");
+    runtime.delete_ended(&running).unwrap();
+
+    // What is read from it is the output; of an exec, too.
+    config.process.as_mut().unwrap().args = vec![Text::new("sleep").unwrap(), Text::new("1000").unwrap()];
+    let mut request = CreateRequest::of_config(place.id("b"), config);
+    request.console = Console::Kept;
+    let running = runtime.run(&request).unwrap().value;
+    let script = "test -t 0 && test -t 1 && test -t 2 && echo on a terminal; exit 4";
+    let mut request = ExecRequest::of_command(place.id("b"), ["sh", "-c", script]).unwrap();
+    request.console = Console::Kept;
+    let mut process = runtime.exec(&request).unwrap().value;
+    assert!(process.terminal.is_none(), "it asked for none");
+    assert_eq!(process.wait().unwrap().code(), Some(4));
+    let ExecProcess::Changed(changes) = &mut request.process else { unreachable!() };
+    changes.terminal = true;
+    process = runtime.exec(&request).unwrap().value;
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &*output.stdout), (Some(4), &b"on a terminal\r\n"[..]));
+    runtime.kill(&place.id("b"), KILL, KillScope::Init).unwrap();
+    running.process.wait().unwrap();
+    runtime.delete_ended(&running).unwrap();
+    place.assert_empty();
+}
+
+#[test]
+fn descriptors_are_given_by_what_they_are() {
+    let Some(place) = Place::new("given") else { return };
+    let runtime = place.runtime();
+    let file = |name: &str| {
+        std::fs::write(place.path().join(name), format!("{name}\n")).unwrap();
+        File::open(place.path().join(name)).unwrap()
+    };
+    let script = "cat <&3; cat <&4; ls /proc/self/fd; echo \"$LISTEN_FDS\"";
+    let mut request = place.request("a", ["sh", "-c", script]);
+    request.streams = Streams::captured();
+    request.descriptors = vec![file("first").into(), file("second").into()];
+    request.listen_fds = 1;
+    let mut running = runtime.run(&request).unwrap().value;
+    let output = running.process.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    // 5 is the directory that `ls` reads.
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "first\nsecond\n0\n1\n2\n3\n4\n5\n1\n");
+    runtime.delete_ended(&running).unwrap();
+    // After them the caller's own by number, which has to be open.
+    request.preserve_fds = 3;
+    request.id = place.id("b");
+    let error = runtime.run(&request).unwrap_err().to_string();
+    assert!(error.contains('5'), "{error}");
+
+    let running = runtime.run(&place.request("c", ["sleep", "1000"])).unwrap().value;
+    let mut request = ExecRequest::of_command(place.id("c"), ["sh", "-c", "cat <&3"]).unwrap();
+    request.streams = Streams::captured();
+    request.descriptors = vec![file("third").into()];
+    let mut process = runtime.exec(&request).unwrap().value;
+    assert_eq!(process.wait_with_output().unwrap().stdout, b"third\n");
+    running.process.kill(KILL).unwrap();
+    running.process.wait().unwrap();
+    runtime.delete_ended(&running).unwrap();
+    place.assert_empty();
+}
+
+#[test]
+fn events_wake_who_polls_for_them() {
+    let Some(place) = Place::new("events") else { return };
+    let runtime = place.runtime();
+    let script = "read line; tail /dev/zero; sleep 1000";
+    let mut config = place.config(["sh", "-c", script]);
+    let resources = &mut config.linux.resources;
+    resources.memory.limit = Some(Limit::Value(16 << 20));
+    resources.memory.swap = Some(Limit::Value(16 << 20));
+    let mut request = CreateRequest::of_config(place.id("a"), config);
+    request.streams = Streams { stdin: Stdio::Piped, stdout: Stdio::Null, stderr: Stdio::Null };
+    let mut running = match runtime.run(&request) {
+        Err(error) if error.to_string().contains("swap") => {
+            request.id = place.id("b");
+            let ConfigSource::Config(config) = &mut request.config else { unreachable!() };
+            config.linux.resources.memory.swap = None;
+            runtime.run(&request).unwrap().value
+        }
+        running => running.unwrap().value,
+    };
+    let mut events = runtime.events(&request.id).unwrap();
+    let readable = |events: &Events, patience: i64| {
+        let patience = Timespec { tv_sec: patience, tv_nsec: 0 };
+        poll(&mut [PollFd::new(events, PollFlags::IN)], Some(&patience)).unwrap() > 0
+    };
+    assert_eq!(events.try_next().unwrap(), None);
+    assert!(!readable(&events, 0), "nothing has happened");
+    running.process.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    let mut event = None;
+    let until = deadline();
+    while event.is_none() && Instant::now() < until {
+        assert!(readable(&events, 30), "nobody tells that it is out of memory");
+        event = events.try_next().unwrap();
+    }
+    assert_eq!(event, Some(Event::OutOfMemory));
+    while events.try_next().unwrap().is_some() {}
+    running.process.kill(KILL).unwrap();
+    while event != Some(Event::Stopped) {
+        assert!(readable(&events, 30), "nobody tells of its end");
+        event = events.try_next().unwrap();
+    }
+    running.process.wait().unwrap();
+    runtime.delete_ended(&running).unwrap();
+    place.assert_empty();
 }
 
 #[test]

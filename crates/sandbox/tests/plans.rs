@@ -337,6 +337,7 @@ fn exec_plan_text(config: &[u8], session_keyring: SessionKeyring, cgroups: u16) 
         preserve_fds: 1,
         listen_fds: 1,
         own_streams: 0,
+        own_descriptors: 0,
         cgroups,
         awaits_cgroup: false,
     };

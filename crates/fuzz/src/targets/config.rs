@@ -100,6 +100,7 @@ fn plan_on(config: &Config, host: &HostFacts) {
             preserve_fds: 0,
             listen_fds: 0,
             own_streams: 0,
+            own_descriptors: 0,
             cgroup: Some(cgroup.clone()),
         };
         match plan(config, host, request) {

@@ -39,6 +39,7 @@ pub(super) fn run(bytes: &[u8]) {
         preserve_fds: 0,
         listen_fds: 0,
         own_streams: 0,
+        own_descriptors: 0,
         cgroups: 1,
         awaits_cgroup: false,
     };

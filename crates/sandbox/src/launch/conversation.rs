@@ -56,7 +56,7 @@ pub enum Message {
 }
 
 /// Sends bytes with a descriptor (`SCM_RIGHTS`), as one message.
-pub(crate) fn send_descriptor(socket: &OwnedFd, bytes: &[u8], descriptor: impl AsFd) -> io::Result<()> {
+pub(crate) fn send_descriptor(socket: impl AsFd, bytes: &[u8], descriptor: impl AsFd) -> io::Result<()> {
     let descriptors = [descriptor.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);

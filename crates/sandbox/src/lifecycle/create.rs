@@ -22,6 +22,7 @@ use super::prepare::Prepared;
 use super::process::Process;
 use super::undo::{Poststop, Undo, Unfinished};
 use crate::cgroup::{Cgroup, make_threaded};
+use crate::console::OpenConsole;
 use crate::error::{Error, Result};
 use crate::hooks::{HookPlace, HookRun};
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};
@@ -102,8 +103,9 @@ pub(super) fn launch(
         undo.resctrl.insert(resctrl).make(planned)?;
     }
     let phase = phase!("clone init");
-    let streams = request.streams.open()?;
-    let launched = spawn(request, &prepared, &entry, cgroup.as_deref(), &streams)?;
+    let streams = request.streams.open(&request.descriptors)?;
+    let console = request.console.open(prepared.terminal())?;
+    let launched = spawn(&prepared, &entry, cgroup.as_deref(), &streams, &console)?;
     let pipes = streams.into_pipes();
     drop(phase);
     let Launched { pid, pidfd, conversation, executable } = launched;
@@ -154,6 +156,7 @@ pub(super) fn launch(
     }
     followed?;
     tracing::debug!("init has done its steps");
+    let terminal = console.into_terminal()?;
     send_pidfd(request.pidfd_socket.as_ref(), &process.pidfd)?;
     let status = if purpose == Purpose::Run { Status::Running } else { Status::Created };
     let container = Container::with_status(&request.id, &record, status, true);
@@ -164,21 +167,13 @@ pub(super) fn launch(
     }
     let mut all = prepared.warnings;
     all.extend(warnings);
-    let process = Process::new(pid, pidfd, pipes);
+    let process = Process::new(pid, pidfd, pipes, terminal);
     Ok(Outcome { value: Running { container, process, entry, record }, warnings: all })
 }
 
 pub(super) fn check_console(request: &CreateRequest, prepared: &Prepared) -> Result<()> {
     check_streams(prepared.terminal(), &request.streams)?;
-    match (prepared.terminal(), &request.console) {
-        (true, None) => {
-            Err(Error::Request("cannot allocate tty if runc will detach without setting console socket"))
-        }
-        (false, Some(_)) => {
-            Err(Error::Request("cannot use console socket if runc will not detach or allocate tty"))
-        }
-        _ => Ok(()),
-    }
+    request.console.check(prepared.terminal())
 }
 
 /// What is going to be, as it is recorded before anything is done; `owner` is the user that the state belongs to.
@@ -212,11 +207,11 @@ pub(super) fn intend(entry: &Entry, prepared: &Prepared, owner: u32) -> Result<R
 }
 
 fn spawn(
-    request: &CreateRequest,
     prepared: &Prepared,
     entry: &Entry,
     cgroup: Option<&Cgroup>,
     streams: &OpenStreams<'_>,
+    console: &OpenConsole<'_>,
 ) -> Result<Launched> {
     let plan = &prepared.plan;
     let namespaces = plan.joins.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
@@ -232,8 +227,8 @@ fn spawn(
     if let Some(gate) = &gate {
         inheritance.add(Descriptor::Gate, gate.as_fd());
     }
-    if let Some(console) = &request.console {
-        inheritance.add(Descriptor::Console, console.as_fd());
+    if let Some(socket) = console.socket() {
+        inheritance.add(Descriptor::Console, socket);
     }
     for (index, procs) in cgroup.into_iter().flat_map(Cgroup::procs_fds).enumerate() {
         inheritance.add(Descriptor::CgroupProcs(index as u16), procs);

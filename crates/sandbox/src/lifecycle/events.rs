@@ -3,10 +3,10 @@
 //! Runs in the runtime, without the container's lock: a long watch keeps nobody out. Nothing here polls at intervals: the
 //! kernel tells of memory and of the end.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 
 use super::container::{Status, status};
@@ -30,10 +30,13 @@ pub enum Event {
     Deadline,
 }
 
-/// A watch over a container.
+/// A watch over a container. In an event loop its descriptor becomes readable when there is an event:
+/// [`Events::try_next`] is called then until there is none.
 #[derive(Debug)]
 pub struct Events {
     cgroup: Cgroup,
+    /// An epoll(7) of init's pidfd and the notices about memory.
+    sources: OwnedFd,
     init: OwnedFd,
     oom: Option<OomWatch>,
     pending_oom: u64,
@@ -49,7 +52,19 @@ pub(super) fn watch(state: &StateRoot, id: &ContainerId) -> Result<Events> {
     let init = open_init(&record)?.ok_or_else(stopped)?;
     let cgroup = cgroup(&record)?;
     let oom = cgroup.watch_oom()?;
-    Ok(Events { cgroup, init, oom, pending_oom: 0, resctrl: record.resctrl })
+    let sources = gather(&init, oom.as_ref()).map_err(|errno| Error::host("epoll", errno.into()))?;
+    Ok(Events { cgroup, sources, init, oom, pending_oom: 0, resctrl: record.resctrl })
+}
+
+fn gather(init: &OwnedFd, oom: Option<&OomWatch>) -> rustix::io::Result<OwnedFd> {
+    let sources = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    epoll::add(&sources, init, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+    if let Some(oom) = oom {
+        let flags =
+            if oom.flags() == PollFlags::PRI { epoll::EventFlags::PRI } else { epoll::EventFlags::IN };
+        epoll::add(&sources, oom, epoll::EventData::new_u64(1), flags)?;
+    }
+    Ok(sources)
 }
 
 impl Events {
@@ -68,45 +83,66 @@ impl Events {
     /// # Errors
     /// poll(2), or the counter can't be read.
     pub fn wait(&mut self, peer: Option<BorrowedFd<'_>>, until: Option<Instant>) -> Result<Event> {
-        let host = |error| Error::host("watch the container", error);
         loop {
-            if self.pending_oom > 0 {
-                self.pending_oom -= 1;
-                return Ok(Event::OutOfMemory);
+            if let Some(event) = self.try_next()? {
+                return Ok(event);
             }
-            let mut set = vec![PollFd::new(&self.init, PollFlags::IN)];
-            set.extend(self.oom.as_ref().map(|oom| PollFd::new(oom, oom.flags())));
-            let watched = set.len();
+            let mut set = vec![PollFd::new(&self.sources, PollFlags::IN)];
             // Without a flag it tells of errors and hang-ups alone.
             set.extend(peer.map(|peer| PollFd::from_borrowed_fd(peer, PollFlags::empty())));
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-            let count = match poll(&mut set, timeout.as_ref()) {
-                Err(Errno::INTR) => continue,
-                count => count.map_err(|errno| host(errno.into()))?,
-            };
-            if count == 0 {
-                return Ok(Event::Deadline);
+            match poll(&mut set, timeout.as_ref()) {
+                Ok(0) => return Ok(Event::Deadline),
+                Ok(_) if set[0].revents().is_empty() => return Ok(Event::HungUp),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(failure(errno.into())),
             }
-            let ready: Vec<bool> = set.iter().map(|it| !it.revents().is_empty()).collect();
-            if let Some(oom) = &mut self.oom
-                && (ready[0] || ready[1])
-            {
-                self.pending_oom += oom.take().map_err(host)?;
+        }
+    }
+
+    /// The next event that there is already, [`Event::OutOfMemory`] or [`Event::Stopped`]; the last is told again and again.
+    ///
+    /// # Errors
+    /// poll(2), or the counter can't be read.
+    pub fn try_next(&mut self) -> Result<Option<Event>> {
+        if self.pending_oom == 0 {
+            // The end is looked at first: what happened before it is counted then.
+            let stopped = self.has_stopped()?;
+            if let Some(oom) = &mut self.oom {
+                self.pending_oom += oom.take().map_err(failure)?;
             }
-            if self.pending_oom == 0 && ready[0] {
-                return Ok(Event::Stopped);
+            if self.pending_oom == 0 {
+                return Ok(stopped.then_some(Event::Stopped));
             }
-            if ready.get(watched) == Some(&true) {
-                return Ok(Event::HungUp);
+        }
+        self.pending_oom -= 1;
+        Ok(Some(Event::OutOfMemory))
+    }
+
+    fn has_stopped(&self) -> Result<bool> {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        loop {
+            match poll(&mut [PollFd::new(&self.init, PollFlags::IN)], Some(&now)) {
+                Err(Errno::INTR) => {}
+                ready => return Ok(ready.map_err(|errno| failure(errno.into()))? > 0),
             }
         }
     }
 }
 
+fn failure(error: std::io::Error) -> Error {
+    Error::host("watch the container", error)
+}
+
 impl AsFd for Events {
-    /// Init's pidfd.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.init.as_fd()
+        self.sources.as_fd()
+    }
+}
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.sources.as_raw_fd()
     }
 }

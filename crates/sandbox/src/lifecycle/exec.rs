@@ -20,13 +20,13 @@ use super::executing::{Executing, STOPPED, explain};
 use super::process::Process;
 use super::undo::Unfinished;
 use crate::cgroup::{Cgroup, CgroupRecord, Entrance};
+use crate::console::OpenConsole;
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::launch::{Inheritance, Launch, Launched};
 use crate::plan::{ExecPlan, ExecPlanRequest, plan_exec};
 use crate::state::{Record, StateRoot};
-use crate::streams::check_preserved;
-use crate::streams::{OpenStreams, Streams};
+use crate::streams::{OpenStreams, Streams, count_passed};
 use crate::{ExecProcess, ExecRequest, IfPaused, Interrupt, Outcome, ProcessChanges, SessionKeyring};
 
 /// A process that could be executed: what was read, and what would be done.
@@ -138,7 +138,7 @@ impl Target {
         agent::probe(&config, &container.bundle)?;
         let mut host = HostFacts::probe(&config, None)?;
         host.streams = request.streams.kinds(host.streams);
-        check_preserved(request.preserve_fds)?;
+        let passed = count_passed(&request.descriptors, request.preserve_fds)?;
         let plan = plan_exec(
             &config,
             &host,
@@ -147,9 +147,10 @@ impl Target {
                 init: container.pid,
                 session_keyring: if inherits_keyring { SessionKeyring::Inherit } else { SessionKeyring::New },
                 newlines: request.newlines,
-                preserve_fds: request.preserve_fds,
+                preserve_fds: passed,
                 listen_fds: request.listen_fds,
                 own_streams: request.streams.own(),
+                own_descriptors: request.descriptors.len() as u32,
                 cgroups: cgroup.as_ref().map_or(0, |cgroup| cgroup.procs_fds().len() as u16),
                 awaits_cgroup: out_of_reach,
             },
@@ -215,31 +216,22 @@ pub(super) fn exec(
 ) -> Result<Outcome<Process>> {
     let _phase = phase!("execute");
     check_streams(prepared.terminal, &request.streams)?;
-    match (prepared.terminal, &request.console) {
-        (true, None) => {
-            return Err(Error::Request(
-                "cannot allocate tty if runc will detach without setting console socket",
-            ));
-        }
-        (false, Some(_)) => {
-            return Err(Error::Request("cannot use console socket if runc will not detach or allocate tty"));
-        }
-        _ => {}
-    }
-    let PreparedExec { init, mut cgroup, container, config, plan, .. } = prepared;
+    request.console.check(prepared.terminal)?;
+    let PreparedExec { init, mut cgroup, terminal, container, config, plan } = prepared;
     for planned in &plan.steps {
         if let Step::SetAffinity { processors } = &planned.step {
             tracing::debug!("affinity: {} ({})", mask(processors), planned.pointer);
         }
     }
-    let streams = request.streams.open()?;
-    let launched = match spawn(request, &plan, &init, cgroup.as_ref(), &streams) {
+    let streams = request.streams.open(&request.descriptors)?;
+    let console = request.console.open(terminal)?;
+    let launched = match spawn(&plan, &init, cgroup.as_ref(), &streams, &console) {
         Err(error) if takes_no_processes(&error) && request.cgroups.is_empty() => {
             let Some(cgroup) = cgroup.as_mut().filter(|cgroup| cgroup.v2_fd().is_some()) else {
                 return Err(error);
             };
             cgroup.follow_init(container.pid)?;
-            spawn(request, &plan, &init, Some(cgroup), &streams)
+            spawn(&plan, &init, Some(cgroup), &streams, &console)
         }
         launched => launched,
     };
@@ -265,21 +257,22 @@ pub(super) fn exec(
         send_pidfd(request.pidfd_socket.as_ref(), &process.pidfd)
             .inspect_err(|_| executing.remove_pid_file())?;
     }
+    let terminal = console.into_terminal().inspect_err(|_| executing.remove_pid_file())?;
     let Some(Unfinished { pid, pidfd }) = executing.process.take() else { return Err(Error::NotFound) };
-    Ok(Outcome { value: Process::new(pid, pidfd, pipes), warnings: plan.warnings })
+    Ok(Outcome { value: Process::new(pid, pidfd, pipes, terminal), warnings: plan.warnings })
 }
 
 fn spawn(
-    request: &ExecRequest,
     plan: &ExecPlan,
     init: &OwnedFd,
     cgroup: Option<&Cgroup>,
     streams: &OpenStreams<'_>,
+    console: &OpenConsole<'_>,
 ) -> Result<Launched> {
     let mut inheritance = Inheritance::default();
     inheritance.add(Descriptor::Process, init.as_fd());
-    if let Some(console) = &request.console {
-        inheritance.add(Descriptor::Console, console.as_fd());
+    if let Some(socket) = console.socket() {
+        inheritance.add(Descriptor::Console, socket);
     }
     for (index, procs) in cgroup.into_iter().flat_map(Cgroup::procs_fds).enumerate() {
         inheritance.add(Descriptor::CgroupProcs(index as u16), procs);

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
 use crate::plan::{Plan, PlanRequest, Purpose, plan};
-use crate::streams::check_preserved;
+use crate::streams::count_passed;
 use crate::{CgroupManager, ConfigSource, CreateRequest, RootSwitch, Rootless};
 
 /// No config is larger (`spec` refuses it too).
@@ -79,7 +79,7 @@ impl Prepared {
         };
         let mut host = HostFacts::probe(&config, own_paths)?;
         host.streams = request.streams.kinds(host.streams);
-        check_preserved(request.preserve_fds)?;
+        let passed = count_passed(&request.descriptors, request.preserve_fds)?;
         if request.root_switch == RootSwitch::Move {
             host.probe_kernel_views()?;
         }
@@ -92,9 +92,10 @@ impl Prepared {
             root_switch: request.root_switch,
             session_keyring: request.session_keyring,
             newlines: request.newlines,
-            preserve_fds: request.preserve_fds,
+            preserve_fds: passed,
             listen_fds: request.listen_fds,
             own_streams: request.streams.own(),
+            own_descriptors: request.descriptors.len() as u32,
             cgroup,
         };
         let mut plan = plan(&config, &host, plan_request)?;

@@ -2,14 +2,16 @@
 //!
 //! Runs in the runtime.
 
+use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::{ExitStatus, Output};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use crate::console::Terminal;
 use crate::error::{Error, Result};
 use crate::launch::{self, wait_readable};
 use crate::streams::Pipes;
@@ -31,12 +33,14 @@ pub struct Process {
     pub stdout: Option<PipeReader>,
     /// Where its error output is read from, where a pipe was asked for.
     pub stderr: Option<PipeReader>,
+    /// Its terminal, where it has one that the caller keeps ([`Console::Kept`](crate::Console::Kept)).
+    pub terminal: Option<Terminal>,
 }
 
 impl Process {
-    pub(super) fn new(pid: i32, pidfd: OwnedFd, pipes: Pipes) -> Self {
+    pub(super) fn new(pid: i32, pidfd: OwnedFd, pipes: Pipes, terminal: Option<Terminal>) -> Self {
         let Pipes { stdin, stdout, stderr } = pipes;
-        Self { pid, pidfd, stdin, stdout, stderr }
+        Self { pid, pidfd, stdin, stdout, stderr, terminal }
     }
 
     /// Sends a signal by number.
@@ -79,14 +83,19 @@ impl Process {
     }
 
     /// Closes its input, reads its output until it ends, and waits for it. Processes that it leaves behind may have the
-    /// pipes open: what they write later is not waited for.
+    /// pipes open: what they write later is not waited for. What is read from a [terminal](Self::terminal) counts as standard
+    /// output; its input can't be closed, and it is closed at the end.
     ///
     /// # Errors
     /// A pipe can't be read; as of [`Process::wait`].
     pub fn wait_with_output(&mut self) -> Result<Output> {
         self.stdin = None;
-        let (stdout, stderr) = read_both(self.pidfd.as_fd(), self.stdout.take(), self.stderr.take())
-            .map_err(|error| Error::host("read", error))?;
+        let terminal = self.terminal.take().map(OwnedFd::from);
+        let stdout = self.stdout.take().map(OwnedFd::from).or(terminal);
+        let stderr = self.stderr.take().map(OwnedFd::from);
+        let sources = [stdout, stderr].map(|source| source.map(Source::new));
+        let (stdout, stderr) =
+            read_both(self.pidfd.as_fd(), sources).map_err(|error| Error::host("read", error))?;
         Ok(Output { status: self.wait()?, stdout, stderr })
     }
 }
@@ -98,45 +107,59 @@ impl AsFd for Process {
     }
 }
 
-/// Reads both until the process has ended, and then what is in them.
-fn read_both(
-    process: BorrowedFd<'_>,
-    stdout: Option<PipeReader>,
-    stderr: Option<PipeReader>,
-) -> io::Result<(Vec<u8>, Vec<u8>)> {
-    let mut pipes = [stdout, stderr];
-    for pipe in pipes.iter().flatten() {
-        rustix::io::ioctl_fionbio(pipe, true)?;
+impl AsRawFd for Process {
+    /// The pidfd.
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
     }
-    let mut texts = [Vec::new(), Vec::new()];
+}
+
+/// What is read from until a process ends.
+struct Source {
+    file: File,
+    text: Vec<u8>,
+    /// Whether somebody has the other end open, as far as is known. Of a terminal somebody may again.
+    open: bool,
+}
+
+impl Source {
+    fn new(file: OwnedFd) -> Self {
+        Self { file: file.into(), text: Vec::new(), open: true }
+    }
+
+    /// Reads what is there.
+    fn read(&mut self) -> io::Result<()> {
+        match self.file.read_to_end(&mut self.text) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // EIO: of a terminal that nobody has open.
+            Err(error) if error.raw_os_error() != Some(Errno::IO.raw_os_error()) => return Err(error),
+            Ok(_) | Err(_) => self.open = false,
+        }
+        Ok(())
+    }
+}
+
+/// Reads both until the process has ended, and then what is in them.
+fn read_both(process: BorrowedFd<'_>, mut sources: [Option<Source>; 2]) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    for source in sources.iter().flatten() {
+        rustix::io::ioctl_fionbio(&source.file, true)?;
+    }
     loop {
         let mut polled = vec![PollFd::from_borrowed_fd(process, PollFlags::IN)];
-        polled.extend(pipes.iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        let open = sources.iter().flatten().filter(|source| source.open);
+        polled.extend(open.map(|source| PollFd::new(&source.file, PollFlags::IN)));
         match poll(&mut polled, None) {
             Err(Errno::INTR) => continue,
             result => result?,
         };
         let ended = !polled[0].revents().is_empty();
         drop(polled);
-        for (pipe, text) in pipes.iter_mut().zip(&mut texts) {
-            if let Some(open) = pipe
-                && read_available(open, text)?
-            {
-                *pipe = None;
-            }
+        for source in sources.iter_mut().flatten().filter(|source| source.open || ended) {
+            source.read()?;
         }
         if ended {
-            let [stdout, stderr] = texts;
+            let [stdout, stderr] = sources.map(|source| source.map(|it| it.text).unwrap_or_default());
             return Ok((stdout, stderr));
         }
-    }
-}
-
-/// Reads what is there; `true` at the end.
-fn read_available(pipe: &mut PipeReader, text: &mut Vec<u8>) -> io::Result<bool> {
-    match pipe.read_to_end(text) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error),
     }
 }

@@ -4,7 +4,7 @@
 //! the container's cgroup, so that whatever becomes of us, its processes are found there. The restored init is our
 //! child, as one of ours would be.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spec::config::{HookPoint, NamespaceKind};
@@ -27,7 +27,7 @@ use crate::hooks::{HookPlace, HookRun};
 use crate::launch::send_descriptor;
 use crate::state::{Entry, Phase, Record, StateRoot};
 use crate::streams::Pipes;
-use crate::{CreateRequest, Interrupt, Outcome};
+use crate::{Interrupt, Outcome};
 
 const LOG: &str = "restore.log";
 
@@ -38,8 +38,8 @@ pub(super) fn restore(
     interrupt: &Interrupt,
 ) -> Result<Outcome<Running>> {
     check_console(&request.create, &prepared)?;
-    if request.create.streams.own() != 0 {
-        return Err(Error::Request("a restored container has the streams that it had"));
+    if request.create.streams.own() != 0 || !request.create.descriptors.is_empty() {
+        return Err(Error::Request("a restored container has the open files that it had"));
     }
     if !prepared.plan.net_devices.is_empty() {
         return Err(Error::Request(
@@ -95,8 +95,9 @@ pub(super) fn restore(
     directories.locate(&mut options);
     options.cgroup_roots = cgroup_roots(swrk.pid())?;
     let ask = Request { options: Some(options), ..Request::of(Kind::Restore) };
+    let console = request.create.console.open(prepared.terminal())?;
     let mut restoring = Restoring {
-        request: &request.create,
+        console: console.socket(),
         prepared: &prepared,
         entry: &entry,
         record: &mut record,
@@ -117,6 +118,7 @@ pub(super) fn restore(
         write_pid_file(path, pid)?;
         undo.pid_file = Some(path);
     }
+    let terminal = console.into_terminal()?;
     // A container that was paused is paused again.
     let now = match status(&record)? {
         Status::Paused => Status::Paused,
@@ -125,7 +127,7 @@ pub(super) fn restore(
     let container = Container::with_status(&request.create.id, &record, now, true);
     entry.unlock()?;
     let process = undo.disarm().ok_or_else(|| no_init("it did not say which process it restored"))?;
-    let process = Process::new(process.pid, process.pidfd, Pipes::default());
+    let process = Process::new(process.pid, process.pidfd, Pipes::default(), terminal);
     warnings.extend(poststart(&prepared, &container, interrupt));
     let mut all = prepared.warnings;
     all.extend(warnings);
@@ -207,7 +209,8 @@ fn cgroup_roots(pid: i32) -> Result<Vec<CgroupRoot>> {
 
 /// A container that CRIU is at work on.
 struct Restoring<'a> {
-    request: &'a CreateRequest,
+    /// Where the terminal's master is sent.
+    console: Option<BorrowedFd<'a>>,
     prepared: &'a Prepared,
     entry: &'a Entry,
     record: &'a mut Record,
@@ -268,7 +271,7 @@ impl Restoring<'_> {
 
     /// The terminal's master was outside the container, and is again.
     fn send_terminal(&self, master: Option<OwnedFd>) -> Result<()> {
-        let Some(console) = &self.request.console else {
+        let Some(console) = self.console else {
             return Err(Error::Request(
                 "the images have a terminal: the config must ask for one too (from /process/terminal)",
             ));

@@ -37,6 +37,8 @@ pub struct ExecPlanRequest<'a> {
     pub listen_fds: u32,
     /// Bit n: stream n is not the runtime's.
     pub own_streams: u32,
+    /// How many of the descriptors from 3 on, the first, are given, and not the runtime's by number.
+    pub own_descriptors: u32,
     /// How many cgroups are entered by writing.
     pub cgroups: u16,
     /// Whether the runtime has the process moved into its cgroup.
@@ -86,7 +88,7 @@ pub fn plan_exec(
         return Err(PlanError { pointer: "/process".into(), message: "there is nothing to execute".into() });
     };
     steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
-    plan_streams(&mut steps, request.own_streams);
+    plan_streams(&mut steps, request.own_streams, request.own_descriptors);
     if request.awaits_cgroup {
         steps.push("/linux/cgroupsPath", Step::AwaitCgroup {});
     }
@@ -137,6 +139,7 @@ pub fn plan_exec(
         preserve_fds: request.preserve_fds,
         listen_fds: request.listen_fds,
         own_streams: request.own_streams,
+        own_descriptors: request.own_descriptors,
         cgroup: None,
     };
     plan_process(&mut steps, config, host, &plan_request, &namespaces)?;

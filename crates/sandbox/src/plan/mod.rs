@@ -85,6 +85,8 @@ pub struct PlanRequest<'a> {
     pub listen_fds: u32,
     /// Bit n: stream n is not the runtime's.
     pub own_streams: u32,
+    /// How many of the descriptors from 3 on, the first, are given, and not the runtime's by number.
+    pub own_descriptors: u32,
     /// The cgroup, planned before.
     pub cgroup: Option<CgroupPlan>,
 }
@@ -102,6 +104,7 @@ impl<'a> PlanRequest<'a> {
             preserve_fds: 0,
             listen_fds: 0,
             own_streams: 0,
+            own_descriptors: 0,
             cgroup: None,
         }
     }
@@ -190,7 +193,7 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     let plain = rootfs::with_plain_destinations(config, &rootfs);
     let config = plain.as_ref().unwrap_or(config);
     let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);
-    streams::plan_streams(&mut steps, request.own_streams);
+    streams::plan_streams(&mut steps, request.own_streams, request.own_descriptors);
     if namespaces.new_network && !namespaces.network_beside {
         steps.push("/linux/namespaces", Step::LoopbackUp {});
     }

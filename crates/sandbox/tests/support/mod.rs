@@ -37,7 +37,7 @@ impl Place {
         for applet in [
             "sh", "true", "false", "cat", "echo", "sleep", "ls", "ip", "ping", "id", "hostname", "ipcs",
             "test", "wc", "dd", "tail", "head", "seq", "nc", "kill", "ps", "readlink", "env", "grep",
-            "mkdir", "touch",
+            "mkdir", "touch", "stty",
         ] {
             symlink("busybox", path.join("rootfs/bin").join(applet)).unwrap();
         }

@@ -1,11 +1,10 @@
 //! `exec`
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::net::UnixStream;
 
 use sandbox::cgroup::SubCgroup;
 use sandbox::{
-    ContainerId, ExecProcess, ExecRequest, IfPaused, PreparedExec, Process, ProcessChanges, Runtime,
+    Console, ContainerId, ExecProcess, ExecRequest, IfPaused, PreparedExec, Process, ProcessChanges, Runtime,
 };
 use spec::config::{Capability, CapabilitySet, ConsoleSize, Id};
 use spec::{AbsolutePath, Text};
@@ -14,7 +13,7 @@ use super::Session;
 use super::request::{connect, listen_fds};
 use crate::args::Misuse;
 use crate::args::exec::Exec;
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
 use crate::foreground::{self, Orphans, Signals};
 use crate::terminal::{Relay, host_size, newlines};
 
@@ -26,7 +25,7 @@ pub(crate) fn exec(session: &Session<'_>, arguments: &Exec) -> Result<u8> {
     match (arguments.detach, prepared.terminal(), socket) {
         (true, true, None) => return Err(Error::TerminalWithoutSocket),
         (false, _, Some(_)) | (_, false, Some(_)) => return Err(Error::SocketWithoutTerminal),
-        (true, true, Some(path)) => request.console = Some(connect("console socket", path)?),
+        (true, true, Some(path)) => request.console = connect("console socket", path)?.into(),
         (_, _, None) => {}
     }
     if let Some(path) = &arguments.pidfd_socket {
@@ -54,15 +53,9 @@ fn follow(
     // be interrupted.
     let paused = prepared.paused();
     let before = if paused { None } else { Some(Signals::block()?) };
-    let ours = if prepared.terminal() {
-        let (ours, theirs) = UnixStream::pair().context(|| "socketpair".to_owned())?;
-        request.console = Some(theirs.into());
-        Some(ours)
-    } else {
-        None
-    };
-    let process = session.accept(runtime.launch_exec(&request, prepared)?);
-    let followed = follow_process(&process, before, ours.as_ref());
+    request.console = Console::Kept;
+    let mut process = session.accept(runtime.launch_exec(&request, prepared)?);
+    let followed = follow_process(&mut process, before);
     if followed.is_err() {
         // Nobody is going to hear of it any more.
         let _ = process.kill(KILL);
@@ -72,12 +65,12 @@ fn follow(
 
 const KILL: i32 = 9;
 
-fn follow_process(process: &Process, signals: Option<Signals>, console: Option<&UnixStream>) -> Result<u8> {
+fn follow_process(process: &mut Process, signals: Option<Signals>) -> Result<u8> {
     let signals = match signals {
         Some(signals) => signals,
         None => Signals::block()?,
     };
-    let relay = console.map(Relay::receive).transpose()?;
+    let relay = process.terminal.take().map(Relay::serve).transpose()?;
     foreground::follow(process, &signals, relay, Orphans::Leave)
 }
 

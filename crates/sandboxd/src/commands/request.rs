@@ -64,7 +64,7 @@ pub(crate) fn prepare(
     match (stay, prepared.terminal(), socket) {
         (Stay::Detached, true, None) => return Err(Error::TerminalWithoutSocket),
         (Stay::Foreground, _, Some(_)) | (_, false, Some(_)) => return Err(Error::SocketWithoutTerminal),
-        (Stay::Detached, true, Some(path)) => request.console = Some(connect("console socket", path)?),
+        (Stay::Detached, true, Some(path)) => request.console = connect("console socket", path)?.into(),
         (_, _, None) => {}
     }
     if let Some(path) = &creation.pidfd_socket {

@@ -1,7 +1,6 @@
 //! `restore`
 
-use std::os::unix::net::UnixStream;
-
+use sandbox::Console;
 use sandbox::criu::RestoreRequest;
 use sandbox::plan::Purpose;
 
@@ -11,7 +10,7 @@ use super::request::{self, Stay, prepare};
 use super::run::{AtEnd, Foreground};
 use crate::args::checkpoint::Restore;
 use crate::args::creation::Creation;
-use crate::error::{Context as _, Result};
+use crate::error::Result;
 use crate::foreground::{Orphans, Signals};
 use crate::terminal::Relay;
 
@@ -36,15 +35,10 @@ pub(crate) fn restore(session: &Session<'_>, arguments: &Restore) -> Result<u8> 
     };
     let orphans = if arguments.no_subreaper { Orphans::Leave } else { Orphans::adopt()? };
     let foreground = Foreground { session, runtime: &runtime, signals, orphans, end: AtEnd::Delete };
-    if !prepared.terminal() {
-        let running = session.accept(runtime.restore(&request, prepared)?);
-        return foreground.follow(&running, None);
-    }
-    let (ours, theirs) = UnixStream::pair().context(|| "socketpair".to_owned())?;
-    request.create.console = Some(theirs.into());
-    let running = session.accept(runtime.restore(&request, prepared)?);
-    match Relay::receive(&ours) {
-        Ok(relay) => foreground.follow(&running, Some(relay)),
+    request.create.console = Console::Kept;
+    let mut running = session.accept(runtime.restore(&request, prepared)?);
+    match running.process.terminal.take().map(Relay::serve).transpose() {
+        Ok(relay) => foreground.follow(&running, relay),
         Err(error) => {
             foreground.delete(&running);
             Err(error)

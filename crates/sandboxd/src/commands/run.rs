@@ -1,10 +1,9 @@
 //! `run`
 
 use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream;
 
 use sandbox::plan::Purpose;
-use sandbox::{CreateRequest, Deletion, Outcome, Prepared, Running, Runtime};
+use sandbox::{Console, CreateRequest, Deletion, Outcome, Prepared, Running, Runtime};
 
 use super::request::{Stay, prepare, request};
 use super::{Session, notified};
@@ -102,12 +101,11 @@ pub(super) struct Foreground<'a> {
 impl Foreground<'_> {
     /// Runs a container whose terminal we serve. Created first, and started when its terminal has the size of ours.
     fn run_on_terminal(&self, mut request: CreateRequest, manager: Option<ServiceManager>) -> Result<u8> {
-        let (ours, theirs) = UnixStream::pair().context(|| "socketpair".to_owned())?;
-        request.console = Some(theirs.into());
+        request.console = Console::Kept;
         request.newlines = newlines();
         let prepared = Prepared::new(&request, Purpose::Create)?;
-        let running = self.session.accept(self.runtime.launch(&request, prepared)?);
-        let relay = Relay::receive(&ours).and_then(|relay| {
+        let mut running = self.session.accept(self.runtime.launch(&request, prepared)?);
+        let relay = running.process.terminal.take().map(Relay::serve).transpose().and_then(|relay| {
             match manager {
                 Some(manager) => {
                     start_notifying(self.session, self.runtime, &running, manager, Until::End)?;
@@ -117,7 +115,7 @@ impl Foreground<'_> {
             Ok(relay)
         });
         match relay {
-            Ok(relay) => self.follow(&running, Some(relay)),
+            Ok(relay) => self.follow(&running, relay),
             Err(error) => {
                 self.delete(&running);
                 Err(error)

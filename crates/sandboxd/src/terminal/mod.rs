@@ -7,16 +7,14 @@ mod buffer;
 mod host;
 mod peer;
 
-use std::io::{self, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr, tcsetwinsize};
+use sandbox::Terminal;
 
 use crate::error::{Context as _, Result};
 use buffer::Buffer;
@@ -43,17 +41,16 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Takes the master that was sent over `console`, gives it our terminal's size, and makes our terminal raw.
+    /// Gives a container's terminal our terminal's size, and makes ours raw.
     ///
     /// # Errors
-    /// No descriptor came.
-    pub(crate) fn receive(console: &UnixStream) -> Result<Self> {
-        let master = receive_descriptor(console)?;
+    /// Of the calls.
+    pub(crate) fn serve(terminal: Terminal) -> Result<Self> {
         let context = || "terminal".to_owned();
         let host = HostTerminal::open().context(context)?;
         let stdin = io::stdin().as_fd().try_clone_to_owned().context(context)?;
         let stdout = io::stdout().as_fd().try_clone_to_owned().context(context)?;
-        let relay = Self::new(master, Some(stdin), stdout, host)?;
+        let relay = Self::new(terminal.into(), Some(stdin), stdout, host)?;
         relay.resize();
         Ok(relay)
     }
@@ -240,20 +237,6 @@ fn is_ready(descriptor: impl AsFd, flags: PollFlags) -> bool {
     rustix::event::poll(&mut interest, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
-fn receive_descriptor(socket: &UnixStream) -> Result<OwnedFd> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut name = [0; 4096];
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut name)], &mut control, flags)
-        .context(|| "receive the terminal".to_owned())?;
-    let received = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    received.ok_or(Errno::NODATA).context(|| "receive the terminal".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -415,25 +398,5 @@ mod tests {
         let write = std::thread::spawn(move || terminal.write_all(&[b'x'; 100_000]).unwrap());
         copy_to_the_end(&mut relay);
         write.join().unwrap();
-    }
-
-    #[test]
-    fn master_is_received_over_a_socket() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let error = receive_descriptor(&ours).unwrap_err().to_string();
-        assert!(error.starts_with("receive the terminal: "), "{error}");
-
-        let (master, mut terminal) = terminal();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = rustix::net::SendAncillaryBuffer::new(&mut space);
-        let descriptors = [master.as_fd()];
-        control.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
-        let name = [io::IoSlice::new(b"/dev/pts/0")];
-        rustix::net::sendmsg(&theirs, &name, &mut control, rustix::net::SendFlags::empty()).unwrap();
-        let mut received = File::from(receive_descriptor(&ours).unwrap());
-        received.write_all(b"hello\n").unwrap();
-        let mut line = [0; 6];
-        terminal.read_exact(&mut line).unwrap();
-        assert_eq!(&line, b"hello\n");
     }
 }
