@@ -16,6 +16,7 @@ pub mod command;
 pub mod container;
 pub mod criu;
 pub mod differences;
+pub mod disk;
 pub mod fuse;
 pub mod inject;
 pub mod lane;

@@ -114,7 +114,17 @@ impl Init {
             ),
             Step::OpenRoot { path, opened, shared } => self.open_root(path, opened, shared),
             Step::OpenRootDirectory { path } => self.open_root_directory(path),
-            Step::Mount { fstype, source, target, attributes, options, copy_up, keep_mode, propagation } => {
+            Step::Mount {
+                fstype,
+                source,
+                target,
+                attributes,
+                options,
+                copy_up,
+                keep_mode,
+                on_device,
+                propagation,
+            } => {
                 let attributes = attributes.0;
                 self.mount(&NewMount {
                     fstype,
@@ -124,6 +134,7 @@ impl Init {
                     options,
                     copy_up,
                     keep_mode,
+                    on_device,
                     propagation,
                 })
             }

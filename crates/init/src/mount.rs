@@ -5,7 +5,7 @@
 
 use core::ffi::CStr;
 
-use crate::report::Call;
+use crate::report::{Call, Kind};
 use crate::resolve::{self, Make, OwnDirectory};
 use crate::state::Init;
 use crate::sys::{self, Failure, flag};
@@ -32,6 +32,7 @@ pub struct NewMount<'a> {
     pub options: StrsRef<'a>,
     pub copy_up: bool,
     pub keep_mode: bool,
+    pub on_device: bool,
     pub propagation: PropagationsRef<'a>,
 }
 
@@ -104,11 +105,7 @@ pub fn new_instance(
     mode: Option<u32>,
     attributes: u64,
 ) -> sys::Result<i32> {
-    let context = sys::fsopen(fstype)?;
-    if !source.is_empty() {
-        sys::fsconfig_set(context, c"source", source)?;
-    }
-    set_options(context, options)?;
+    let context = open_context(fstype, source, options)?;
     if let Some(mode) = mode {
         sys::fsconfig_set(context, c"mode", octal(mode, &mut [0; 5]))?;
     }
@@ -116,6 +113,16 @@ pub fn new_instance(
     let mount = sys::fsmount(context, attributes)?;
     crate::descriptor::discard(context);
     Ok(mount)
+}
+
+/// A file system that is going to be made.
+fn open_context(fstype: &CStr, source: &CStr, options: StrsRef<'_>) -> sys::Result<i32> {
+    let context = sys::fsopen(fstype)?;
+    if !source.is_empty() {
+        sys::fsconfig_set(context, c"source", source)?;
+    }
+    set_options(context, options)?;
+    Ok(context)
 }
 
 /// Gives a file system that is being made its options: keys, each with its value after it.
@@ -159,7 +166,11 @@ impl Init {
             resolve::open_or_make(self.root, new.target, Make::Directory)?
         };
         let attributes = if new.copy_up { new.attributes & !attribute::RDONLY } else { new.attributes };
-        let mount = new_instance(new.fstype, new.source, new.options, mode, attributes)?;
+        let mount = if new.on_device {
+            self.new_instance_on_device(new)?
+        } else {
+            new_instance(new.fstype, new.source, new.options, mode, attributes)?
+        };
         if new.fstype != c"proc" {
             self.check_place(false, mount, target, is_made)?;
         }
@@ -180,6 +191,16 @@ impl Init {
             self.discard(mount);
         }
         Ok(())
+    }
+
+    /// As [`new_instance`], but that the runtime makes it, in whose cgroup the device may be used.
+    fn new_instance_on_device(&self, new: &NewMount<'static>) -> sys::Result<i32> {
+        let context = open_context(new.fstype, new.source, new.options)?;
+        self.report_descriptor(Kind::Offered, 0, context)?;
+        self.await_go()?;
+        let mount = sys::fsmount(context, new.attributes)?;
+        crate::descriptor::discard(context);
+        Ok(mount)
     }
 
     /// Clones a mount of the host and attaches it.

@@ -125,6 +125,8 @@ steps! {
         copy_up: bool,
         /// It gets the permissions of the directory that it hides.
         keep_mode: bool,
+        /// Its source is a device: the runtime makes the instance, since the container's cgroup may keep init from the device.
+        on_device: bool,
         /// Flags of `MS_SHARED` and so on, to be applied in order.
         propagation: Propagations,
     }

@@ -33,6 +33,8 @@ pub struct HostFacts {
     /// Kinds of which the config joins a namespace by path that is the host's: the runtime's own, or that of the machine's
     /// first process. Looked up for those that the config sets kernel parameters of.
     pub host_namespaces: Vec<NamespaceKind>,
+    /// Places in `/mounts` of those file systems whose source is a block device.
+    pub device_mounts: Vec<usize>,
     /// Where resctrl is mounted. Looked up where the config asks for a class of service.
     pub resctrl: Option<PathBuf>,
 }

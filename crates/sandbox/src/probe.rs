@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 use spec::Config;
-use spec::config::{CapabilitySet, NamespaceKind};
+use spec::config::{CapabilitySet, Mount, MountKind, NamespaceKind};
 
 use crate::cgroup::{self, OwnPaths};
 use crate::confinement::{Confinement, has, parse_ranges};
@@ -44,6 +44,7 @@ impl HostFacts {
             facts.landlock_abi = init::sys::landlock_version().unwrap_or(0);
         }
         facts.host_namespaces = probe_host_namespaces(config);
+        facts.device_mounts = probe_device_mounts(config);
         if config.linux.intel_rdt.is_some() {
             facts.resctrl = probe_resctrl()?;
         }
@@ -155,6 +156,19 @@ fn kernel_view(line: &str) -> Option<String> {
     let kind = filesystem.split(' ').next()?;
     let mount_point = mount.split(' ').nth(4)?;
     matches!(kind, "proc" | "sysfs").then(|| cgroup::unescape(mount_point))
+}
+
+/// The places of the mounts whose source is a block device. Few have a path for a source: it is looked at where one has.
+fn probe_device_mounts(config: &Config) -> Vec<usize> {
+    let on_device = |mount: &Mount| match &mount.kind {
+        MountKind::Filesystem { source: Some(source), .. } if source.starts_with('/') => {
+            rustix::fs::stat(&**source)
+                .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice)
+        }
+        _ => false,
+    };
+    let mounts = config.mounts.iter().enumerate();
+    mounts.filter(|(_, mount)| on_device(mount)).map(|(index, _)| index).collect()
 }
 
 /// What the runtime's own three streams are.

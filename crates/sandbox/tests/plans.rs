@@ -309,6 +309,27 @@ fn rootless_planned() {
     check("rootless-inside.plan", &plan_text_on(config.as_bytes(), &inside(), Purpose::Create));
 }
 
+/// The runtime opens the device; for a user namespace nobody does.
+#[test]
+fn file_systems_of_devices_planned() {
+    let mut base: Value = serde_json::from_str(&spec::default_config(None)).unwrap();
+    base["mounts"] = json!([{"destination": "/a", "type": "tmpfs"},
+        {"destination": "/b", "type": "ext4", "source": "/dev/sdb1", "options": ["ro"]}]);
+    let host = HostFacts { device_mounts: vec![1], ..host(unified()) };
+    let steps = |config: &Value| -> Vec<String> {
+        let text = plan_text_on(config.to_string().as_bytes(), &host, Purpose::Create);
+        let of_disk = |line: &&str| line.starts_with("mount fstype=ext4");
+        text.lines().filter(of_disk).map(str::to_owned).collect()
+    };
+    let step = "mount fstype=ext4 source=/dev/sdb1 target=/b attributes=ro options=[ro \"\"]";
+    assert_eq!(steps(&base), [format!("{step} on_device  # /mounts/1")]);
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    base["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+    base["linux"]["uidMappings"] = map.clone();
+    base["linux"]["gidMappings"] = map;
+    assert_eq!(steps(&base), [format!("{step}  # /mounts/1")]);
+}
+
 #[test]
 fn rootless_without_rights_refused() {
     let ids = Some(spec::HostIds { uid: 1000, gid: 100 });

@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
+use runtime_tests::disk::Disk;
 use runtime_tests::procfs::{Mount, mount_at, mounts_of, parse_mountinfo};
 use runtime_tests::{Bundle, Case, Skip, Test, Verdict, cases};
+use rustix::fs::{major, minor};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
 };
@@ -50,6 +52,7 @@ pub(crate) fn cases() -> Vec<Case> {
         tmpcopyup_copies_the_directory,
         tmpcopyup_read_only_is_read_only,
         unknown_type_fails,
+        file_system_of_a_device_needs_no_device_rule,
         default_file_systems_are_there,
         default_proc_is_this_pid_namespaces,
         default_sys_is_read_only,
@@ -675,6 +678,28 @@ fn tmpfs_options_are_applied(t: &Test) -> Verdict {
     let script =
         "stat -c '%a %u %g' /mnt; dd if=/dev/zero of=/mnt/x bs=4096 count=17 2>/dev/null || echo full";
     assert_eq!(t.output_of(&b, script).lines(), ["1750 3 4", "full"]);
+    Ok(())
+}
+
+/// Device rules are for the container's processes: what the config mounts is the runtime's to open. The device itself stays
+/// out of reach.
+fn file_system_of_a_device_needs_no_device_rule(t: &Test) -> Verdict {
+    for option in ["rw", "ro"] {
+        let disk = Disk::ext4(&t.dir.join(option))?;
+        let device = fs::metadata(disk.path()).unwrap().rdev();
+        let node = json!({"path": "/dev/disk", "type": "b", "major": major(device), "minor": minor(device)});
+        let b = t.bundle();
+        b.set("/linux/resources/devices", json!([{"allow": false, "access": "rwm"}]));
+        b.set("/linux/devices", json!([node]));
+        b.mount("/mnt", "ext4", disk.path().to_str().unwrap(), &[option, "noatime"]);
+        let script = "grep ' /mnt ' /proc/self/mountinfo; ls /mnt; touch /mnt/new && echo written
+            head -c 1 /dev/disk >/dev/null && echo read; true";
+        let output = t.output_of(&b, script);
+        let text = output.text();
+        assert!(text.contains(" - ext4 ") && text.contains("lost+found"), "{text}");
+        assert_eq!(text.contains("written"), option == "rw", "{text}");
+        assert!(!text.contains("\nread"), "the device is within reach: {text}");
+    }
     Ok(())
 }
 

@@ -185,8 +185,8 @@ fn of_mount(
             Some("in a user namespace mqueue needs a new ipc namespace".into())
         }
         (Call::Fsconfig, Errno::PERM, _) if source.to_string().starts_with('/') => Some(
-            "the device rules in /linux/resources/devices deny the device to the container, or a user namespace can't \
-             mount this file system"
+            "a file system of a device can't be mounted in a user namespace, or the device rules that hold for the runtime \
+             deny it the device"
                 .into(),
         ),
         (Call::Fsopen | Call::Fsconfig | Call::Fsmount, Errno::PERM, _) => {

@@ -33,12 +33,12 @@ pub enum Message {
         /// Holds it.
         pidfd: OwnedFd,
     },
-    /// It waits at this step, and this mount is to be worked on.
+    /// It waits at this step, and this is to be worked on: a detached mount, or a file system that is being made.
     Offered {
         /// Where it waits.
         report: Report,
-        /// The mount, detached.
-        tree: OwnedFd,
+        /// What is.
+        offered: OwnedFd,
     },
     /// It waits at this step for a descriptor of its source, which it can't reach itself.
     Seeking {
@@ -197,7 +197,7 @@ impl Conversation {
                 };
                 Message::Forked { pid, pidfd: descriptor().or_else(held)? }
             }
-            Kind::Offered => Message::Offered { report, tree: descriptor()? },
+            Kind::Offered => Message::Offered { report, offered: descriptor()? },
             Kind::Seeking => Message::Seeking { report, root: descriptor()? },
             Kind::Filtering => {
                 Message::Filtering(Filtering { watcher: descriptor()?, listener: report.errno as i32 })

@@ -5,7 +5,9 @@
 use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 
-use init::{Report, Step};
+use init::report::Kind;
+use init::{Call, Report, Step};
+use rustix::mount::fsconfig_create;
 use spec::config::HookPoint;
 
 use super::agent::{Handed, Handover};
@@ -58,6 +60,7 @@ impl Making<'_> {
                     | Step::AwaitHooks { .. }
                     | Step::Fork { .. }
                     | Step::OfferTree { .. }
+                    | Step::Mount { on_device: true, .. }
             )
         };
         // With nothing to wait for before it, the go can be given now: init finds it when it gets there.
@@ -80,8 +83,8 @@ impl Making<'_> {
                     pending = pending.saturating_sub(1);
                     self.go()?;
                 }
-                Message::Offered { report, tree } => {
-                    self.map_offered(report, &tree)?;
+                Message::Offered { report, offered } => {
+                    self.accept(report, &offered)?;
                     pending = pending.saturating_sub(1);
                     self.go()?;
                 }
@@ -174,13 +177,22 @@ impl Making<'_> {
         }
     }
 
-    fn map_offered(&self, report: Report, mount: &OwnedFd) -> Result<()> {
+    /// Does with a descriptor what init has sent it for.
+    fn accept(&self, report: Report, offered: &OwnedFd) -> Result<()> {
         let plan = &self.prepared.plan;
-        let step = plan.steps.get(report.step as usize).map(|planned| &planned.step);
-        let Some(Step::OfferTree { tree, .. }) = step else { return Ok(()) };
-        let tree = plan.trees.get(*tree as usize).ok_or(Error::NotFound)?;
-        let join = |index: usize| open_namespace(plan.joins.get(index).ok_or(Error::NotFound)?);
-        super::idmap::map_offered(tree, mount.as_fd(), join)
+        let planned = plan.steps.get(report.step as usize);
+        match planned.map(|planned| &planned.step) {
+            Some(Step::OfferTree { tree, .. }) => {
+                let tree = plan.trees.get(*tree as usize).ok_or(Error::NotFound)?;
+                let join = |index: usize| open_namespace(plan.joins.get(index).ok_or(Error::NotFound)?);
+                super::idmap::map_offered(tree, offered.as_fd(), join)
+            }
+            Some(Step::Mount { .. }) => fsconfig_create(offered.as_fd()).map_err(|errno| {
+                let (call, errno) = (Call::Fsconfig as u32, errno.raw_os_error().unsigned_abs());
+                StepError::new(planned, Report { kind: Kind::Failed, call, errno, ..report }).into()
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn hand_over(&self, filtering: &Filtering, process: &Unfinished) -> Result<Handed> {

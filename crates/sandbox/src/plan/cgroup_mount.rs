@@ -124,6 +124,7 @@ fn new_filesystem(fstype: &str, source: &str, target: &str, attributes: u64, opt
         options,
         copy_up: false,
         keep_mode: false,
+        on_device: false,
         propagation: Propagations::default(),
     }
 }

@@ -56,7 +56,10 @@ pub(super) fn plan_mounts(
                 }
                 let mount = &mount;
                 let source = source.as_deref().unwrap_or("");
-                let mut step = filesystem(steps, &pointer, mount, fstype, source);
+                // In a user namespace there is no file system of a device.
+                let on_device =
+                    host.device_mounts.contains(&index) && !confined::in_user_namespace(host, namespaces);
+                let mut step = filesystem(steps, &pointer, mount, fstype, source, on_device);
                 if let (Step::Mount { options, .. }, Some(label)) =
                     (&mut step, label_of(config, host, namespaces, mount, fstype))
                 {
@@ -162,7 +165,14 @@ pub(super) fn propagations(mount: &Mount) -> Propagations {
     Propagations(mount.propagation.iter().copied().map(rootfs::propagation_flags).collect())
 }
 
-fn filesystem(steps: &mut Steps, pointer: &str, mount: &Mount, fstype: &str, source: &str) -> Step {
+fn filesystem(
+    steps: &mut Steps,
+    pointer: &str,
+    mount: &Mount,
+    fstype: &str,
+    source: &str,
+    on_device: bool,
+) -> Step {
     // mount(2) takes the flag for any file system; by fsconfig(2) one that has no choice refuses the option.
     let is_acl = |option: &&MountOption| fstype == "tmpfs" && matches!(&*option.key, "acl" | "noacl");
     let (ignored, data): (Vec<&MountOption>, Vec<&MountOption>) = mount.data.iter().partition(is_acl);
@@ -181,6 +191,7 @@ fn filesystem(steps: &mut Steps, pointer: &str, mount: &Mount, fstype: &str, sou
             && !mount.copy_up
             && !mount.attributes.set & attribute::RDONLY != 0
             && mount.data.iter().all(|option| &*option.key != "mode"),
+        on_device,
         propagation: propagations(mount),
     }
 }
