@@ -327,11 +327,16 @@ impl Output {
     /// When it hasn't.
     #[track_caller]
     pub fn says(self, words: &str) -> Self {
+        assert!(self.has_said(words), "should say `{words}`: {self}");
+        self
+    }
+
+    /// Whether standard error has these words, as [`Output::says`] looks for them.
+    #[must_use]
+    pub fn has_said(&self, words: &str) -> bool {
         let text = self.stderr.to_lowercase();
         let other = other_words(RUNTIME_NAME.get().map_or("", String::as_str), words);
-        let said = text.contains(&words.to_lowercase()) || other.iter().any(|words| text.contains(words));
-        assert!(said, "should say `{words}`: {self}");
-        self
+        text.contains(&words.to_lowercase()) || other.iter().any(|words| text.contains(words))
     }
 
     /// Standard output's lines, trimmed.

@@ -38,6 +38,8 @@ const CRUN_NOTIFY: &str = "has its socket at another place in the state director
 
 const HALF_DONE: &str = "an update that is refused half way stays half done";
 
+const GO_ENDS: &str = "where a call of Go's own fails, Go ends the program in its words";
+
 const OTHER_RECORDS: &str = "the case is about the files of our state directory";
 
 const OTHER_WORDS_SAID: &str = "says it in other words";
@@ -607,6 +609,7 @@ const DIFFERENCES: &[Difference] = &[
     any(CRUN, "security::t41_*", "each mask is a file system"),
     any(RUNC, "faults::f05_*", OTHER_RECORDS),
     any(CRUN, "faults::f05_*", OTHER_RECORDS),
+    any(RUNC, "faults::errno_*", GO_ENDS),
     any(RUNC, "faults::crash_*", OTHER_RECORDS),
     any(CRUN, "faults::crash_*", OTHER_RECORDS),
     any(RUNC, "faults::f12_*", OTHER_RECORDS),
