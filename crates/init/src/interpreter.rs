@@ -101,6 +101,7 @@ impl Init {
                 self.report_descriptor(Kind::Offered, 0, self.held(slot))?;
                 self.await_go()
             }
+            Step::MakeInstance { context } => sys::fsconfig_create(context),
             Step::OpenSource { slot, source, recursive, host_rights } => {
                 self.open_source(slot, source, recursive, host_rights)
             }

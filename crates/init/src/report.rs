@@ -33,7 +33,7 @@ pub enum Kind {
     /// The step begins now: nanoseconds of CLOCK_MONOTONIC, the lower half in `call`, the upper in `errno`. Sent where the
     /// plan asks for it.
     Stamped = 6,
-    /// A mount that the runtime is to work on comes with the record. Init waits for a go.
+    /// A mount, or a file system that is being made, comes with the record: the runtime is to work on it. Init waits for a go.
     Offered = 7,
     /// The step's source is out of init's reach: its root comes with the record. Init waits for a descriptor of the source, or
     /// for [`NO_SOURCE`].

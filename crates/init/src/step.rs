@@ -302,6 +302,8 @@ steps! {
     90 "set-label" SetLabel { target: Str, label: Str, }
     /// The runtime gets the mount that a slot holds, and maps its ids meanwhile.
     89 "offer-tree" OfferTree { slot: u32, tree: u32, }
+    /// The instance of a file system, of which another process has made the context.
+    95 "make-instance" MakeInstance { context: Descriptor, }
     /// Streams 0 and 1 (and 2, as 1).
     61 "set-streams" SetStreams { input: Descriptor, output: Descriptor, }
     /// `lo` is brought up.

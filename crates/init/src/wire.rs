@@ -383,7 +383,7 @@ pub enum Descriptor {
     Output,
     /// The nth of those that a program other than the container's gets.
     Passed(u16),
-    /// What becomes stream n (0, 1, 2).
+    /// What becomes descriptor n: a stream (0, 1, 2), or what the caller gives after them.
     Stream(u16),
 }
 

@@ -332,6 +332,7 @@ impl Error {
             Self::File { source, .. }
             | Self::Host { source, .. }
             | Self::Network { source, .. }
+            | Self::Tree { source, .. }
             | Self::NetDevice { source, .. }
             | Self::Listener { source, .. } => source.raw_os_error(),
             Self::Cgroup(error) => error.errno(),

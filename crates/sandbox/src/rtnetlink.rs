@@ -9,6 +9,7 @@ mod answers;
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -50,23 +51,28 @@ pub(crate) fn within<T: Send>(
 
 /// A socket in the namespace that its maker's thread was in.
 #[derive(Debug)]
-pub(crate) struct Rtnetlink(OwnedFd);
+pub(crate) struct Rtnetlink {
+    socket: OwnedFd,
+    /// The number of the last request. Held as long as that is not answered: threads take turns.
+    sequence: Mutex<u32>,
+}
 
 impl Rtnetlink {
     /// In the network namespace of the calling thread.
     pub(crate) fn open() -> io::Result<Self> {
         // No protocol is number 0, NETLINK_ROUTE.
-        Ok(Self(socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?))
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        Ok(Self { socket, sequence: Mutex::new(0) })
     }
 
     /// The index of the device of this name; ENODEV where there is none.
     pub(crate) fn index(&self, name: &str) -> io::Result<u32> {
-        Ok(netdevice::name_to_index(&self.0, name)?)
+        Ok(netdevice::name_to_index(&self.socket, name)?)
     }
 
     /// Whether a device has this index.
     pub(crate) fn has_index(&self, index: u32) -> io::Result<bool> {
-        match netdevice::index_to_name(&self.0, index) {
+        match netdevice::index_to_name(&self.socket, index) {
             Ok(_) => Ok(true),
             Err(Errno::NODEV) => Ok(false),
             Err(errno) => Err(errno.into()),
@@ -140,25 +146,28 @@ impl Rtnetlink {
         flags: u16,
         mut each: impl FnMut(NetlinkBuffer<&[u8]>) -> io::Result<()>,
     ) -> io::Result<()> {
+        let mut sequence = self.sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        *sequence = sequence.wrapping_add(1);
         let mut message =
             NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(message));
         message.header.flags = NLM_F_REQUEST | flags;
+        message.header.sequence_number = *sequence;
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
-        send(&self.0, &bytes, SendFlags::NOSIGNAL)?;
+        send(&self.socket, &bytes, SendFlags::NOSIGNAL)?;
 
         let mut buffer = vec![0; MOST_BYTES];
         loop {
-            wait_readable(&[std::os::fd::AsFd::as_fd(&self.0)], Instant::now() + DEADLINE)?;
-            let (received, length) = match recv(&self.0, &mut *buffer, RecvFlags::TRUNC) {
+            wait_readable(&[std::os::fd::AsFd::as_fd(&self.socket)], Instant::now() + DEADLINE)?;
+            let (received, length) = match recv(&self.socket, &mut *buffer, RecvFlags::TRUNC) {
                 Err(Errno::INTR) => continue,
                 result => result?,
             };
             if length > received {
                 return Err(malformed("an answer is too long"));
             }
-            if read_answers(&buffer[..received], &mut each)? {
+            if read_answers(&buffer[..received], *sequence, &mut each)? {
                 return Ok(());
             }
         }

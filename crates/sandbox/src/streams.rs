@@ -120,13 +120,16 @@ impl Streams {
 /// own by number. That those are open, and stay so at execve: what this program has opened itself does not.
 ///
 /// # Errors
-/// [`Error::NotOpen`]; more are given than a process may have.
-pub(crate) fn count_passed(own: &[OwnedFd], count: u32) -> Result<u32> {
+/// [`Error::NotOpen`]; more are given than a process may have; it is told of more (`listening`) than it gets.
+pub(crate) fn count_passed(own: &[OwnedFd], count: u32, listening: u32) -> Result<u32> {
     let given =
         u16::try_from(own.len().saturating_add(3)).map_err(|_| Error::Request("too many descriptors"))?;
     let given = u32::from(given);
     match (given..=count.saturating_add(2)).find(|number| !is_inherited(*number)) {
         Some(number) => Err(Error::NotOpen { number, count }),
+        None if listening > count.max(given - 3) => {
+            Err(Error::Request("listen_fds counts more descriptors than the process gets"))
+        }
         None => Ok(count.max(given - 3)),
     }
 }

@@ -264,6 +264,17 @@ fn plan_other_controllers_v2() {
 }
 
 #[test]
+fn plan_unified_refuses_what_is_no_file_of_the_cgroup() {
+    for name in ["memory.x/../../other/memory.max", "cgroup.procs", "memory"] {
+        let mut resources = Resources::default();
+        resources.unified.insert(text(name), text("1"));
+        let planned = plan_cgroup(CgroupManager::Cgroupfs, &resources, &path(None), &unified());
+        let pointer = format!("/linux/resources/unified/{}", name.replace('/', "~1"));
+        assert_eq!(planned.unwrap_err().pointer(), Some(&*pointer));
+    }
+}
+
+#[test]
 fn plan_other_controllers_v1() {
     let mut resources = Resources::default();
     resources.block_io.weight = Some(500);

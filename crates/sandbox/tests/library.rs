@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::spec::Text;
-use sandbox::spec::config::{ConsoleSize, Limit};
+use sandbox::spec::config::{ConsoleSize, IdMapping, Limit, Namespace, NamespaceKind};
 use sandbox::{
     ConfigSource, Console, ContainerId, CreateRequest, Deletion, Error, Event, Events, ExecProcess,
-    ExecRequest, KillScope, Newlines, Runtime, Status, Stdio, Streams, Terminal,
+    ExecRequest, KillScope, Newlines, Prepared, Purpose, Runtime, Status, Stdio, Streams, Terminal,
 };
 use support::Place;
 
@@ -179,6 +179,38 @@ fn descriptors_are_given_by_what_they_are() {
     // 5 is the directory that `ls` reads.
     assert_eq!(String::from_utf8_lossy(&output.stdout), "first\nsecond\n0\n1\n2\n3\n4\n5\n1\n");
     runtime.delete_ended(&running).unwrap();
+    // Whatever init has opened by then.
+    for (name, kind) in [("user", NamespaceKind::User), ("time", NamespaceKind::Time)] {
+        let mut config = place.config(["sh", "-c", "cat <&3; cat <&4"]);
+        let namespace = Some(Namespace { index: 9, path: None });
+        match kind {
+            NamespaceKind::User => config.linux.namespaces.user = namespace,
+            _ => config.linux.namespaces.time = namespace,
+        }
+        if kind == NamespaceKind::User {
+            let map = IdMapping { container_id: 0, host_id: 0, size: 65536 };
+            config.linux.uid_mappings = vec![map];
+            config.linux.gid_mappings = vec![map];
+        }
+        let mut request = CreateRequest::of_config(place.id(name), config);
+        request.streams = Streams::captured();
+        request.descriptors = vec![file("first").into(), file("second").into()];
+        let mut running = runtime.run(&request).unwrap().value;
+        let output = running.process.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "first\nsecond\n", "{name}: {output:?}");
+        assert_eq!(running.process.wait().unwrap(), output.status, "it is told as often as it is asked");
+        runtime.delete_ended(&running).unwrap();
+    }
+    // More than there are.
+    let mut too_many = place.request("many", ["true"]);
+    too_many.listen_fds = 3;
+    let error = runtime.run(&too_many).unwrap_err().to_string();
+    assert!(error.contains("listen_fds"), "{error}");
+    let prepared = Prepared::new(&place.request("late", ["true"]), Purpose::Run).unwrap();
+    let mut late = place.request("late", ["true"]);
+    late.descriptors.push(file("late").into());
+    let error = runtime.launch(&late, prepared).unwrap_err().to_string();
+    assert!(error.contains("prepare it again"), "{error}");
     // After them the caller's own by number, which has to be open.
     request.preserve_fds = 3;
     request.id = place.id("b");

@@ -169,6 +169,10 @@ fn features_planned() {
                 "gidMappings": [{"containerID": 0, "hostID": 100_000, "size": 65536}]}}),
         ),
         ("no-namespaces", json!({"linux": {"namespaces": []}})),
+        (
+            "terminal-without-mounts",
+            json!({"process": {"terminal": true}, "linux": {"namespaces": [{"type": "pid"}]}}),
+        ),
         #[cfg(feature = "netdevices")]
         (
             "network-devices",

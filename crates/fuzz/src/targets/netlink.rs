@@ -25,7 +25,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 
 pub(super) fn run(bytes: &[u8]) {
     let mut read = 0;
-    let result = read_answers(bytes, |answer| {
+    let result = read_answers(bytes, 0, |answer| {
         read += answer.length() as usize;
         let _ = flags_of(&answer);
         let _ = address_of(answer, 1);

@@ -224,6 +224,9 @@ fn unified(planner: &mut Planner<'_>, resources: &Resources) -> Result<(), PlanE
         if matches!(&**file, "cgroup.procs" | "cgroup.threads" | "cgroup.kill" | "cgroup.freeze") {
             return error("it is no setting: it acts on processes");
         }
+        if file.contains('/') {
+            return error("it is not the name of a file in the cgroup");
+        }
         let controller = match file.split_once('.') {
             Some(("cgroup", _)) => None,
             Some((controller, _)) => Some(controller),

@@ -26,7 +26,7 @@ use super::message::{Features, Kind, Notify, Request, Response};
 use super::version::Version;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
-use crate::launch::{Conversation, Inheritance, Launch, Message};
+use crate::launch::{Conversation, INIT_DEADLINE, Inheritance, Launch, Message, carry_out};
 use crate::plan::PlannedStep;
 
 /// How long a process may take to become CRIU.
@@ -325,7 +325,8 @@ pub(crate) fn make_mount_points(rootfs: &Path, planned: &[PlannedStep], ignored_
         match &mut planned.step {
             Step::Mount { fstype, .. } if fstype.to_string().starts_with("cgroup") => continue,
             Step::Bind { slot, .. } => *slot = 0,
-            Step::Mount { .. } => {}
+            // This process is in no cgroup that denies it the device.
+            Step::Mount { on_device, .. } => *on_device = false,
             _ => continue,
         }
         steps.push(planned);
@@ -337,7 +338,7 @@ pub(crate) fn make_mount_points(rootfs: &Path, planned: &[PlannedStep], ignored_
         first_own_fd: 3,
         inheritance: Inheritance::default(),
     };
-    run_steps(&launch, &steps)
+    carry_out(&launch, &steps, "the making of mount points", INIT_DEADLINE)
 }
 
 /// Brings `lo` up in the network namespace of a process, as `create` does.
@@ -356,27 +357,8 @@ pub(crate) fn bring_loopback_up(process: BorrowedFd<'_>) -> Result<()> {
     let steps = steps.map(|step| PlannedStep { pointer: "/linux/namespaces".into(), step });
     let mut inheritance = Inheritance::default();
     inheritance.add(Descriptor::Process, process);
-    run_steps(&Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance }, &steps)
-}
-
-/// Launches a plan that ends by itself, and waits for its end.
-fn run_steps(launch: &Launch<'_>, steps: &[PlannedStep]) -> Result<()> {
-    let launched = launch.spawn(steps)?;
-    let mut process = Child { pid: launched.pid, pidfd: launched.pidfd, reaped: false };
-    loop {
-        match launched.conversation.receive(Some(Instant::now() + LAUNCH_DEADLINE)) {
-            Ok(Message::Closed) => break,
-            Ok(Message::Failed(report)) => {
-                return Err(crate::launch::step_error(steps, report).into());
-            }
-            Ok(_) => {}
-            Err(error) => return Err(Error::host("hear from init", error)),
-        }
-    }
-    match process.wait().and_then(|status| status.exit_status()) {
-        Some(0) => Ok(()),
-        _ => Err(Error::InitEnded { how: "before its steps were done".to_owned() }),
-    }
+    let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
+    carry_out(&launch, &steps, "the network namespace", INIT_DEADLINE)
 }
 
 /// A child of ours, ended and waited for when it goes.

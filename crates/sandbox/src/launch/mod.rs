@@ -3,6 +3,7 @@
 //!
 //! Runs in the runtime.
 
+mod aside;
 mod conversation;
 mod end;
 mod program;
@@ -16,6 +17,7 @@ use init::wire::{Descriptor, Encoder, Field as _};
 use rustix::io::FdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
+pub(crate) use aside::carry_out;
 pub use conversation::{Conversation, Filtering, Message};
 pub(crate) use conversation::{send_descriptor, wait_readable};
 pub(crate) use end::{wait, wait_killed};

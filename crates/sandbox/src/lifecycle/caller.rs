@@ -18,6 +18,15 @@ pub(super) fn check_streams(terminal: bool, streams: &Streams) -> Result<()> {
     Ok(())
 }
 
+/// That a process gets as many descriptors as its plan was made for: the request may be another by now.
+pub(super) fn check_passed(first_own_fd: u32, own: &[OwnedFd], preserved: u32) -> Result<()> {
+    let passed = preserved.max(own.len() as u32).saturating_add(3);
+    if passed != first_own_fd {
+        return Err(Error::Request("the plan was made for another number of descriptors: prepare it again"));
+    }
+    Ok(())
+}
+
 /// The number and nothing else, in a file that appears whole.
 pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let error = |source| Error::file("write the pid file", path, source);

@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 use spec::config::HookPoint;
 
 use super::agent;
-use super::caller::{check_streams, send_pidfd};
+use super::caller::{check_passed, check_streams, send_pidfd};
 use super::container::{Container, Status, state_document};
 use super::dialogue::{deadline, hear, unless_gone};
 use super::making::Making;
@@ -55,6 +55,7 @@ pub(super) fn launch(
 ) -> Result<Outcome<Running>> {
     let purpose = prepared.purpose;
     check_console(request, &prepared)?;
+    check_passed(prepared.plan.first_own_fd, &request.descriptors, request.preserve_fds)?;
     if purpose == Purpose::Run {
         prepared.check_process()?;
     }
@@ -66,9 +67,7 @@ pub(super) fn launch(
     // It takes as long as all until init needs it, and another processor may be free. Nothing of it stays where we end.
     let network = prepared.plan.network_beside.then(NetworkInMaking::begin).transpose();
     let network = network.map_err(|(call, error)| Error::launch(call, error))?;
-    let mut record = intend(&entry, &prepared, state.owner())?;
-    record.pod = pod.as_ref().map(|pod| pod.id().to_string());
-    record.inherits_keyring = request.session_keyring == SessionKeyring::Inherit;
+    let mut record = intend(&entry, request, &prepared, state.owner())?;
     let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
     record.cgroup = claim.as_ref().map(|claim| claim.record().clone());
     let resctrl = prepared.plan.resctrl.as_ref().map(Resctrl::claim).transpose()?;
@@ -177,7 +176,12 @@ pub(super) fn check_console(request: &CreateRequest, prepared: &Prepared) -> Res
 }
 
 /// What is going to be, as it is recorded before anything is done; `owner` is the user that the state belongs to.
-pub(super) fn intend(entry: &Entry, prepared: &Prepared, owner: u32) -> Result<Record> {
+pub(super) fn intend(
+    entry: &Entry,
+    request: &CreateRequest,
+    prepared: &Prepared,
+    owner: u32,
+) -> Result<Record> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let steps = &prepared.plan.steps;
     let gate = steps.iter().position(|planned| matches!(planned.step, Step::AwaitStart { .. }));
@@ -199,8 +203,8 @@ pub(super) fn intend(entry: &Entry, prepared: &Prepared, owner: u32) -> Result<R
         poststop: !prepared.config.hooks.poststop.is_empty(),
         start_reads_config: prepared.config.process.is_none() || !prepared.config.hooks.poststart.is_empty(),
         own_pids: prepared.has_own_pids(),
-        inherits_keyring: false,
-        pod: None,
+        inherits_keyring: request.session_keyring == SessionKeyring::Inherit,
+        pod: request.pod.as_ref().map(|pod| pod.id.to_string()),
         resctrl: None,
         gate_step: gate.map(|gate| gate as u32),
     })

@@ -31,7 +31,7 @@ pub enum Event {
 }
 
 /// A watch over a container. In an event loop its descriptor becomes readable when there is an event:
-/// [`Events::try_next`] is called then until there is none.
+/// [`Events::try_next`] is called then until there is none, or it is [`Event::Stopped`], after which it stays readable.
 #[derive(Debug)]
 pub struct Events {
     cgroup: Cgroup,

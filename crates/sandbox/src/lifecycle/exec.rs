@@ -13,7 +13,7 @@ use spec::config::{ExecCpuAffinity, Hook, Process as ProcessConfig};
 use spec::{AbsolutePath, Config};
 
 use super::agent;
-use super::caller::{check_streams, send_pidfd};
+use super::caller::{check_passed, check_streams, send_pidfd};
 use super::container::{Container, Status, status};
 use super::exec_process::process_of;
 use super::executing::{Executing, STOPPED, explain};
@@ -138,7 +138,7 @@ impl Target {
         agent::probe(&config, &container.bundle)?;
         let mut host = HostFacts::probe(&config, None)?;
         host.streams = request.streams.kinds(host.streams);
-        let passed = count_passed(&request.descriptors, request.preserve_fds)?;
+        let passed = count_passed(&request.descriptors, request.preserve_fds, request.listen_fds)?;
         let plan = plan_exec(
             &config,
             &host,
@@ -216,6 +216,7 @@ pub(super) fn exec(
 ) -> Result<Outcome<Process>> {
     let _phase = phase!("execute");
     check_streams(prepared.terminal, &request.streams)?;
+    check_passed(prepared.plan.first_own_fd, &request.descriptors, request.preserve_fds)?;
     request.console.check(prepared.terminal)?;
     let PreparedExec { init, mut cgroup, terminal, container, config, plan } = prepared;
     for planned in &plan.steps {

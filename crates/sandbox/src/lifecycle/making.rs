@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 
 use init::report::Kind;
+use init::wire::Descriptor;
 use init::{Call, Report, Step};
-use rustix::mount::fsconfig_create;
 use spec::config::HookPoint;
 
 use super::agent::{Handed, Handover};
@@ -24,8 +24,8 @@ use super::undo::Unfinished;
 use crate::error::{Error, Result};
 use crate::hint;
 use crate::hooks::{HookPlace, HookRun, namespace_flags};
-use crate::launch::{Conversation, Filtering, INIT_DEADLINE, Message};
-use crate::plan::Purpose;
+use crate::launch::{Conversation, Filtering, INIT_DEADLINE, Inheritance, Launch, Message, carry_out};
+use crate::plan::{PlannedStep, Purpose};
 use crate::resctrl::Resctrl;
 use crate::state::{Entry, Record, has_ended};
 use crate::step_error::StepError;
@@ -187,12 +187,30 @@ impl Making<'_> {
                 let join = |index: usize| open_namespace(plan.joins.get(index).ok_or(Error::NotFound)?);
                 super::idmap::map_offered(tree, offered.as_fd(), join)
             }
-            Some(Step::Mount { .. }) => fsconfig_create(offered.as_fd()).map_err(|errno| {
-                let (call, errno) = (Call::Fsconfig as u32, errno.raw_os_error().unsigned_abs());
-                StepError::new(planned, Report { kind: Kind::Failed, call, errno, ..report }).into()
-            }),
-            _ => Ok(()),
+            Some(Step::Mount { on_device: true, .. }) => self.make_instance(planned, report, offered),
+            _ => Err(Error::InitEnded { how: "offering what nobody has asked it for".to_owned() }),
         }
+    }
+
+    /// Has the instance of a file system made, by a process in our cgroup: the container's need not let it use the device. Not
+    /// by ourselves, since a device may not answer.
+    fn make_instance(&self, planned: Option<&PlannedStep>, report: Report, context: &OwnedFd) -> Result<()> {
+        let steps = [
+            Step::ResetSignals { ignored: self.prepared.host.ignored_signals },
+            Step::MakeInstance { context: Descriptor::Passed(0) },
+            Step::End {},
+        ];
+        let steps = steps.map(|step| PlannedStep { pointer: "".into(), step });
+        let mut inheritance = Inheritance::default();
+        inheritance.add(Descriptor::Passed(0), context.as_fd());
+        let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
+        carry_out(&launch, &steps, "the device of a mount", INIT_DEADLINE).map_err(|error| match error {
+            Error::Step(StepError { step: Some("make-instance"), errno, .. }) => {
+                let (call, errno) = (Call::Fsconfig as u32, errno.unsigned_abs());
+                StepError::new(planned, Report { kind: Kind::Failed, call, errno, ..report }).into()
+            }
+            error => error,
+        })
     }
 
     fn hand_over(&self, filtering: &Filtering, process: &Unfinished) -> Result<Handed> {

@@ -172,7 +172,7 @@ impl Runtime {
         self.launch(request, Prepared::new(request, Purpose::Run)?)
     }
 
-    /// Carries out what was prepared from the same request (its descriptors may have been added since).
+    /// Carries out what was prepared from the same request (its console and its pidfd socket may have been set since).
     ///
     /// # Errors
     /// Nothing is left behind.
@@ -215,7 +215,7 @@ impl Runtime {
         self.launch_exec(request, self.prepare_exec(request)?)
     }
 
-    /// [`Runtime::exec`] as prepared from the same request (its descriptors may have been added since).
+    /// [`Runtime::exec`] as prepared from the same request (its console and its pidfd socket may have been set since).
     ///
     /// # Errors
     /// No process is left behind.

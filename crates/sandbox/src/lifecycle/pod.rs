@@ -24,6 +24,7 @@ use super::Deletion;
 use super::delete::delete;
 use super::dialogue::{deadline, hear};
 use super::undo::Unfinished;
+use super::update::checked;
 use crate::cgroup::{Cgroup, CgroupPath, CgroupRecord, DEFAULT_DEADLINE, plan_cgroup, probe_hierarchies};
 use crate::error::{Error, Result};
 use crate::launch::{Inheritance, Launch, Message};
@@ -214,7 +215,8 @@ pub(super) fn create(state: &StateRoot, request: &PodRequest) -> Result<Outcome<
         Some(path) => {
             let path = CgroupPath::new(Some(path), &request.id)?;
             let hierarchies = probe_hierarchies(path.own_paths())?;
-            let planned = plan_cgroup(request.cgroup_manager, &request.resources, &path, &hierarchies)?;
+            let planned =
+                plan_cgroup(request.cgroup_manager, &checked(&request.resources)?, &path, &hierarchies)?;
             warnings.extend(planned.warnings);
             let mut plan = planned.value;
             // A container's rules can't allow what the pod's deny.

@@ -79,7 +79,7 @@ impl Prepared {
         };
         let mut host = HostFacts::probe(&config, own_paths)?;
         host.streams = request.streams.kinds(host.streams);
-        let passed = count_passed(&request.descriptors, request.preserve_fds)?;
+        let passed = count_passed(&request.descriptors, request.preserve_fds, request.listen_fds)?;
         if request.root_switch == RootSwitch::Move {
             host.probe_kernel_views()?;
         }

@@ -6,10 +6,12 @@ use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::{ExitStatus, Output};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
 use crate::console::Terminal;
 use crate::error::{Error, Result};
@@ -19,7 +21,7 @@ use crate::sys::send_signal;
 
 /// A process that was made for the caller, and is its child: a container's first, or one executed in it.
 ///
-/// Nothing happens to it when this is dropped. However it ends, also by a [`Runtime::start`](crate::Runtime::start) that fails or by
+/// Nothing happens to it when this is dropped, but that its terminal hangs up where that is kept here. However it ends, also by a [`Runtime::start`](crate::Runtime::start) that fails or by
 /// [`Runtime::delete`](crate::Runtime::delete), it stays a zombie of the caller until it is waited for, here or by `waitpid`.
 #[derive(Debug)]
 pub struct Process {
@@ -35,12 +37,14 @@ pub struct Process {
     pub stderr: Option<PipeReader>,
     /// Its terminal, where it has one that the caller keeps ([`Console::Kept`](crate::Console::Kept)).
     pub terminal: Option<Terminal>,
+    /// How it has ended, once that was waited for: the kernel says it once.
+    ended: OnceLock<ExitStatus>,
 }
 
 impl Process {
     pub(super) fn new(pid: i32, pidfd: OwnedFd, pipes: Pipes, terminal: Option<Terminal>) -> Self {
         let Pipes { stdin, stdout, stderr } = pipes;
-        Self { pid, pidfd, stdin, stdout, stderr, terminal }
+        Self { pid, pidfd, stdin, stdout, stderr, terminal, ended: OnceLock::new() }
     }
 
     /// Sends a signal by number.
@@ -51,15 +55,24 @@ impl Process {
         send_signal(self.pidfd.as_fd(), signal).map_err(|error| Error::host("pidfd_send_signal", error))
     }
 
-    /// Waits for its end. Its input is left open: a process that reads to the end of it needs
-    /// [`stdin`](Self::stdin) dropped before.
+    /// Waits for its end; how that was is told as often as it is asked. Its input is left open: a process that reads to the
+    /// end of it needs [`stdin`](Self::stdin) dropped before.
     ///
     /// # Errors
-    /// ECHILD where somebody else has waited for it, and the kernel (before 6.15) does not tell any more.
+    /// ECHILD where somebody else has waited for it, or this program ignores SIGCHLD, and the kernel (before 6.15) does not
+    /// tell any more.
     pub fn wait(&self) -> Result<ExitStatus> {
+        if let Some(ended) = self.ended.get() {
+            return Ok(*ended);
+        }
         let ended =
             launch::wait(self.pidfd.as_fd()).and_then(|status| status.ok_or_else(|| Errno::CHILD.into()));
-        ended.map_err(|error| Error::host("waitid", error))
+        match (ended, self.ended.get()) {
+            // Another thread was faster.
+            (_, Some(ended)) => Ok(*ended),
+            (Ok(status), None) => Ok(*self.ended.get_or_init(|| status)),
+            (Err(error), None) => Err(Error::host("waitid", error)),
+        }
     }
 
     /// How it has ended; `None` as long as it hasn't.
@@ -91,6 +104,9 @@ impl Process {
     pub fn wait_with_output(&mut self) -> Result<Output> {
         self.stdin = None;
         let terminal = self.terminal.take().map(OwnedFd::from);
+        // Open here, it is never at its end, and can't be taken for it while its processes have closed it for a moment.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let _held = terminal.as_ref().map(|terminal| ioctl_tiocgptpeer(terminal, flags)).transpose();
         let stdout = self.stdout.take().map(OwnedFd::from).or(terminal);
         let stderr = self.stderr.take().map(OwnedFd::from);
         let sources = [stdout, stderr].map(|source| source.map(Source::new));
@@ -118,7 +134,7 @@ impl AsRawFd for Process {
 struct Source {
     file: File,
     text: Vec<u8>,
-    /// Whether somebody has the other end open, as far as is known. Of a terminal somebody may again.
+    /// Whether somebody has the other end open.
     open: bool,
 }
 
@@ -130,12 +146,13 @@ impl Source {
     /// Reads what is there.
     fn read(&mut self) -> io::Result<()> {
         match self.file.read_to_end(&mut self.text) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // EIO: of a terminal that nobody has open.
-            Err(error) if error.raw_os_error() != Some(Errno::IO.raw_os_error()) => return Err(error),
-            Ok(_) | Err(_) => self.open = false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => {
+                self.open = false;
+                Ok(())
+            }
         }
-        Ok(())
     }
 }
 

@@ -54,13 +54,16 @@ pub(super) fn restore(
     let signals = prepared.host.ignored_signals;
     check_version(request, signals)?;
 
+    let pod = request.create.pod.as_ref().map(|pod| super::pod::join(state, pod)).transpose()?;
     let entry = state.create(&request.create.id)?;
     let mut undo = Undo::new(state, &entry);
-    let mut record = intend(&entry, &prepared, state.owner())?;
+    let mut record = intend(&entry, &request.create, &prepared, state.owner())?;
     let claim = prepared.plan.cgroup.as_ref().map(crate::cgroup::CgroupPlan::probe_claim).transpose()?;
     record.cgroup = claim.as_ref().map(|claim| claim.record().clone());
     // The parser has read it as UTF-8.
     entry.write_intent(&record, &String::from_utf8_lossy(&prepared.config_bytes))?;
+    // Who removes the pod from now on finds the container.
+    drop(pod);
 
     let mut warnings = Vec::new();
     let cgroup = match claim {

@@ -19,6 +19,8 @@ pub(super) fn update(state: &StateRoot, id: &ContainerId, asked: &Resources) -> 
         Status::Created | Status::Running | Status::Paused => {}
         Status::Creating | Status::Stopped => return Err(not_running()),
     }
+    // Made in code, they have not been checked.
+    let asked = &checked(asked)?;
     let mut resources = effective_resources(&entry, &record)?;
     let Outcome { value: applied, warnings } = cgroup(&record)?.update(asked, &resources)?;
     resources.merge(asked);
@@ -41,6 +43,11 @@ pub(super) fn update_schemata(state: &StateRoot, id: &ContainerId, lines: &[Stri
     }
     let none = Error::Request("the container has no class of service: its config has no /linux/intelRdt");
     record.resctrl.ok_or(none)?.update(lines)
+}
+
+/// Resources by the rules of the specification, which hold for those of a document anyway.
+pub(super) fn checked(resources: &Resources) -> Result<Resources> {
+    Ok(spec::parse_resources(resources.to_json().as_bytes())?.resources)
 }
 
 /// The resources that count: those of the config, as far as no `update` has changed them.

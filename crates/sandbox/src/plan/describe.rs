@@ -22,6 +22,7 @@ pub fn describe(step: &Step) -> String {
         Step::BecomeRoot {} => "become root of the user namespace".into(),
         Step::OpenSource { source, .. } => format!("open {source}"),
         Step::OpenInside { source, .. } => format!("open {source} of the root"),
+        Step::MakeInstance { .. } => "make a file system of a device".into(),
         Step::OfferTree { .. } => "have the ids of a mount mapped".into(),
         Step::TakeTree { .. } => "take an id-mapped mount".into(),
         Step::SetPropagation { .. } => "set the propagation of the mount namespace".into(),

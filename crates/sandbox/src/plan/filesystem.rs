@@ -38,6 +38,11 @@ const OF_THE_KERNEL: [&str; 25] = [
     "tracefs",
 ];
 
+/// Whether a file system is of the kernel's, without a device.
+pub(super) fn is_of_the_kernel(fstype: &str) -> bool {
+    OF_THE_KERNEL.contains(&fstype)
+}
+
 /// The longest value that fsconfig(2) takes; mount(2) takes a page of all options.
 pub(crate) const LONGEST_VALUE: usize = 255;
 
@@ -67,7 +72,7 @@ pub(super) fn filesystem_options<'a>(
             None => all.0.extend(options([option]).0),
         }
     }
-    if mount.attributes.set & attribute::RDONLY != 0 && !OF_THE_KERNEL.contains(&fstype) {
+    if mount.attributes.set & attribute::RDONLY != 0 && !is_of_the_kernel(fstype) {
         all.0.extend([Str::from("ro"), Str::default()]);
     }
     all

@@ -193,7 +193,6 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     let plain = rootfs::with_plain_destinations(config, &rootfs);
     let config = plain.as_ref().unwrap_or(config);
     let namespaces = namespaces::plan_namespaces(&mut steps, config, host, &request, &rootfs);
-    streams::plan_streams(&mut steps, request.own_streams, request.own_descriptors);
     if namespaces.new_network && !namespaces.network_beside {
         steps.push("/linux/namespaces", Step::LoopbackUp {});
     }
@@ -203,10 +202,12 @@ pub fn plan(config: &Config, host: &HostFacts, request: PlanRequest<'_>) -> Resu
     if namespaces.own_mounts {
         mounts::plan_mounts(&mut steps, config, host, &request, &namespaces, &rootfs)?;
         devices::plan_devices(&mut steps, config, host, &namespaces);
-        streams::plan_terminal(&mut steps, config, request.newlines, &namespaces);
-        filled::plan_readonly_filled(&mut steps, config, host);
     } else {
         warn_without_mount_namespace(&mut steps, config);
+    }
+    streams::plan_terminal(&mut steps, config, request.newlines, &namespaces);
+    if namespaces.own_mounts {
+        filled::plan_readonly_filled(&mut steps, config, host);
     }
     if namespaces.network_beside {
         namespaces::plan_network(&mut steps, first);

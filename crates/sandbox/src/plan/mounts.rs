@@ -9,7 +9,7 @@ use init::wire::{Descriptor, MountAttributes, Propagations, Str};
 use spec::Config;
 use spec::config::{Attributes, Mount, MountKind, MountOption, attribute};
 
-use super::filesystem::{filesystem_options, options};
+use super::filesystem::{filesystem_options, is_of_the_kernel, options};
 use super::filled::is_filled_later;
 use super::namespace_plan::NamespacePlan;
 use super::paths::{self, clean};
@@ -56,9 +56,12 @@ pub(super) fn plan_mounts(
                 }
                 let mount = &mount;
                 let source = source.as_deref().unwrap_or("");
-                // In a user namespace there is no file system of a device.
-                let on_device =
-                    host.device_mounts.contains(&index) && !confined::in_user_namespace(host, namespaces);
+                // In a user namespace there is no file system of a device, and in a mount namespace that is joined its path may
+                // lead to another.
+                let on_device = host.device_mounts.contains(&index)
+                    && !is_of_the_kernel(fstype)
+                    && namespaces.new_mount
+                    && !confined::in_user_namespace(host, namespaces);
                 let mut step = filesystem(steps, &pointer, mount, fstype, source, on_device);
                 if let (Step::Mount { options, .. }, Some(label)) =
                     (&mut step, label_of(config, host, namespaces, mount, fstype))

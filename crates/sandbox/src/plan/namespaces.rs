@@ -14,7 +14,7 @@ use spec::config::{MountKind, NamespaceKind, TimeOffset, TimeOffsets};
 use super::id_maps::{becomes_root, plan_id_maps};
 use super::namespace_plan::{Join, NamespacePlan, clone_flag};
 use super::slots::{FIRST_BIND_SLOT, bind_mounts};
-use super::{PlanRequest, PlannedStep, Steps, paths, settings};
+use super::{PlanRequest, PlannedStep, Steps, paths, settings, streams};
 use crate::host::HostFacts;
 
 pub(super) fn plan_namespaces(
@@ -49,6 +49,8 @@ pub(super) fn plan_namespaces(
     let fork = joined(NamespaceKind::Pid) || after_joins && new(NamespaceKind::Pid);
 
     steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
+    // Before init opens anything, which may get their numbers.
+    streams::plan_streams(steps, request.own_streams, request.own_descriptors);
     if let Some(cgroup) = &request.cgroup {
         if cgroup.unit.is_some() {
             steps.push("/linux/cgroupsPath", Step::AwaitCgroup {});
@@ -113,7 +115,7 @@ const SAME_IN_EVERY_NETWORK: [&CStr; 6] = [c"proc", c"tmpfs", c"devpts", c"mqueu
 /// which init waits for something else.
 pub(super) fn plan_network(steps: &mut Steps, first: usize) {
     let is_free = |planned: &PlannedStep| match &planned.step {
-        Step::Mount { fstype, .. } => SAME_IN_EVERY_NETWORK.contains(&fstype.0.as_c_str()),
+        Step::Mount { fstype, on_device: false, .. } => SAME_IN_EVERY_NETWORK.contains(&fstype.0.as_c_str()),
         Step::SetPropagation { .. }
         | Step::OpenRoot { .. }
         | Step::TakeTree { .. }

@@ -9,13 +9,14 @@ use netlink_packet_route::link::LinkMessageBuffer;
 
 const RTM_NEWADDR: u16 = 20;
 
-/// Gives each answer of what was received to `each`; whether the last one is among them: an acknowledgement, or the end of a
-/// list.
+/// Gives each answer to the request of this sequence number to `each`; whether the last one is among what was received: an
+/// acknowledgement, or the end of a list. Answers to others, which nobody has waited for to the end, are none.
 ///
 /// # Errors
 /// What the acknowledgement says, or `each`; or the bytes are no packets.
 pub(crate) fn read_answers(
     received: &[u8],
+    sequence: u32,
     mut each: impl FnMut(NetlinkBuffer<&[u8]>) -> io::Result<()>,
 ) -> io::Result<bool> {
     let mut rest = received;
@@ -25,6 +26,7 @@ pub(crate) fn read_answers(
         let (this, after) = rest.split_at(length.next_multiple_of(4).min(rest.len()));
         let packet = NetlinkBuffer::new_checked(&this[..length]).map_err(malformed)?;
         match packet.message_type() {
+            _ if packet.sequence_number() != sequence => {}
             NLMSG_ERROR | NLMSG_DONE => return result_of(packet.payload()).map(|()| true),
             _ => each(packet)?,
         }
@@ -109,9 +111,12 @@ mod tests {
 
     #[test]
     fn acknowledgement_ends_it_with_its_number() {
-        assert!(read_answers(&packet(NLMSG_ERROR, &0_i32.to_ne_bytes()), |_| Ok(())).unwrap());
+        let acknowledgement = packet(NLMSG_ERROR, &0_i32.to_ne_bytes());
+        assert!(read_answers(&acknowledgement, 0, |_| Ok(())).unwrap());
+        assert!(!read_answers(&acknowledgement, 1, |_| Ok(())).unwrap(), "it is another's");
         for (code, errno) in [(-17, 17), (i32::MIN, i32::MAX)] {
-            let error = read_answers(&packet(NLMSG_ERROR, &i32::to_ne_bytes(code)), |_| Ok(())).unwrap_err();
+            let error =
+                read_answers(&packet(NLMSG_ERROR, &i32::to_ne_bytes(code)), 0, |_| Ok(())).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(errno));
         }
     }
@@ -123,7 +128,7 @@ mod tests {
         received.extend(packet(20, &[2; 4]));
         let mut lengths = Vec::new();
         let mut read = |received: &[u8]| {
-            read_answers(received, |answer| {
+            read_answers(received, 0, |answer| {
                 lengths.push(answer.payload().len());
                 Ok(())
             })
