@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use sandbox::spec::Config;
 use sandbox::spec::config::Limit;
-use sandbox::{ContainerId, CreateRequest, Deletion, Event, Runtime, Stdio, Streams};
+use sandbox::{ContainerId, CreateRequest, Event, Runtime, Stdio, Streams};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -117,11 +117,7 @@ impl Server {
             Ok(format!("job {number}: {memory}{status}"))
         };
         let result = followed();
-        self.runtime.delete(&id, Deletion::Force)?;
-        if result.is_err() {
-            // It has ended, and is our child: until it is waited for it is a zombie.
-            created.process.wait()?;
-        }
+        self.runtime.end(&created)?;
         result
     }
 

@@ -68,7 +68,7 @@ fn run(runtime: &Runtime, config: Config, script: &Path) -> Result<Output> {
     request.streams = Streams { stdin: Stdio::from(File::open(script)?), ..Streams::captured() };
     let mut running = runtime.run(&request)?.value;
     let output = running.process.wait_with_output();
-    runtime.delete_ended(&running)?;
+    runtime.end(&running)?;
     Ok(output?)
 }
 

@@ -51,9 +51,11 @@ async fn run(runtime: Arc<Runtime>, request: CreateRequest) -> Result<(Container
     let launching = Arc::clone(&runtime);
     let mut running = spawn_blocking(move || launching.run(&request)).await??.value;
     let pipe = running.process.stdout.take().ok_or("a pipe was asked for")?;
-    let (output, status) = tokio::try_join!(read_to_end(pipe.into()), end_of(&running.process))?;
+    let followed = async { tokio::try_join!(read_to_end(pipe.into()), end_of(&running.process)) }.await;
     let id = running.container.id.clone();
-    spawn_blocking(move || runtime.delete_ended(&running)).await??;
+    // Whatever has happened. (A task that is aborted here leaves its container: by its id anybody can delete it.)
+    spawn_blocking(move || runtime.end(&running)).await??;
+    let (output, status) = followed?;
     Ok((id, status, output))
 }
 

@@ -61,15 +61,15 @@ pub enum Error {
     },
 
     /// The config's: what it violates.
-    #[error("invalid configuration: {context}{0}", context = context_of(.0))]
+    #[error("invalid configuration: {}{}", context_of(.0), .0.one_line())]
     Config(#[from] spec::Violations),
 
     /// The caller's: what the process that is to be executed violates, by pointers into its document.
-    #[error("invalid configuration of the process: {0}")]
+    #[error("invalid configuration of the process: {}", .0.one_line())]
     Process(Box<spec::Violations>),
 
     /// The caller's: what a list of mounts violates, by pointers into it.
-    #[error("invalid mounts: {0}")]
+    #[error("invalid mounts: {}", .0.one_line())]
     Mounts(Box<spec::Violations>),
 
     /// The config's, on this host.

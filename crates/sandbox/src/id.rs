@@ -1,7 +1,9 @@
 //! Container ids.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
+use std::str::FromStr;
 
 /// A container id. Holding one proves that it is safe as a file name: 1 to 1024 bytes of `[A-Za-z0-9_+.-]`,
 /// neither `.` nor `..`, not beginning with `-`.
@@ -28,6 +30,40 @@ impl ContainerId {
             && !matches!(id, "." | "..")
             && !id.starts_with('-');
         if well_formed { Ok(Self(id.into())) } else { Err(InvalidContainerId(id.to_owned())) }
+    }
+}
+
+impl FromStr for ContainerId {
+    type Err = InvalidContainerId;
+    fn from_str(id: &str) -> Result<Self, InvalidContainerId> {
+        Self::new(id)
+    }
+}
+
+impl TryFrom<&str> for ContainerId {
+    type Error = InvalidContainerId;
+    fn try_from(id: &str) -> Result<Self, InvalidContainerId> {
+        Self::new(id)
+    }
+}
+
+impl TryFrom<String> for ContainerId {
+    type Error = InvalidContainerId;
+    fn try_from(id: String) -> Result<Self, InvalidContainerId> {
+        Self::new(&id)
+    }
+}
+
+impl AsRef<str> for ContainerId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A map by ids is looked up by text.
+impl Borrow<str> for ContainerId {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

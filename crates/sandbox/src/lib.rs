@@ -29,7 +29,7 @@
 //! container. An async program calls them where it may (`tokio::task::spawn_blocking`).
 //!
 //! What is odd but not wrong comes as a [`Warning`] with the result, what is wrong as an [`Error`] that names the field of
-//! the configuration, the step and the call.
+//! the configuration, the step and the call, and has an [`ErrorKind`] to go by.
 //!
 //! The data goes one way: `config.json` → [`spec::Config`] → [`plan`] → launch → kernel. See `docs/architecture.md`.
 //!
@@ -60,6 +60,7 @@ mod contents;
 pub mod criu;
 mod errno;
 pub mod error;
+mod error_kind;
 mod features;
 mod hint;
 pub mod hooks;
@@ -89,12 +90,13 @@ mod sys;
 pub use console::{Console, Terminal};
 pub use errno::reason;
 pub use error::{Error, Result};
+pub use error_kind::ErrorKind;
 pub use features::features;
 pub use id::ContainerId;
 pub use interrupt::Interrupt;
 pub use lifecycle::{
-    Container, Deletion, Event, Events, KillScope, Pod, PodNamespace, PodRequest, Prepared, PreparedExec,
-    Process, Running, Runtime, Status, read_process,
+    Collected, Container, Deletion, Event, Events, KillScope, Pod, PodNamespace, PodRequest, Prepared,
+    PreparedExec, Process, Running, Runtime, Status, read_process,
 };
 pub use outcome::{Outcome, Warning};
 pub use plan::Purpose;

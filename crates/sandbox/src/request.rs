@@ -199,6 +199,12 @@ pub enum ExecProcess {
     Changed(ProcessChanges),
 }
 
+impl From<ProcessChanges> for ExecProcess {
+    fn from(changes: ProcessChanges) -> Self {
+        Self::Changed(changes)
+    }
+}
+
 impl From<&spec::config::Process> for ExecProcess {
     /// A process made in code: as the document that it would be.
     fn from(process: &spec::config::Process) -> Self {

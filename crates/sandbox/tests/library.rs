@@ -14,8 +14,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::spec::Text;
 use sandbox::spec::config::{ConsoleSize, IdMapping, Limit, Namespace, NamespaceKind};
 use sandbox::{
-    ConfigSource, Console, ContainerId, CreateRequest, Deletion, Error, Event, Events, ExecProcess,
-    ExecRequest, KillScope, Newlines, Prepared, Purpose, Runtime, Status, Stdio, Streams, Terminal,
+    ConfigSource, Console, ContainerId, CreateRequest, Deletion, Error, ErrorKind, Event, Events,
+    ExecProcess, ExecRequest, IfPaused, Interrupt, KillScope, Newlines, Prepared, Purpose, Runtime, Status,
+    Stdio, Streams, Terminal,
 };
 use support::Place;
 
@@ -206,6 +207,8 @@ fn descriptors_are_given_by_what_they_are() {
     too_many.listen_fds = 3;
     let error = runtime.run(&too_many).unwrap_err().to_string();
     assert!(error.contains("listen_fds"), "{error}");
+    let missing = runtime.run(&place.request("missing", ["no-such-program"])).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::ProgramNotFound, "{missing}");
     let prepared = Prepared::new(&place.request("late", ["true"]), Purpose::Run).unwrap();
     let mut late = place.request("late", ["true"]);
     late.descriptors.push(file("late").into());
@@ -272,6 +275,81 @@ fn events_wake_who_polls_for_them() {
     }
     running.process.wait().unwrap();
     runtime.delete_ended(&running).unwrap();
+    place.assert_empty();
+}
+
+#[test]
+fn output_is_collected_up_to_a_size_and_a_moment() {
+    let Some(place) = Place::new("collect") else { return };
+    let runtime = place.runtime();
+    let mut request = place.request("a", ["sh", "-c", "echo early; read line; seq 1 100000; exit 3"]);
+    request.streams = Streams::captured();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    request.streams.stdin = reader.into();
+    let mut running = runtime.run(&request).unwrap().value;
+    let moment = Instant::now() + Duration::from_millis(300);
+    let first = running.process.collect(Some(moment), 1 << 20).unwrap();
+    assert_eq!((first.status, &*first.stdout, first.truncated), (None, &b"early\n"[..], false));
+    writer.write_all(b"\n").unwrap();
+    let rest = running.process.collect(Some(deadline()), 10).unwrap();
+    assert_eq!(rest.status.and_then(|status| status.code()), Some(3));
+    assert_eq!((&*rest.stdout, rest.truncated), (&b"1\n2\n3\n4\n5\n"[..], true));
+    runtime.delete_ended(&running).unwrap();
+    // One that never stops, and whom nobody asks to.
+    let mut request = place.request("b", ["sh", "-c", "while :; do echo line; done"]);
+    request.streams = Streams::captured();
+    let mut running = runtime.run(&request).unwrap().value;
+    let endless = running.process.collect(Some(Instant::now() + Duration::from_millis(200)), 100).unwrap();
+    assert_eq!((endless.status, endless.stdout.len(), endless.truncated), (None, 100, true));
+    let usage = runtime.stats(&running.container.id).unwrap();
+    assert!(usage.cpu.total_ns > 0, "{usage:?}");
+    assert_eq!(runtime.end(&running).unwrap().value.signal(), Some(KILL));
+    assert_eq!(
+        runtime.end(&running).unwrap().value.signal(),
+        Some(KILL),
+        "the second time there is nothing to do"
+    );
+    place.assert_empty();
+}
+
+#[test]
+fn what_an_ended_container_has_used_is_there_until_it_is_removed() {
+    let Some(place) = Place::new("used") else { return };
+    let runtime = place.runtime();
+    let mut config = place.config(["sh", "-c", "tail /dev/zero; exit 0"]);
+    config.linux.resources.memory.limit = Some(Limit::Value(16 << 20));
+    let mut request = CreateRequest::of_config(place.id("a"), config);
+    request.streams = Streams { stdin: Stdio::Null, stdout: Stdio::Null, stderr: Stdio::Null };
+    let running = runtime.run(&request).unwrap().value;
+    assert!(running.process.wait_until(deadline()).unwrap().is_some());
+    let usage = runtime.stats(&request.id).unwrap();
+    assert!(usage.cpu.total_ns > 0 && usage.memory.oom_kills != Some(0), "{usage:?}");
+    runtime.end(&running).unwrap();
+    assert!(matches!(runtime.stats(&request.id), Err(Error::NotFound)));
+    place.assert_empty();
+}
+
+#[test]
+fn exec_that_waits_for_a_paused_container_is_interrupted() {
+    let Some(place) = Place::new("patient") else { return };
+    let runtime = place.runtime();
+    let running = runtime.run(&place.request("a", ["sleep", "1000"])).unwrap().value;
+    let id = running.container.id.clone();
+    runtime.pause(&id).unwrap();
+    let mut request = ExecRequest::of_command(id.clone(), ["true"]).unwrap();
+    request.if_paused = IfPaused::Wait;
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let reader = std::os::fd::OwnedFd::from(reader);
+    let interrupt = Interrupt::new(move || reader.try_clone());
+    let waiting = std::thread::scope(|scope| {
+        let exec = scope.spawn(|| runtime.with_interrupt(interrupt).exec(&request));
+        std::thread::sleep(Duration::from_millis(100));
+        writer.write_all(b"!").unwrap();
+        exec.join().unwrap()
+    });
+    assert!(matches!(waiting, Err(Error::Interrupted)), "{waiting:?}");
+    assert_eq!(runtime.state(&id).unwrap().status, Status::Paused, "the others go on as they were");
+    assert_eq!(runtime.end(&running).unwrap().value.signal(), Some(KILL));
     place.assert_empty();
 }
 

@@ -3,6 +3,7 @@
 //! Runs in the runtime.
 
 use std::os::fd::AsFd;
+use std::process::ExitStatus;
 use std::time::Instant;
 
 use rustix::process::{Signal, pidfd_send_signal};
@@ -96,25 +97,49 @@ fn not_stopped(id: &ContainerId, now: Status) -> Error {
     Error::status(format!("cannot delete container {id} that is not stopped: {now}"))
 }
 
-/// Removes a container whose end its maker has seen. Nothing is read back: the maker knows what it made.
+/// Removes a container whose end its maker has seen.
 pub(super) fn delete_ended(
     state: &StateRoot,
     running: &Running,
     interrupt: &Interrupt,
 ) -> Result<Outcome<()>> {
-    let _phase = phase!("delete");
     let Running { entry, record, process, .. } = running;
     if !has_ended(process.as_fd()).map_err(|error| Error::host("look at init", error))? {
         return Err(not_stopped(entry.id(), status(record)?));
     }
+    remove(state, running, interrupt)
+}
+
+/// Ends a container that its maker still holds, and removes it.
+pub(super) fn end(
+    state: &StateRoot,
+    running: &Running,
+    interrupt: &Interrupt,
+) -> Result<Outcome<ExitStatus>> {
+    let Outcome { warnings, .. } = remove(state, running, interrupt)?;
+    // Where somebody else has removed it, its init has been ended, too.
+    let deadline = Instant::now() + DEFAULT_DEADLINE;
+    let status = running.process.wait_until(deadline)?.ok_or_else(|| stuck(running.process.pid))?;
+    Ok(Outcome { value: status, warnings })
+}
+
+/// Removes a container of ours. Nothing is read back: the maker knows what it made.
+fn remove(state: &StateRoot, running: &Running, interrupt: &Interrupt) -> Result<Outcome<()>> {
+    let _phase = phase!("delete");
+    let Running { entry, record, process, .. } = running;
     match state.lock_again(entry) {
         // Somebody was faster.
         Err(Error::NotFound) => return Ok(Outcome::new(())),
         result => result?,
     }
+    let deadline = Instant::now() + DEFAULT_DEADLINE;
     let cgroup = record.cgroup.clone().filter(|cgroup| !cgroup.directories.is_empty());
-    if let Some(cgroup) = cgroup.map(Cgroup::open).transpose()? {
-        end_cgroup(&cgroup, true, Instant::now() + DEFAULT_DEADLINE)?;
+    let cgroup = cgroup.map(Cgroup::open).transpose()?;
+    if !has_ended(process.as_fd()).map_err(|error| Error::host("look at init", error))? {
+        kill_all(record, cgroup.as_ref(), deadline)?;
+    }
+    if let Some(cgroup) = cgroup {
+        end_cgroup(&cgroup, true, deadline)?;
     }
     record.resctrl.as_ref().map_or(Ok(()), ResctrlRecord::remove)?;
     let warnings = poststop(entry, record, interrupt)?;

@@ -41,6 +41,11 @@ pub(super) fn hear_out(
     hear_while(conversation, || is_executing(pid), silence.min(PATIENCE), silence, interrupt)
 }
 
+/// Waits for what init says next, which stands still for as long as its container does.
+pub(super) fn hear_patiently(conversation: &Conversation, interrupt: &Interrupt) -> Result<Message> {
+    hear_while(conversation, || true, PATIENCE, INIT_DEADLINE, interrupt)
+}
+
 fn hear_while(
     conversation: &Conversation,
     is_executing: impl Fn() -> bool,

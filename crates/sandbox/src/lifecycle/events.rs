@@ -56,6 +56,17 @@ pub(super) fn watch(state: &StateRoot, id: &ContainerId) -> Result<Events> {
     Ok(Events { cgroup, sources, init, oom, pending_oom: 0, resctrl: record.resctrl })
 }
 
+/// What a container uses, or has used.
+pub(super) fn stats(state: &StateRoot, id: &ContainerId) -> Result<Stats> {
+    let record = state.open_entry(id)?.read()?.ok_or(Error::NotFound)?;
+    usage(&cgroup(&record)?, record.resctrl.as_ref())
+}
+
+fn usage(cgroup: &Cgroup, resctrl: Option<&ResctrlRecord>) -> Result<Stats> {
+    let resctrl = resctrl.map(ResctrlRecord::stats).transpose()?;
+    Ok(Stats { resctrl, ..cgroup.stats()? })
+}
+
 fn gather(init: &OwnedFd, oom: Option<&OomWatch>) -> rustix::io::Result<OwnedFd> {
     let sources = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     epoll::add(&sources, init, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
@@ -73,8 +84,7 @@ impl Events {
     /// # Errors
     /// The counters can't be read.
     pub fn stats(&self) -> Result<Stats> {
-        let resctrl = self.resctrl.as_ref().map(ResctrlRecord::stats).transpose()?;
-        Ok(Stats { resctrl, ..self.cgroup.stats()? })
+        usage(&self.cgroup, self.resctrl.as_ref())
     }
 
     /// Waits for the next event. What happened before the end is told before it. `peer` is a descriptor, such as the

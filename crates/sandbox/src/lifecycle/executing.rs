@@ -11,7 +11,7 @@ use spec::Config;
 use super::agent::{Handed, Handover};
 use super::caller::write_pid_file;
 use super::container::{Container, state_value};
-use super::dialogue::{deadline, hear, hear_out, let_go};
+use super::dialogue::{deadline, hear, hear_out, hear_patiently, let_go};
 use super::undo::Unfinished;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
@@ -140,7 +140,10 @@ impl Executing<'_> {
     }
 
     fn receive(&self) -> Result<Message> {
-        hear(self.conversation, deadline().filter(|_| !self.patient))
+        match self.interrupt.filter(|_| self.patient) {
+            Some(interrupt) => hear_patiently(self.conversation, interrupt),
+            None => hear(self.conversation, deadline().filter(|_| !self.patient)),
+        }
     }
 }
 

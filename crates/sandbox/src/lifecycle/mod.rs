@@ -7,6 +7,7 @@ mod agent;
 mod caller;
 #[cfg(feature = "criu")]
 mod checkpoint;
+mod collect;
 mod container;
 mod create;
 mod delete;
@@ -37,6 +38,7 @@ mod update;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 
 use spec::AbsolutePath;
 use spec::config::{Mount, Resources};
@@ -47,6 +49,7 @@ use crate::plan::Purpose;
 use crate::state::StateRoot;
 use crate::{ContainerId, CreateRequest, ExecRequest, Interrupt, Outcome};
 
+pub use collect::Collected;
 pub use container::{Container, Status};
 pub use create::Running;
 pub use delete::Deletion;
@@ -60,7 +63,7 @@ pub use process::Process;
 /// The containers below one state root.
 #[derive(Debug)]
 pub struct Runtime {
-    state: StateRoot,
+    state: Arc<StateRoot>,
     interrupt: Interrupt,
 }
 
@@ -71,7 +74,7 @@ impl Runtime {
     /// [`Error::StateRoot`] where it belongs to another user, or others can write to it.
     pub fn open(root: &Path) -> Result<Self> {
         let absolute = std::path::absolute(root).map_err(|error| Error::file("find", root, error))?;
-        Ok(Self { state: StateRoot::open(&absolute)?, interrupt: Interrupt::default() })
+        Ok(Self { state: Arc::new(StateRoot::open(&absolute)?), interrupt: Interrupt::default() })
     }
 
     /// What ends the wait for a hook, or for a program that the kernel does not get to load, for a program whose user may not want
@@ -95,6 +98,12 @@ impl Runtime {
     #[must_use]
     pub fn interrupted_by(self, interrupt: Interrupt) -> Self {
         Self { interrupt, ..self }
+    }
+
+    /// The same containers, with another [`Interrupt`]: one that ends the waits of one caller, and no other's.
+    #[must_use]
+    pub fn with_interrupt(&self, interrupt: Interrupt) -> Self {
+        Self { state: Arc::clone(&self.state), interrupt }
     }
 
     /// What is known of a container.
@@ -309,18 +318,27 @@ impl Runtime {
         delete::delete_ended(&self.state, running, &self.interrupt)
     }
 
-    /// What a container uses now.
+    /// Ends a container of ours, whatever it does, and removes it: its processes are killed, its init is waited for. The same as
+    /// [`Runtime::delete_ended`] of one that has ended.
     ///
     /// # Errors
-    /// [`Error::Status`]: it is stopped.
+    /// A process does not end, or something of it can't be removed: it can be asked again.
+    pub fn end(&self, running: &Running) -> Result<Outcome<ExitStatus>> {
+        delete::end(&self.state, running, &self.interrupt)
+    }
+
+    /// What a container uses now; of one that has ended, what it has used, until it is removed.
+    ///
+    /// # Errors
+    /// [`Error::Request`]: it has no cgroup. The counters can't be read.
     pub fn stats(&self, id: &ContainerId) -> Result<Stats> {
-        self.events(id)?.stats()
+        events::stats(&self.state, id)
     }
 
     /// Watches a container, for what happens to it until it ends.
     ///
     /// # Errors
-    /// [`Error::Status`]: it is stopped.
+    /// [`Error::Status`]: it is stopped. [`Error::Request`]: it has no cgroup.
     pub fn events(&self, id: &ContainerId) -> Result<Events> {
         events::watch(&self.state, id)
     }

@@ -2,17 +2,16 @@
 //!
 //! Runs in the runtime.
 
-use std::fs::File;
-use std::io::{self, PipeReader, PipeWriter, Read as _};
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::{ExitStatus, Output};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
+use super::collect::{Collected, Source, collect};
 use crate::console::Terminal;
 use crate::error::{Error, Result};
 use crate::launch::{self, wait_readable};
@@ -95,24 +94,50 @@ impl Process {
         }
     }
 
-    /// Closes its input, reads its output until it ends, and waits for it. Processes that it leaves behind may have the
-    /// pipes open: what they write later is not waited for. What is read from a [terminal](Self::terminal) counts as standard
-    /// output; its input can't be closed, and it is closed at the end.
+    /// Closes its input, reads its output until it ends, and waits for it: [`Process::collect`] without a limit.
     ///
     /// # Errors
     /// A pipe can't be read; as of [`Process::wait`].
     pub fn wait_with_output(&mut self) -> Result<Output> {
+        let Collected { stdout, stderr, .. } = self.collect(None, usize::MAX)?;
+        Ok(Output { status: self.wait()?, stdout, stderr })
+    }
+
+    /// Closes its input, reads its output until it ends or until a moment, and waits for it. Of each stream at most so many bytes
+    /// are kept; the rest is read all the same. Processes that it leaves behind may have the pipes open: what they write later
+    /// is not waited for. What is read from a [terminal](Self::terminal) counts as standard output; its input can't be closed.
+    ///
+    /// Where it has ended, pipes and terminal are closed. Where it has not, they are as they were, but don't block any more: it can
+    /// be asked again, for what comes from then on.
+    ///
+    /// # Errors
+    /// A pipe can't be read; as of [`Process::wait`].
+    pub fn collect(&mut self, until: Option<Instant>, most_bytes: usize) -> Result<Collected> {
+        let host = |error| Error::host("read", error);
         self.stdin = None;
-        let terminal = self.terminal.take().map(OwnedFd::from);
         // Open here, it is never at its end, and can't be taken for it while its processes have closed it for a moment.
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let _held = terminal.as_ref().map(|terminal| ioctl_tiocgptpeer(terminal, flags)).transpose();
-        let stdout = self.stdout.take().map(OwnedFd::from).or(terminal);
-        let stderr = self.stderr.take().map(OwnedFd::from);
-        let sources = [stdout, stderr].map(|source| source.map(Source::new));
-        let (stdout, stderr) =
-            read_both(self.pidfd.as_fd(), sources).map_err(|error| Error::host("read", error))?;
-        Ok(Output { status: self.wait()?, stdout, stderr })
+        let _held = self.terminal.as_ref().map(|terminal| ioctl_tiocgptpeer(terminal, flags)).transpose();
+        let terminal = self.terminal.as_ref().map(AsFd::as_fd);
+        let files =
+            [self.stdout.as_ref().map(AsFd::as_fd).or(terminal), self.stderr.as_ref().map(AsFd::as_fd)];
+        let mut sources = Vec::with_capacity(2);
+        for file in files {
+            sources.push(file.map(|file| Source::new(file, most_bytes)).transpose().map_err(host)?);
+        }
+        let ended = collect(self.pidfd.as_fd(), &mut sources, until).map_err(host)?;
+        let mut collected = Collected { status: None, ..Collected::default() };
+        let texts = [&mut collected.stdout, &mut collected.stderr];
+        for (text, source) in texts.into_iter().zip(sources) {
+            let Some(source) = source else { continue };
+            *text = source.text;
+            collected.truncated |= source.truncated;
+        }
+        if ended {
+            collected.status = Some(self.wait()?);
+            (self.stdout, self.stderr, self.terminal) = (None, None, None);
+        }
+        Ok(collected)
     }
 }
 
@@ -127,56 +152,5 @@ impl AsRawFd for Process {
     /// The pidfd.
     fn as_raw_fd(&self) -> RawFd {
         self.pidfd.as_raw_fd()
-    }
-}
-
-/// What is read from until a process ends.
-struct Source {
-    file: File,
-    text: Vec<u8>,
-    /// Whether somebody has the other end open.
-    open: bool,
-}
-
-impl Source {
-    fn new(file: OwnedFd) -> Self {
-        Self { file: file.into(), text: Vec::new(), open: true }
-    }
-
-    /// Reads what is there.
-    fn read(&mut self) -> io::Result<()> {
-        match self.file.read_to_end(&mut self.text) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error),
-            Ok(_) => {
-                self.open = false;
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Reads both until the process has ended, and then what is in them.
-fn read_both(process: BorrowedFd<'_>, mut sources: [Option<Source>; 2]) -> io::Result<(Vec<u8>, Vec<u8>)> {
-    for source in sources.iter().flatten() {
-        rustix::io::ioctl_fionbio(&source.file, true)?;
-    }
-    loop {
-        let mut polled = vec![PollFd::from_borrowed_fd(process, PollFlags::IN)];
-        let open = sources.iter().flatten().filter(|source| source.open);
-        polled.extend(open.map(|source| PollFd::new(&source.file, PollFlags::IN)));
-        match poll(&mut polled, None) {
-            Err(Errno::INTR) => continue,
-            result => result?,
-        };
-        let ended = !polled[0].revents().is_empty();
-        drop(polled);
-        for source in sources.iter_mut().flatten().filter(|source| source.open || ended) {
-            source.read()?;
-        }
-        if ended {
-            let [stdout, stderr] = sources.map(|source| source.map(|it| it.text).unwrap_or_default());
-            return Ok((stdout, stderr));
-        }
     }
 }

@@ -102,6 +102,8 @@ pub struct MemoryStats {
     pub kernel: MemoryUsage,
     /// Of TCP buffers: v1.
     pub kernel_tcp: MemoryUsage,
+    /// Processes that the kernel has ended since memory was short; `None` where it does not count them.
+    pub oom_kills: Option<u64>,
     /// `memory.stat`, as it is.
     pub raw: BTreeMap<String, u64>,
     /// Pressure: v2.

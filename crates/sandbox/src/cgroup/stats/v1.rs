@@ -76,6 +76,7 @@ fn cpuset(reader: &Reader<'_>, stats: &mut Stats) -> Result<(), CgroupError> {
 fn memory(reader: &Reader<'_>, stats: &mut Stats) -> Result<(), CgroupError> {
     stats.memory.raw = reader.table("memory.stat")?;
     stats.memory.cache_bytes = stats.memory.raw.get("cache").copied().unwrap_or(0);
+    stats.memory.oom_kills = reader.table("memory.oom_control")?.get("oom_kill").copied();
     stats.memory.usage = usage(reader, "memory")?;
     stats.memory.swap = usage(reader, "memory.memsw")?;
     stats.memory.kernel = usage(reader, "memory.kmem")?;

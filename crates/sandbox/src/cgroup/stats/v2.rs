@@ -39,6 +39,7 @@ fn memory(reader: &Reader<'_>, stats: &mut Stats) -> Result<(), CgroupError> {
     memory.pressure = reader.pressure("memory.pressure")?;
     memory.raw = reader.table("memory.stat")?;
     memory.cache_bytes = memory.raw.get("file").copied().unwrap_or(0);
+    memory.oom_kills = reader.table("memory.events")?.get("oom_kill").copied();
     memory.usage = usage(reader, "memory")?;
     let swap = usage(reader, "memory.swap")?;
     memory.swap = MemoryUsage {
