@@ -33,6 +33,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("create_in_a_user_namespace_killed_at_every_system_call", create_in_user_namespace_killed),
         case("start_killed_at_every_system_call", start_killed),
         case("delete_killed_at_every_system_call", delete_killed),
+        case("kill_killed_at_every_system_call", kill_killed),
         case("pause_killed_at_every_system_call", pause_killed),
         case("resume_killed_at_every_system_call", resume_killed),
         case("update_killed_at_every_system_call", update_killed),
@@ -174,6 +175,16 @@ fn delete_killed(t: &Test) -> Verdict {
         t.call(&["start", id]).ok();
     };
     kill_everywhere(t, prepare, |id| t.call(&["delete", "--force", id]), &b)
+}
+
+fn kill_killed(t: &Test) -> Verdict {
+    let b = t.bundle();
+    b.stays().write();
+    let prepare = |id: &str| {
+        create(t, &b, id).ok();
+        t.call(&["start", id]).ok();
+    };
+    kill_everywhere(t, prepare, |id| t.call(&["kill", id, "KILL"]), &b)
 }
 
 fn run_killed(t: &Test) -> Verdict {
