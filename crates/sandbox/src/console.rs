@@ -3,20 +3,17 @@
 //! Runs in the runtime.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg,
-    socketpair,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::termios::{Winsize, tcsetwinsize};
 use spec::config::ConsoleSize;
 
 use crate::error::{Error, Result};
+use crate::launch::receive_descriptor;
 
 /// Who gets the master of a process's terminal.
 #[derive(Debug, Default)]
@@ -66,15 +63,14 @@ impl Console {
     /// Of socketpair.
     pub(crate) fn open(&self, terminal: bool) -> Result<OpenConsole<'_>> {
         Ok(match self {
-            _ if !terminal => OpenConsole::None,
-            Self::None => OpenConsole::None,
-            Self::Socket(socket) => OpenConsole::Socket(socket.as_fd()),
-            Self::Kept => {
-                let kind = (AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC);
-                let (ours, theirs) = socketpair(kind.0, kind.1, kind.2, None)
-                    .map_err(|errno| Error::host("socketpair", errno.into()))?;
+            Self::Socket(socket) if terminal => OpenConsole::Socket(socket.as_fd()),
+            Self::Kept if terminal => {
+                let (ours, theirs) =
+                    socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                        .map_err(|errno| Error::host("socketpair", errno.into()))?;
                 OpenConsole::Kept { ours, theirs }
             }
+            _ => OpenConsole::None,
         })
     }
 }
@@ -103,22 +99,9 @@ impl OpenConsole<'_> {
     /// None was.
     pub(crate) fn into_terminal(self) -> Result<Option<Terminal>> {
         let Self::Kept { ours, .. } = self else { return Ok(None) };
-        receive(&ours).map(Some).map_err(|errno| Error::host("receive the terminal", errno.into()))
+        let master = receive_descriptor(ours).map_err(|error| Error::host("receive the terminal", error))?;
+        Ok(Some(Terminal(master.into())))
     }
-}
-
-fn receive(socket: &OwnedFd) -> rustix::io::Result<Terminal> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    // With it comes its name.
-    let mut name = [0; 64];
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    recvmsg(socket, &mut [IoSliceMut::new(&mut name)], &mut control, flags)?;
-    let received = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    received.map(|master| Terminal(master.into())).ok_or(Errno::NODATA)
 }
 
 /// The master of a process's terminal: what is written to it is the process's input, what is read from it its output.

@@ -127,11 +127,16 @@ pub(crate) fn count_passed(own: &[OwnedFd], count: u32, listening: u32) -> Resul
     let given = u32::from(given);
     match (given..=count.saturating_add(2)).find(|number| !is_inherited(*number)) {
         Some(number) => Err(Error::NotOpen { number, count }),
-        None if listening > count.max(given - 3) => {
+        None if listening > passed(own, count) => {
             Err(Error::Request("listen_fds counts more descriptors than the process gets"))
         }
-        None => Ok(count.max(given - 3)),
+        None => Ok(passed(own, count)),
     }
+}
+
+/// How many descriptors the process gets after the streams, as [`count_passed`] has it.
+pub(crate) fn passed(own: &[OwnedFd], count: u32) -> u32 {
+    count.max(own.len() as u32)
 }
 
 /// Whether a descriptor is open, and not closed by execve (proc_pid_fdinfo(5)).

@@ -26,7 +26,7 @@ use super::message::{Features, Kind, Notify, Request, Response};
 use super::version::Version;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
-use crate::launch::{Conversation, INIT_DEADLINE, Inheritance, Launch, Message, carry_out};
+use crate::launch::{Conversation, Inheritance, Launch, Message, carry_out};
 use crate::plan::PlannedStep;
 
 /// How long a process may take to become CRIU.
@@ -338,7 +338,7 @@ pub(crate) fn make_mount_points(rootfs: &Path, planned: &[PlannedStep], ignored_
         first_own_fd: 3,
         inheritance: Inheritance::default(),
     };
-    carry_out(&launch, &steps, "the making of mount points", INIT_DEADLINE)
+    carry_out(&launch, &steps, "the making of mount points")
 }
 
 /// Brings `lo` up in the network namespace of a process, as `create` does.
@@ -358,7 +358,7 @@ pub(crate) fn bring_loopback_up(process: BorrowedFd<'_>) -> Result<()> {
     let mut inheritance = Inheritance::default();
     inheritance.add(Descriptor::Process, process);
     let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
-    carry_out(&launch, &steps, "the network namespace", INIT_DEADLINE)
+    carry_out(&launch, &steps, "the network namespace")
 }
 
 /// A child of ours, ended and waited for when it goes.

@@ -4,27 +4,22 @@
 
 use std::io::ErrorKind;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::{Launch, Message, step_error, wait, wait_killed};
+use super::{INIT_DEADLINE, Launch, Message, step_error, wait, wait_killed};
 use crate::error::{Error, Result};
 use crate::plan::PlannedStep;
 
-/// Launches a plan whose last step ends the process, and waits for that; `patience` is how long it may be silent.
+/// Launches a plan whose last step ends the process, and waits for that, for as long as init may be silent.
 ///
 /// # Errors
 /// [`Error::Step`]; [`Error::Deadline`], of `what`.
-pub(crate) fn carry_out(
-    launch: &Launch<'_>,
-    steps: &[PlannedStep],
-    what: &'static str,
-    patience: Duration,
-) -> Result<()> {
+pub(crate) fn carry_out(launch: &Launch<'_>, steps: &[PlannedStep], what: &'static str) -> Result<()> {
     let launched = launch.spawn(steps)?;
     let process = Aside(launched.pidfd);
-    match launched.conversation.receive(Some(Instant::now() + patience)) {
+    match launched.conversation.receive(Some(Instant::now() + INIT_DEADLINE)) {
         Ok(Message::Closed) => {}
         Ok(Message::Failed(report)) => return Err(step_error(steps, report).into()),
         Ok(_) => {

@@ -65,6 +65,25 @@ pub(crate) fn send_descriptor(socket: impl AsFd, bytes: &[u8], descriptor: impl 
     Ok(())
 }
 
+/// Receives a descriptor that was sent: it is there already, so the call neither waits nor is interrupted.
+///
+/// # Errors
+/// What recvmsg says; EMFILE where it can't arrive for want of a number.
+pub(crate) fn receive_descriptor(socket: impl AsFd) -> io::Result<OwnedFd> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut buffers = [io::IoSliceMut::new(&mut byte)];
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let message = recvmsg(socket, &mut buffers, &mut ancillary, flags)?;
+    let received = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    let absent = if message.bytes > 0 { Errno::MFILE.into() } else { io::ErrorKind::UnexpectedEof.into() };
+    received.ok_or(absent)
+}
+
 /// Init installs a filter with a listener, then waits until that was handed over.
 #[derive(Debug)]
 pub struct Filtering {
@@ -90,22 +109,8 @@ impl Conversation {
 
     /// Takes the runtime's end from a socket through which the child of a clone has sent it, before it was executed.
     pub(super) fn receive_channel(socket: &OwnedFd, names: Vec<&'static str>) -> io::Result<Self> {
-        let mut byte = [0];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut buffers = [io::IoSliceMut::new(&mut byte)];
-        // It is there already: the call neither waits nor is interrupted.
-        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-        let message = recvmsg(socket, &mut buffers, &mut ancillary, flags)?;
-        let received = ancillary.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
-        });
         let stamps = RefCell::new(Stamps::new(names));
-        // For want of a number the descriptor does not arrive.
-        let absent =
-            if message.bytes > 0 { Errno::MFILE.into() } else { io::ErrorKind::UnexpectedEof.into() };
-        received.map(|socket| Self { socket, stamps }).ok_or(absent)
+        Ok(Self { socket: receive_descriptor(socket)?, stamps })
     }
 
     /// Lets init go on.

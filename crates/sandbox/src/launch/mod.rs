@@ -19,7 +19,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 pub(crate) use aside::carry_out;
 pub use conversation::{Conversation, Filtering, Message};
-pub(crate) use conversation::{send_descriptor, wait_readable};
+pub(crate) use conversation::{receive_descriptor, send_descriptor, wait_readable};
 pub(crate) use end::{wait, wait_killed};
 pub use program::{ExecutableId, INIT, ProgramFile};
 

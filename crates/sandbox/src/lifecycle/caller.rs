@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::launch::send_descriptor;
-use crate::streams::Streams;
+use crate::streams::{Streams, passed};
 
 /// A terminal is all three streams.
 pub(super) fn check_streams(terminal: bool, streams: &Streams) -> Result<()> {
@@ -20,8 +20,7 @@ pub(super) fn check_streams(terminal: bool, streams: &Streams) -> Result<()> {
 
 /// That a process gets as many descriptors as its plan was made for: the request may be another by now.
 pub(super) fn check_passed(first_own_fd: u32, own: &[OwnedFd], preserved: u32) -> Result<()> {
-    let passed = preserved.max(own.len() as u32).saturating_add(3);
-    if passed != first_own_fd {
+    if passed(own, preserved).saturating_add(3) != first_own_fd {
         return Err(Error::Request("the plan was made for another number of descriptors: prepare it again"));
     }
     Ok(())

@@ -107,7 +107,7 @@ pub(super) fn delete_ended(
     if !has_ended(process.as_fd()).map_err(|error| Error::host("look at init", error))? {
         return Err(not_stopped(entry.id(), status(record)?));
     }
-    remove(state, running, interrupt)
+    remove(state, running, Init::Ended, interrupt)
 }
 
 /// Ends a container that its maker still holds, and removes it.
@@ -116,17 +116,26 @@ pub(super) fn end(
     running: &Running,
     interrupt: &Interrupt,
 ) -> Result<Outcome<ExitStatus>> {
-    let Outcome { warnings, .. } = remove(state, running, interrupt)?;
+    let Outcome { warnings, .. } = remove(state, running, Init::Kill, interrupt)?;
     // Where somebody else has removed it, its init has been ended, too.
     let deadline = Instant::now() + DEFAULT_DEADLINE;
     let status = running.process.wait_until(deadline)?.ok_or_else(|| stuck(running.process.pid))?;
     Ok(Outcome { value: status, warnings })
 }
 
+/// What is known of a container's init.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Init {
+    /// It has ended.
+    Ended,
+    /// It may be alive, and is to be killed then.
+    Kill,
+}
+
 /// Removes a container of ours. Nothing is read back: the maker knows what it made.
-fn remove(state: &StateRoot, running: &Running, interrupt: &Interrupt) -> Result<Outcome<()>> {
+fn remove(state: &StateRoot, running: &Running, init: Init, interrupt: &Interrupt) -> Result<Outcome<()>> {
     let _phase = phase!("delete");
-    let Running { entry, record, process, .. } = running;
+    let Running { entry, record, .. } = running;
     match state.lock_again(entry) {
         // Somebody was faster.
         Err(Error::NotFound) => return Ok(Outcome::new(())),
@@ -135,7 +144,7 @@ fn remove(state: &StateRoot, running: &Running, interrupt: &Interrupt) -> Result
     let deadline = Instant::now() + DEFAULT_DEADLINE;
     let cgroup = record.cgroup.clone().filter(|cgroup| !cgroup.directories.is_empty());
     let cgroup = cgroup.map(Cgroup::open).transpose()?;
-    if !has_ended(process.as_fd()).map_err(|error| Error::host("look at init", error))? {
+    if init == Init::Kill {
         kill_all(record, cgroup.as_ref(), deadline)?;
     }
     if let Some(cgroup) = cgroup {

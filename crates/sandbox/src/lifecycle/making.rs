@@ -204,7 +204,7 @@ impl Making<'_> {
         let mut inheritance = Inheritance::default();
         inheritance.add(Descriptor::Passed(0), context.as_fd());
         let launch = Launch { namespaces: 0, cgroup: None, first_own_fd: 3, inheritance };
-        carry_out(&launch, &steps, "the device of a mount", INIT_DEADLINE).map_err(|error| match error {
+        carry_out(&launch, &steps, "the device of a mount").map_err(|error| match error {
             Error::Step(StepError { step: Some("make-instance"), errno, .. }) => {
                 let (call, errno) = (Call::Fsconfig as u32, errno.unsigned_abs());
                 StepError::new(planned, Report { kind: Kind::Failed, call, errno, ..report }).into()
