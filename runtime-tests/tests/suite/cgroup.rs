@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use runtime_tests::cgroup::{processes, read};
+use runtime_tests::disk::{self, Disk};
 use runtime_tests::wait::{DEADLINE, stretched};
 use runtime_tests::{Bundle, Case, Container, Lane, Skip, Test, Verdict, cases};
 use serde_json::{Value, json};
@@ -621,20 +622,9 @@ fn block_controller(t: &Test) -> Result<&'static str, runtime_tests::Skip> {
     Ok("io")
 }
 
-/// `MAJOR:MINOR` of a block device, of those for which this holds.
-fn block_device(holds: impl Fn(&Path) -> bool) -> Option<(u64, u64)> {
-    std::fs::read_dir("/sys/block").ok()?.flatten().find_map(|entry| {
-        let text = std::fs::read_to_string(entry.path().join("dev")).ok()?;
-        let (major, minor) = text.trim().split_once(':')?;
-        holds(&entry.path()).then_some((major.parse().ok()?, minor.parse().ok()?))
-    })
-}
-
 fn blkio_throttles_of_each_kind_are_set(t: &Test) -> Verdict {
     let controller = block_controller(t)?;
-    let Some((major, minor)) = block_device(|_| true) else {
-        return Err(runtime_tests::Skip::new("no block device"));
-    };
+    let (major, minor) = disk::any()?;
     let rate = |rate: u64| json!([{"major": major, "minor": minor, "rate": rate}]);
     let c = t.create(&with_resources(
         t,
@@ -656,12 +646,8 @@ fn blkio_throttles_of_each_kind_are_set(t: &Test) -> Verdict {
 /// The scheduler bfq has files of its own for them; without it a device has no weight.
 fn blkio_weights_of_the_group_and_of_a_device_are_set(t: &Test) -> Verdict {
     let controller = block_controller(t)?;
-    let scheduled = |path: &Path| {
-        std::fs::read_to_string(path.join("queue/scheduler")).is_ok_and(|text| text.contains("[bfq]"))
-    };
-    let Some((major, minor)) = block_device(scheduled) else {
-        return Err(runtime_tests::Skip::new("no block device with the scheduler bfq"));
-    };
+    let disk = Disk::blank(&t.dir.join("disk"))?.scheduled_by("bfq")?;
+    let (major, minor) = disk.numbers();
     let device = json!({"major": major, "minor": minor, "weight": 300});
     let resources = json!({"blockIO": {"weight": 500, "weightDevice": [device]}});
     let c = t.create(&with_resources(t, &resources));
@@ -681,9 +667,7 @@ fn blkio_weights_of_the_group_and_of_a_device_are_set(t: &Test) -> Verdict {
 /// The scheduler that had them, CFQ, went with Linux 5.0; v2 never had them.
 fn leaf_weights_are_refused(t: &Test) -> Verdict {
     let controller = block_controller(t)?;
-    let Some((major, minor)) = block_device(|_| true) else {
-        return Err(runtime_tests::Skip::new("no block device"));
-    };
+    let (major, minor) = disk::any()?;
     if controller == "blkio" {
         let c = t.create(&t.bundle());
         let directory = t.cgroups().directory_of(c.pid(), controller).unwrap();

@@ -228,17 +228,6 @@ fn block_io_weight(t: &Test) -> Verdict {
     Ok(())
 }
 
-/// A block device of the machine.
-fn block_device() -> Result<(u64, u64), Skip> {
-    let entries = fs::read_dir("/sys/block").map_err(|_| Skip::new("no /sys/block"))?;
-    let numbers = entries.flatten().find_map(|entry| {
-        let text = fs::read_to_string(entry.path().join("dev")).ok()?;
-        let (major, minor) = text.trim().split_once(':')?;
-        Some((major.parse().ok()?, minor.parse().ok()?))
-    });
-    numbers.ok_or_else(|| Skip::new("no block device"))
-}
-
 fn block_io_throttles_by_file(t: &Test) -> Verdict {
     if t.runtime.name == "runc" {
         return Err(Skip::new("runc's update takes no throttles"));
@@ -246,7 +235,7 @@ fn block_io_throttles_by_file(t: &Test) -> Verdict {
     if t.cgroups().v1_root("blkio").is_none() {
         t.needs_controller("io")?;
     }
-    let (major, minor) = block_device()?;
+    let (major, minor) = runtime_tests::disk::any()?;
     let c = running(t, &json!({}));
     let throttle = |rate: u64| json!({"blockIO": {"throttleReadBpsDevice": [{"major": major, "minor": minor, "rate": rate}]}});
     let now = || {
