@@ -65,8 +65,9 @@ const PACKAGES: [&str; 29] = [
 const BOOT_MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "ext4", "overlay"];
 
 /// Modules that containers and their networks need.
-const MODULES: [&str; 45] = [
+const MODULES: [&str; 46] = [
     "af_packet_diag",
+    "bfq",
     "br_netfilter",
     "bridge",
     "dummy",
