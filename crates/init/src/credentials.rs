@@ -46,6 +46,14 @@ pub fn give_pipes(streams: u32, uid: u32) {
     }
 }
 
+/// Where a user namespace denies the call to all in it (user_namespaces(7), `/proc/PID/setgroups`), they can't be left either.
+pub fn set_groups(groups: &[u8], unless_denied: bool) -> sys::Result<()> {
+    match sys::setgroups(groups) {
+        Err(Failure { errno: flag::EPERM, .. }) if unless_denied => Ok(()),
+        result => result,
+    }
+}
+
 /// Changes the user and keeps the permitted set, which the change would clear; execve resets the flag.
 pub fn set_uid(uid: u32) -> sys::Result<()> {
     if uid != 0 {

@@ -253,7 +253,7 @@ impl Init {
                 Ok(())
             }
             Step::DropBounding { dropped } => credentials::drop_bounding(dropped.0),
-            Step::SetGroups { groups } => sys::setgroups(groups),
+            Step::SetGroups { groups, unless_denied } => credentials::set_groups(groups, unless_denied),
             Step::SetGid { gid } => sys::setresgid(gid),
             Step::SetUid { uid } => credentials::set_uid(uid),
             Step::SetCapabilities { effective, permitted, inheritable } => {

@@ -215,7 +215,11 @@ steps! {
     /// Drops capabilities from the bounding set.
     39 "drop-bounding" DropBounding { dropped: CapabilityMask, }
     /// `setgroups(2)`
-    40 "set-groups" SetGroups { groups: Words, }
+    40 "set-groups" SetGroups {
+        groups: Words,
+        /// Where the user namespace denies the call, the groups stay as they are.
+        unless_denied: bool,
+    }
     /// `setresgid(2)`
     41 "set-gid" SetGid { gid: u32, }
     /// `setresuid(2)`, capabilities kept.

@@ -36,6 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
         joined_pid_namespace_sees_its_processes,
         joined_pid_namespace_and_new_mount_namespace,
         joined_user_and_network_namespaces,
+        joined_user_without_setgroups,
         joined_mount_namespace_needs_no_pivot,
         shared_pid_namespace_delete_reaches_all,
         shared_pid_namespace_kill_reaches_all,
@@ -246,10 +247,14 @@ fn new_user(t: &Test) -> Verdict {
 
 fn user_holder(t: &Test, more: &[&str]) -> Holder {
     let holder = Holder::new(t, &[&["--user"], more].concat());
+    map_ids(&holder);
+    holder
+}
+
+fn map_ids(holder: &Holder) {
     for file in ["uid_map", "gid_map"] {
         fs::write(format!("/proc/{}/{file}", holder.pid()), "0 100000 65536").unwrap();
     }
-    holder
 }
 
 fn joined_user(t: &Test) -> Verdict {
@@ -261,6 +266,30 @@ fn joined_user(t: &Test) -> Verdict {
     let c = t.start(&b);
     assert_eq!(namespace_of(c.pid(), "user"), namespace_of(holder.pid(), "user"));
     assert_eq!(status_of(c.pid(), "Uid"), "100000\t100000\t100000\t100000");
+    Ok(())
+}
+
+/// Whoever made it has given up setgroups(2) for all in it: a process has no groups there, those of the runtime's caller
+/// least of all.
+fn joined_user_without_setgroups(t: &Test) -> Verdict {
+    t.needs_program("unshare")?;
+    t.needs_program("setpriv")?;
+    let holder = Holder::new(t, &["--user"]);
+    fs::write(format!("/proc/{}/setgroups", holder.pid()), "deny").unwrap();
+    map_ids(&holder);
+    let b = t.bundle();
+    shift(&b.rootfs());
+    b.stays().namespace("user", Some(&holder.path("user")));
+    let (call, id) = t.bundle_call("create", &b, &[]);
+    call.through(["setpriv", "--groups", "4242,27"]).ok();
+    let c = Container::open(t, &id);
+    c.start();
+    assert_eq!(status_of(c.pid(), "Groups"), "");
+    let executed = c.call(&["exec"]).args(["cat", "/proc/self/status"]);
+    let output = executed.through(["setpriv", "--groups", "4242"]).ok();
+    assert_eq!(status_field(&output.stdout, "Groups"), "");
+    b.set("/process/user/additionalGids", json!([7]));
+    t.create_fails(&b).says("setgroups");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use init::wire::{Descriptor, Descriptors, NamespaceFlags, Str, Words};
 use spec::Config;
 use spec::config::NamespaceKind;
 
+use super::groups::plan_leaving_groups;
 use super::namespace_plan::NamespacePlan;
 use super::process::plan_process;
 use super::settings::{plan_privileged_settings, plan_process_settings};
@@ -108,6 +109,7 @@ pub fn plan_exec(
     // Through a procfs of the host: the container's may hide what is written here. Children keep it.
     if namespaces.user.is_some() {
         plan_privileged_settings(&mut steps, process, host);
+        plan_leaving_groups(&mut steps, config, host);
     }
     plan_process_settings(&mut steps, process, host);
     plan_join(&mut steps, config, host, request.init);

@@ -7,7 +7,7 @@ use init::wire::Words;
 use spec::Config;
 use spec::config::User;
 
-use super::id_maps::{has_own_maps, is_setgroups_denied};
+use super::id_maps::{has_own_maps, is_setgroups_denied, joins_user_namespace};
 use super::{PlanError, Steps};
 use crate::host::HostFacts;
 
@@ -38,11 +38,21 @@ pub(super) fn plan_groups(
     }
     if !is_setgroups_denied(config, host) {
         let groups = Words(asked.iter().map(|gid| gid.get()).collect());
-        steps.push(POINTER, Step::SetGroups { groups });
+        // Whoever made a user namespace that is joined may have given up the call for all in it.
+        let unless_denied = asked.is_empty() && joins_user_namespace(config);
+        steps.push(POINTER, Step::SetGroups { groups, unless_denied });
     } else if !asked.is_empty() {
         check_groups(steps, config)?;
     }
     Ok(())
+}
+
+/// Root's groups of the host are left before a user namespace is joined: whoever made it may have given up the call for all
+/// in it, and the groups would stay.
+pub(super) fn plan_leaving_groups(steps: &mut Steps, config: &Config, host: &HostFacts) {
+    if host.confinement.is_none() && joins_user_namespace(config) {
+        steps.push(POINTER, Step::SetGroups { groups: Words(Vec::new()), unless_denied: true });
+    }
 }
 
 /// Supplementary groups that can't be set. Where an engine made the user namespace that we are in, it could not know

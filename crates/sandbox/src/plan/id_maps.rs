@@ -71,11 +71,14 @@ pub(super) fn has_own_maps(config: &Config) -> bool {
     config.linux.namespaces.user.as_ref().is_some_and(|namespace| namespace.path.is_none())
 }
 
-/// Whether the kernel denies `setgroups(2)` to the process, for good.
+/// Whether the user namespace is there already.
+pub(super) fn joins_user_namespace(config: &Config) -> bool {
+    config.linux.namespaces.user.as_ref().is_some_and(|namespace| namespace.path.is_some())
+}
+
+/// Whether the kernel is known to deny `setgroups(2)` to the process, for good: a namespace that is made below another has
+/// that from it, and only those can be joined. What a joined one adds nothing tells before it is tried.
 pub(super) fn is_setgroups_denied(config: &Config, host: &HostFacts) -> bool {
     let inherited = host.confinement.as_ref().is_some_and(|confinement| confinement.setgroups_denied);
-    if has_own_maps(config) {
-        return inherited || plan_id_maps(config, host).gid_writer == MapWriter::OwnId;
-    }
-    config.linux.namespaces.user.is_none() && inherited
+    inherited || has_own_maps(config) && plan_id_maps(config, host).gid_writer == MapWriter::OwnId
 }

@@ -14,7 +14,7 @@ use spec::config::{MountKind, NamespaceKind, TimeOffset, TimeOffsets};
 use super::id_maps::{becomes_root, plan_id_maps};
 use super::namespace_plan::{Join, NamespacePlan, clone_flag};
 use super::slots::{FIRST_BIND_SLOT, bind_mounts};
-use super::{PlanRequest, PlannedStep, Steps, paths, settings, streams};
+use super::{PlanRequest, PlannedStep, Steps, groups, paths, settings, streams};
 use crate::host::HostFacts;
 
 pub(super) fn plan_namespaces(
@@ -65,6 +65,7 @@ pub(super) fn plan_namespaces(
     steps.push("/linux/resources/cpu/cpus", Step::ResetAffinity {});
     if let Some(process) = config.process.as_ref().filter(|_| joins_user) {
         settings::plan_privileged_settings(steps, process, host);
+        groups::plan_leaving_groups(steps, config, host);
     }
     plan_joins(steps, &joins);
     let namespaces_after = NamespaceFlags(new_flags);
