@@ -105,7 +105,12 @@ fn kill_everywhere(
         assert!(deleted.status.success(), "{place}: {deleted}");
         residue::settle(t, SETTLE);
         let left = residue::find(t);
-        assert!(left.is_empty(), "{place}, then deleted by force; left behind:\n{}", left.join("\n"));
+        if !left.is_empty() {
+            std::thread::sleep(SETTLE);
+            let later = residue::find(t).join("\n");
+            let left = left.join("\n");
+            panic!("{place}, then {deleted}; left behind:\n{left}\nafter {SETTLE:?}:\n{later}");
+        }
         t.call(&["create", "--bundle", bundle.path.to_str().unwrap(), &id]).ok();
         if at % 8 == 0 {
             t.call(&["start", &id]).ok();
