@@ -27,7 +27,7 @@ fn main() -> Result<()> {
     let rootfs = std::fs::canonicalize(arguments.next().ok_or(usage)?)?;
     let socket = PathBuf::from(arguments.next().ok_or(usage)?);
     let server = Arc::new(Server {
-        runtime: Runtime::open("/run/sandbox-examples".as_ref())?,
+        runtime: Runtime::open("/run/sandbox-examples")?,
         rootfs,
         jobs: AtomicU64::new(0),
         quits: AtomicBool::new(false),
@@ -125,8 +125,7 @@ impl Server {
         let mut words = words(line).into_iter();
         let memory = parse_bytes(&words.next().ok_or("a limit of memory is missing")?)?;
         let pids = words.next().ok_or("a limit of processes is missing")?.parse()?;
-        let rootfs = rootfs.to_str().ok_or("ROOTFS is not UTF-8")?;
-        let mut config = Config::of_command(rootfs, words).ok_or("a command is missing")?;
+        let mut config = Config::of_command(rootfs, words)?;
         let resources = &mut config.linux.resources;
         resources.memory.limit = Some(Limit::Value(memory));
         resources.pids = Some(Limit::Value(pids));

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::io::Read as _;
 use std::net::{IpAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sandbox::net::NetworkNamespace;
@@ -19,14 +20,13 @@ const PREFIX: u8 = 24;
 fn main() -> Result<()> {
     let rootfs = std::env::args().nth(1).ok_or("usage: pod ROOTFS")?;
     let rootfs = std::fs::canonicalize(rootfs)?;
-    let rootfs = rootfs.to_str().ok_or("ROOTFS is not UTF-8")?;
-    let runtime = Runtime::open("/run/sandbox-examples".as_ref())?;
+    let runtime = Runtime::open("/run/sandbox-examples")?;
     let id = ContainerId::new(&format!("pod-{}", std::process::id()))?;
 
     let mut request = PodRequest::new(id.clone());
     request.hostname = Text::new("shop");
     let pod = runtime.create_pod(&request)?.value;
-    let shown = connect(&pod).and_then(|inside| show(&runtime, &pod, rootfs, inside));
+    let shown = connect(&pod).and_then(|inside| show(&runtime, &pod, &rootfs, inside));
     // Whatever happened: containers, namespaces and with them the devices, cgroup.
     runtime.delete_pod(&id, Deletion::Force)?;
     shown
@@ -46,7 +46,7 @@ fn connect(pod: &Pod) -> Result<IpAddr> {
     Ok(inside)
 }
 
-fn show(runtime: &Runtime, pod: &Pod, rootfs: &str, address: IpAddr) -> Result<()> {
+fn show(runtime: &Runtime, pod: &Pod, rootfs: &Path, address: IpAddr) -> Result<()> {
     start(runtime, pod, rootfs, "server", &["nc", "-ll", "-p", "80", "-e", "hostname"])?;
     let script = "until nc 127.0.0.1 80 2>/dev/null </dev/null; do sleep 0.1; done";
     let mut client = start(runtime, pod, rootfs, "client", &["sh", "-c", script])?;
@@ -56,9 +56,9 @@ fn show(runtime: &Runtime, pod: &Pod, rootfs: &str, address: IpAddr) -> Result<(
     Ok(())
 }
 
-fn start(runtime: &Runtime, pod: &Pod, rootfs: &str, name: &str, command: &[&str]) -> Result<Running> {
+fn start(runtime: &Runtime, pod: &Pod, rootfs: &Path, name: &str, command: &[&str]) -> Result<Running> {
     let id = ContainerId::new(&format!("{}-{name}", pod.id))?;
-    let config = Config::of_command(rootfs, command.iter().copied()).ok_or("a NUL in the command")?;
+    let config = Config::of_command(rootfs, command)?;
     let mut request = CreateRequest::of_config(id, config);
     request.pod = Some(pod.clone());
     request.streams = Streams::captured();

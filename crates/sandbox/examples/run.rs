@@ -13,10 +13,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let rootfs = arguments.next().ok_or("usage: run ROOTFS COMMAND [ARG...]")?;
     let rootfs = std::fs::canonicalize(rootfs)?;
-    let config = Config::of_command(rootfs.to_str().ok_or("ROOTFS is not UTF-8")?, arguments)
-        .ok_or("usage: run ROOTFS COMMAND [ARG...]")?;
+    let config = Config::of_command(rootfs, arguments)?;
 
-    let runtime = Runtime::open("/run/sandbox-examples".as_ref())?;
+    let runtime = Runtime::open("/run/sandbox-examples")?;
     let id = ContainerId::new(&format!("run-{}", std::process::id()))?;
     let mut request = CreateRequest::of_config(id, config);
     request.streams = Streams::captured();

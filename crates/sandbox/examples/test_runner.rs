@@ -26,7 +26,7 @@ fn main() -> Result<ExitCode> {
     let jobs: usize = arguments.next().ok_or(usage)?.parse()?;
     let scripts: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
 
-    let runtime = Runtime::open("/run/sandbox-examples".as_ref())?;
+    let runtime = Runtime::open("/run/sandbox-examples")?;
     let config = config(&rootfs)?;
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
@@ -53,10 +53,9 @@ fn main() -> Result<ExitCode> {
 
 /// `sh` on a read-only root, with a `/tmp` of its own.
 fn config(rootfs: &Path) -> Result<Config> {
-    let rootfs = rootfs.to_str().ok_or("ROOTFS is not UTF-8")?;
-    let mut config = Config::of_command(rootfs, ["sh", "-e"]).ok_or("a NUL in ROOTFS")?;
+    let mut config = Config::of_command(rootfs, ["sh", "-e"])?;
     config.root.readonly = true;
-    config.mounts.extend(Mount::filesystem("tmpfs", "/tmp"));
+    config.mounts.push(Mount::filesystem("tmpfs", "/tmp")?);
     Ok(config)
 }
 

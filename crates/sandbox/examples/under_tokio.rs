@@ -28,9 +28,8 @@ async fn run_all() -> Result<()> {
     let usage = "usage: under_tokio ROOTFS COUNT COMMAND [ARG...]";
     let rootfs = std::fs::canonicalize(arguments.next().ok_or(usage)?)?;
     let count: usize = arguments.next().ok_or(usage)?.parse()?;
-    let rootfs = rootfs.to_str().ok_or("ROOTFS is not UTF-8")?;
-    let config = Config::of_command(rootfs, arguments).ok_or(usage)?;
-    let runtime = Arc::new(Runtime::open("/run/sandbox-examples".as_ref())?);
+    let config = Config::of_command(rootfs, arguments)?;
+    let runtime = Arc::new(Runtime::open("/run/sandbox-examples")?);
 
     let mut jobs = JoinSet::new();
     for number in 0..count {

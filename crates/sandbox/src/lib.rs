@@ -5,8 +5,8 @@
 //! use sandbox::{ContainerId, CreateRequest, Runtime, Streams};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let runtime = Runtime::open("/run/my-program".as_ref())?;
-//! let config = Config::of_command("/srv/rootfs", ["uname", "-a"]).ok_or("a NUL in the command")?;
+//! let runtime = Runtime::open("/run/my-program")?;
+//! let config = Config::of_command("/srv/rootfs", ["uname", "-a"])?;
 //! let mut request = CreateRequest::of_config(ContainerId::new("web")?, config);
 //! request.streams = Streams::captured();
 //! let outcome = runtime.run(&request)?;

@@ -1,10 +1,11 @@
 //! What the caller asks for besides the bundle.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use spec::config::{CapabilitySet, ConsoleSize, Id};
-use spec::{AbsolutePath, Config, Text};
+use spec::{AbsolutePath, Config, Text, Violations};
 
 use crate::ContainerId;
 use crate::cgroup::SubCgroup;
@@ -177,7 +178,7 @@ impl CreateRequest {
     /// use sandbox::spec::Config;
     /// use sandbox::{ContainerId, CreateRequest, Streams};
     ///
-    /// let config = Config::of_command("/srv/rootfs", ["uname", "-a"]).expect("no NUL in it");
+    /// let config = Config::of_command("/srv/rootfs", ["uname", "-a"])?;
     /// let mut request = CreateRequest::of_config(ContainerId::new("web")?, config);
     /// request.streams = Streams::captured();
     /// # Ok(())
@@ -285,12 +286,16 @@ pub struct ExecRequest {
 }
 
 impl ExecRequest {
-    /// A command with its arguments, executed as the container's own process is; with defaults. `None` where there is
-    /// no command, or a NUL in one of the words.
-    pub fn of_command<S: Into<Box<str>>>(id: ContainerId, args: impl IntoIterator<Item = S>) -> Option<Self> {
-        let args: Vec<Text> = args.into_iter().map(Text::new).collect::<Option<_>>()?;
-        let changes = ProcessChanges { args, ..ProcessChanges::default() };
-        (!changes.args.is_empty()).then(|| Self::new(id, ExecProcess::Changed(changes)))
+    /// A command with its arguments, executed as the container's own process is; with defaults.
+    ///
+    /// # Errors
+    /// There is no command; or a word has a NUL, or is not UTF-8.
+    pub fn of_command<W: AsRef<OsStr>>(
+        id: ContainerId,
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<Self, Violations> {
+        let changes = ProcessChanges { args: spec::command(words)?, ..ProcessChanges::default() };
+        Ok(Self::new(id, ExecProcess::Changed(changes)))
     }
 
     /// A request with defaults.

@@ -395,7 +395,7 @@ fn whole_life_by_id_in_another_runtime() {
 #[test]
 fn waiter() {
     let (Ok(root), Ok(id)) = (std::env::var("WAITER_ROOT"), std::env::var("WAITER_ID")) else { return };
-    let runtime = Runtime::open(root.as_ref()).unwrap();
+    let runtime = Runtime::open(root).unwrap();
     let id = ContainerId::new(&id).unwrap();
     let init = runtime.open_init(&id).unwrap();
     assert!(init.is_some());
@@ -555,7 +555,7 @@ fn pod_limits_hold_for_its_containers_together() {
 #[test]
 fn pod_maker() {
     let (Ok(root), Ok(id)) = (std::env::var("MAKER_ROOT"), std::env::var("MAKER_ID")) else { return };
-    let runtime = Runtime::open(root.as_ref()).unwrap();
+    let runtime = Runtime::open(root).unwrap();
     let request = sandbox::PodRequest::new(ContainerId::new(&id).unwrap());
     println!("begins");
     loop {

@@ -2,9 +2,13 @@
 //!
 //! Runs anywhere; pure. As runc's, less its ambient capabilities, which no kernel grants without inheritable ones.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::{Config, Text, parse_config};
+use crate::words::{command, text};
+use crate::{Config, Violations, parse_config};
 
 /// The ids of the user that a rootless container belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +53,22 @@ pub fn default_config_on(rootless: Option<HostIds>, cgroups: CgroupVersion) -> S
 
 impl Config {
     /// The configuration of [`default_config`], of this root file system (absolute, or relative to the bundle), with this
-    /// command in place of a shell, and without a terminal. `None` where there is no command, or a NUL in one of the words.
-    pub fn of_command<S: Into<Box<str>>>(
-        rootfs: impl Into<Box<str>>,
-        args: impl IntoIterator<Item = S>,
-    ) -> Option<Self> {
-        let mut config = parse_config(default_config(None).as_bytes()).ok()?.config;
-        config.root.path = Text::new(rootfs)?;
-        let process = config.process.as_mut()?;
-        process.terminal = None;
-        process.args = args.into_iter().map(Text::new).collect::<Option<_>>()?;
-        (!process.args.is_empty()).then_some(config)
+    /// command in place of a shell, and without a terminal.
+    ///
+    /// # Errors
+    /// There is no command; or a word or the path has a NUL, or is not UTF-8.
+    pub fn of_command<W: AsRef<OsStr>>(
+        rootfs: impl AsRef<Path>,
+        words: impl IntoIterator<Item = W>,
+    ) -> Result<Self, Violations> {
+        let args = command(words)?;
+        let mut config = parse_config(default_config(None).as_bytes())?.config;
+        config.root.path = text("/root/path", rootfs.as_ref().as_os_str(), "config.md#root")?;
+        if let Some(process) = &mut config.process {
+            process.terminal = None;
+            process.args = args;
+        }
+        Ok(config)
     }
 }
 

@@ -26,6 +26,7 @@ mod oci;
 mod report;
 mod state;
 pub mod text;
+mod words;
 mod write;
 
 pub use config::Config;
@@ -36,6 +37,7 @@ use report::Report;
 pub use report::{Violation, Violations, Warning};
 pub use state::{ContainerProcessState, State, Status};
 pub use text::{AbsolutePath, Text};
+pub use words::command;
 
 /// The version of the runtime specification that is implemented.
 pub const VERSION: &str = "1.3.0";

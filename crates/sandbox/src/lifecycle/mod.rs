@@ -72,7 +72,8 @@ impl Runtime {
     ///
     /// # Errors
     /// [`Error::StateRoot`] where it belongs to another user, or others can write to it.
-    pub fn open(root: &Path) -> Result<Self> {
+    pub fn open(root: impl AsRef<Path>) -> Result<Self> {
+        let root = root.as_ref();
         let absolute = std::path::absolute(root).map_err(|error| Error::file("find", root, error))?;
         Ok(Self { state: Arc::new(StateRoot::open(&absolute)?), interrupt: Interrupt::default() })
     }
@@ -89,7 +90,7 @@ impl Runtime {
     /// # fn eventfd() -> std::io::Result<std::os::fd::OwnedFd> { unimplemented!() }
     /// let stop = eventfd()?;
     /// let copy = stop.try_clone()?;
-    /// let runtime = Runtime::open("/run/my-program".as_ref())?
+    /// let runtime = Runtime::open("/run/my-program")?
     ///     .interrupted_by(Interrupt::new(move || copy.try_clone()));
     /// // In another thread: eight bytes written to `stop` end a wait.
     /// # Ok(())
@@ -359,7 +360,7 @@ impl Runtime {
     /// use sandbox::{ContainerId, CreateRequest, Deletion, PodRequest, Runtime};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let runtime = Runtime::open("/run/my-program".as_ref())?;
+    /// let runtime = Runtime::open("/run/my-program")?;
     /// let pod = runtime.create_pod(&PodRequest::new(ContainerId::new("shop")?))?.value;
     /// for name in ["web", "database"] {
     ///     let mut request = CreateRequest::new(ContainerId::new(name)?, format!("/srv/bundles/{name}"));

@@ -11,7 +11,7 @@
 //! use sandbox::{ContainerId, PodRequest, Runtime};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let runtime = Runtime::open("/run/my-program".as_ref())?;
+//! let runtime = Runtime::open("/run/my-program")?;
 //! let pod = runtime.create_pod(&PodRequest::new(ContainerId::new("shop")?))?.value;
 //! let host = NetworkNamespace::own()?;
 //! let inside = NetworkNamespace::open(pod.network().ok_or("it shares a network")?)?;

@@ -53,12 +53,12 @@ impl Place {
     }
 
     pub fn runtime(&self) -> Runtime {
-        Runtime::open(&self.path.join("state")).unwrap()
+        Runtime::open(self.path.join("state")).unwrap()
     }
 
     /// The default configuration with this command, and nobody's terminal.
     pub fn config<const N: usize>(&self, args: [&str; N]) -> Config {
-        Config::of_command(self.rootfs().to_str().unwrap(), args).unwrap()
+        Config::of_command(self.rootfs(), args).unwrap()
     }
 
     pub fn request<const N: usize>(&self, id: &str, args: [&str; N]) -> CreateRequest {

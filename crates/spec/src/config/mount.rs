@@ -1,7 +1,13 @@
 //! `mounts`: the option table of the spec, as what the mount API is asked.
 
+use std::path::Path;
+
 use crate::config::IdMapping;
-use crate::{AbsolutePath, Text};
+use crate::report::quote;
+use crate::words::{text, violation};
+use crate::{AbsolutePath, Text, Violations};
+
+const CLAUSE: &str = "config.md#mounts";
 
 /// The kernel's `MOUNT_ATTR_*` bits (`mount_setattr(2)`).
 #[allow(missing_docs)]
@@ -123,23 +129,35 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// A file or directory of the host, with the mounts below it, at this place of the container. `None` where the place is
-    /// no absolute path, or there is a NUL in either.
-    pub fn bind(source: &str, destination: &str) -> Option<Self> {
-        Self::of(destination, MountKind::Bind { source: Text::new(source)?, recursive: true })
+    /// A file or directory of the host, with the mounts below it, at this place of the container.
+    ///
+    /// # Errors
+    /// The place is no absolute path; or there is a NUL in either, or what is not UTF-8. The pointer is that in the mount.
+    pub fn bind(source: impl AsRef<Path>, destination: impl AsRef<Path>) -> Result<Self, Violations> {
+        let source = text("/source", source.as_ref().as_os_str(), CLAUSE)?;
+        Self::of(destination.as_ref(), MountKind::Bind { source, recursive: true })
     }
 
-    /// A new file system of this type at this place of the container. `None` as for [`Mount::bind`], or where the type is
-    /// empty.
-    pub fn filesystem(fstype: &str, destination: &str) -> Option<Self> {
-        let fstype = Text::new(fstype).filter(|fstype| !fstype.is_empty())?;
+    /// A new file system of this type at this place of the container.
+    ///
+    /// # Errors
+    /// As those of [`Mount::bind`]; or the type is empty.
+    pub fn filesystem(fstype: &str, destination: impl AsRef<Path>) -> Result<Self, Violations> {
+        let fstype = text("/type", fstype.as_ref(), CLAUSE)?;
+        if fstype.is_empty() {
+            return Err(violation("/type", quote(&fstype), "must not be empty", CLAUSE));
+        }
         let source = Some(fstype.clone());
-        Self::of(destination, MountKind::Filesystem { fstype, source })
+        Self::of(destination.as_ref(), MountKind::Filesystem { fstype, source })
     }
 
-    fn of(destination: &str, kind: MountKind) -> Option<Self> {
-        Some(Self {
-            destination: AbsolutePath::new(Text::new(destination)?)?,
+    fn of(destination: &Path, kind: MountKind) -> Result<Self, Violations> {
+        let path = text("/destination", destination.as_os_str(), CLAUSE)?;
+        let found = quote(&path);
+        let destination = AbsolutePath::new(path)
+            .ok_or_else(|| violation("/destination", found, "must be an absolute path", CLAUSE))?;
+        Ok(Self {
+            destination,
             kind,
             attributes: Attributes::default(),
             recursive_attributes: Attributes::default(),
