@@ -36,6 +36,10 @@ impl Disk {
     }
 
     fn of(file: &Path) -> Result<Self, Skip> {
+        // Where nothing has made the node of a module that is not there yet, losetup looks for none.
+        if !Path::new("/dev/loop-control").exists() {
+            said(Command::new("modprobe").arg("loop"))?;
+        }
         let said = said(Command::new("losetup").args(["--find", "--show"]).arg(file))?;
         Ok(Self { node: PathBuf::from(said.trim()), scheduler: None })
     }

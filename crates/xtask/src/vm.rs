@@ -110,6 +110,9 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     if words.is_empty() {
         return Err(Failure::new("vm: which command?"));
     }
+    if (suite, lsm) == (Suite::Sid, Lsm::Selinux) {
+        return Err(Failure::new("vm: sid's SELinux policy can't be installed: use trixie"));
+    }
     let image = Image::get(suite, rebuild).map_err(image::Unavailable::into_failure)?;
     let mut job = Job::new(shell_line(&words)?)?;
     job.limit = limit;

@@ -29,7 +29,7 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("tar", "tar"),
 ];
 
-const PACKAGES: [&str; 29] = [
+const PACKAGES: [&str; 28] = [
     "systemd",
     "systemd-sysv",
     "dbus",
@@ -39,7 +39,6 @@ const PACKAGES: [&str; 29] = [
     "kmod",
     "udev",
     "apparmor",
-    "selinux-policy-default",
     "podman",
     "conmon",
     "netavark",
@@ -60,6 +59,9 @@ const PACKAGES: [&str; 29] = [
     "keyutils",
     "strace",
 ];
+
+/// SELinux's, without which there are no labels.
+const POLICY: &str = "selinux-policy-default";
 
 /// Modules that the initramfs loads.
 const BOOT_MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "ext4", "overlay"];
@@ -218,8 +220,13 @@ fn recipe(suite: Suite) -> String {
 }
 
 fn packages(suite: Suite) -> String {
-    let newer: &[&str] = if suite == Suite::Bookworm { &[] } else { &["passt", "libcriu2"] };
-    [&PACKAGES, newer].concat().join(",")
+    let others: &[&str] = match suite {
+        Suite::Bookworm => &[POLICY],
+        Suite::Trixie => &[POLICY, "passt", "libcriu2"],
+        // Its policy can't be installed: the package's script fails (2.20261022-1).
+        Suite::Sid => &["passt", "libcriu2"],
+    };
+    [&PACKAGES, others].concat().join(",")
 }
 
 fn make(suite: Suite, directory: &Path) -> Result<(), Unavailable> {
