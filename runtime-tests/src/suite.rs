@@ -103,11 +103,16 @@ struct World {
     repeated: Repeated,
 }
 
-/// The cases of which one of the words in `CASES`, separated by commas, is the beginning of the name; without it, all.
-fn selected(cases: Vec<Case>) -> Vec<Case> {
+/// The cases of which one of the words in `CASES`, separated by commas, is the beginning of the name; without it, all. Of a
+/// word after `!` none that has it anywhere.
+fn selected(mut cases: Vec<Case>) -> Vec<Case> {
     let Ok(words) = std::env::var("CASES") else { return cases };
-    let begins = |case: &Case| words.split(',').any(|word| case.name.starts_with(word));
-    cases.into_iter().filter(begins).collect()
+    let (excluded, selected): (Vec<_>, Vec<_>) = words.split(',').partition(|word| word.starts_with('!'));
+    cases.retain(|case| {
+        selected.iter().any(|word| case.name.starts_with(word))
+            && !excluded.iter().any(|word| case.name.contains(word.trim_start_matches('!')))
+    });
+    cases
 }
 
 /// Runs the cases that the command line and `CASES` select.

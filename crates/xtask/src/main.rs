@@ -5,7 +5,9 @@
 mod bench;
 mod build;
 mod bundle;
+mod debian;
 mod dist;
+mod engines;
 mod error;
 mod fuzz;
 mod lane;
@@ -34,8 +36,8 @@ usage: cargo xtask TASK
   bundle NAME [--run]           the root file system of bundles/NAME; with --run also runs it (as root)
   test [--lane LANE]... [--update-skips] [-- ARG...]
                                 every test: the crates', then the black-box suite on each cgroup set-up that this
-                                machine can show (hybrid, v1, v2), and part of it in a virtual
-                                machine (vm); ARGs go to the black-box suite; --update-skips writes how many tests
+                                machine can show (hybrid, v1, v2), that of clients with the newest
+                                engines (engines), and part of it in a virtual machine (vm); ARGs go to the black-box suite; --update-skips writes how many tests
                                 each lane skips into runtime-tests/skips.txt
   bench [-n N] [--lane LANE]... [--only NAME,...] [--peers NAME=PATH]... [--runtime FILE] [--vm]
         [--json FILE] [--docs] [--check] [--from FILE]
@@ -57,12 +59,15 @@ usage: cargo xtask TASK
   miri                          what reads bytes of others, in the interpreter that finds undefined behaviour (nightly)
   tidy                          headers, unsafe, words, links, dependencies
   lane LANE COMMAND [ARG...]    runs a command where it sees cgroup v1 or v2 alone
+  engines [--rebuild] LANE COMMAND [ARG...]
+                                runs a command, as lane does, where containerd, Docker, podman, buildah, runc and crun are those
+                                of Debian's next release
   vm [--suite bookworm|trixie|sid] [--lsm apparmor|selinux] [--cgroup LANE] [--limit SECONDS] [--runtime FILE] [--copy FILE]... [--console]
      [--rebuild] [--] COMMAND [ARG...]
                                 runs a command as root in a virtual machine with systemd, AppArmor, and cgroup v2
                                 alone or the hierarchies of LANE; sandboxd and runtime-tests are in its PATH, each FILE is in /job
 
-LANE is hybrid, v1 or v2; for test also vm.";
+LANE is hybrid, v1 or v2; for test also engines and vm.";
 
 fn main() -> ExitCode {
     match dispatch() {
@@ -98,6 +103,7 @@ fn dispatch() -> Result<ExitCode> {
         "miri" => miri::main(parser),
         "tidy" => tidy::main(parser),
         "lane" => lane::main(parser),
+        "engines" => engines::main(parser),
         "vm" => vm::main(parser),
         _ => Err(Failure::new(format!("no task {task:?}\n{USAGE}"))),
     }

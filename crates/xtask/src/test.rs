@@ -26,11 +26,12 @@ use std::time::{Duration, Instant};
 use lexopt::prelude::*;
 use outcome::{Counts, Outcome};
 
+use crate::debian::Unavailable;
 use crate::error::{Context, Failure, Result};
 use crate::lane::{self, Lane};
 use crate::process::{find_program, rendered};
-use crate::vm::{self, Image, Job, Lsm, Suite, Unavailable};
-use crate::{build, project};
+use crate::vm::{self, Image, Job, Lsm, Suite};
+use crate::{build, engines, project};
 
 /// Programs that some tests drive, and where Debian has them.
 const PROGRAMS: [(&str, &str); 14] = [
@@ -115,6 +116,13 @@ const VM_HYBRID_CASES: &[&str] = &[
 const VM_SYSTEMD_CASES: &[&str] =
     &["cgroup::", "exec::joined", "exec::sub_cgroup", "lifecycle::", "pause::", "update::"];
 
+/// A lane of the newest engines, and the cases that are run over them. That the tests are right is shown with this machine's
+/// own: those of runc are left out.
+const ENGINES_LANES: [(&str, Lane, &str); 2] = [
+    ("engines", Lane::Hybrid, "containerd::,cri::,docker::,!::runc_"),
+    ("engines-v2", Lane::V2, "buildah::,conmon::,podman::,!::runc_"),
+];
+
 /// A virtual machine of its own, and what is run in it.
 struct VmLane {
     name: &'static str,
@@ -143,6 +151,8 @@ const VM_LANES: [VmLane; 4] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Here(Lane),
+    /// Here, with the engines of Debian's next release.
+    Engines,
     VirtualMachine,
 }
 
@@ -150,10 +160,14 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        if name == "vm" {
-            return Ok(Self::VirtualMachine);
+        match name {
+            "engines" => Ok(Self::Engines),
+            "vm" => Ok(Self::VirtualMachine),
+            _ => name
+                .parse()
+                .map(Self::Here)
+                .map_err(|_: String| "a lane is hybrid, v1, v2, engines or vm".into()),
         }
-        name.parse().map(Self::Here).map_err(|_: String| "a lane is hybrid, v1, v2 or vm".into())
     }
 }
 
@@ -180,6 +194,9 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
         suite.args(["test", "--package", "runtime-tests", "--"]).args(&rest);
         suite.env("RUNTIME", &runtime).env("CGROUP", lane.to_string());
         outcomes.push(run_counted(&lane.to_string(), &mut suite)?);
+    }
+    if places.contains(&Place::Engines) {
+        outcomes.extend(run_with_engines(&runtime, &rest)?);
     }
     if places.contains(&Place::VirtualMachine) {
         for lane in &VM_LANES {
@@ -270,7 +287,34 @@ fn selected(asked: &[Place]) -> Result<Vec<Place>> {
     for lane in Lane::ALL.iter().filter(|lane| !reachable.contains(lane)) {
         println!("== runtime-tests, cgroup {lane}: not here, this machine has {current}");
     }
-    Ok(reachable.into_iter().map(Place::Here).chain([Place::VirtualMachine]).collect())
+    Ok(reachable.into_iter().map(Place::Here).chain([Place::Engines, Place::VirtualMachine]).collect())
+}
+
+/// Runs the tests of clients with the newest engines, on the set-ups that this machine can show. Where those can't be had,
+/// that is one skip, with its reason.
+fn run_with_engines(runtime: &Path, rest: &[OsString]) -> Result<Vec<Outcome>> {
+    let reachable = lane::reachable(lane::read_current()?);
+    let lanes = ENGINES_LANES.iter().filter(|(_, lane, _)| reachable.contains(lane));
+    match engines::tree(false) {
+        Ok(_) => {}
+        Err(Unavailable::Here(reason)) => {
+            return Ok(lanes.map(|(name, ..)| Outcome::not_here(name, &reason)).collect());
+        }
+        Err(Unavailable::Failed(failure)) => return Err(failure),
+    }
+    let suite = vm::suite_executable()?;
+    let xtask = std::env::current_exe().context("find xtask")?;
+    lanes
+        .map(|(name, lane, cases)| {
+            let mut command = Command::new(&xtask);
+            command.arg("engines").arg(lane.to_string()).arg(&suite).args(rest);
+            command.env("RUNTIME", runtime).env("CGROUP", lane.to_string());
+            if std::env::var_os("CASES").is_none() {
+                command.env("CASES", cases);
+            }
+            run_counted(name, &mut command)
+        })
+        .collect()
 }
 
 /// Runs what needs the virtual machine there. Where there can be none, that is one skip, with its reason.
@@ -281,13 +325,7 @@ fn run_in_vm(runtime: &Path, lane: &VmLane, rest: &[OsString]) -> Result<Outcome
     outcome.manager = manager;
     let image = match Image::get(Suite::default(), false) {
         Ok(image) => image,
-        Err(Unavailable::Here(reason)) => {
-            println!("== runtime-tests, virtual machine: skipped: {reason}");
-            outcome.counts.skipped = 1;
-            outcome.skips.insert(reason, 1);
-            outcome.ended_well = true;
-            return Ok(outcome);
-        }
+        Err(Unavailable::Here(reason)) => return Ok(Outcome::not_here(lane.name, &reason)),
         Err(Unavailable::Failed(failure)) => return Err(failure),
     };
     let mut words = vec![OsString::from("runtime-tests")];

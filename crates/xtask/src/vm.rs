@@ -16,13 +16,14 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::debian::Unavailable;
 use crate::error::{Failure, Result};
 use crate::lane::Lane;
 use crate::process::output_of;
 use crate::{build, project};
 
 pub(crate) use boot::{Job, ONCE_MORE, boot};
-pub(crate) use image::{Image, Unavailable};
+pub(crate) use image::Image;
 
 /// A release of Debian.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,7 +114,7 @@ pub(crate) fn main(mut parser: lexopt::Parser) -> Result<ExitCode> {
     if (suite, lsm) == (Suite::Sid, Lsm::Selinux) {
         return Err(Failure::new("vm: sid's SELinux policy can't be installed: use trixie"));
     }
-    let image = Image::get(suite, rebuild).map_err(image::Unavailable::into_failure)?;
+    let image = Image::get(suite, rebuild).map_err(Unavailable::into_failure)?;
     let mut job = Job::new(shell_line(&words)?)?;
     job.limit = limit;
     job.console = shown;
@@ -142,8 +143,7 @@ pub(crate) fn shell_line(words: &[OsString]) -> Result<String> {
     Ok(quoted.collect::<Result<Vec<_>>>()?.join(" "))
 }
 
-/// Builds the black-box suite as a program that can be run elsewhere. It is linked with this machine's C library: the
-/// virtual machine's must not be older.
+/// Builds the black-box suite for a virtual machine. It is linked with this machine's C library: that one's must not be older.
 pub(crate) fn test_program(image: &Image) -> Result<PathBuf> {
     let ours = output_of(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
     let ours = ours.trim().trim_start_matches("glibc ");
@@ -153,6 +153,11 @@ pub(crate) fn test_program(image: &Image) -> Result<PathBuf> {
             image.suite, image.glibc
         )));
     }
+    suite_executable()
+}
+
+/// Builds the black-box suite as a program that can be run elsewhere.
+pub(crate) fn suite_executable() -> Result<PathBuf> {
     let mut cargo = project::cargo();
     cargo.args(["test", "--quiet", "--package", "runtime-tests", "--test", "suite", "--no-run"]);
     let messages = output_of(cargo.args(["--message-format", "json"]))?;

@@ -24,7 +24,7 @@ pub(super) fn measure(lane: &LaneDocument) -> Measured {
 }
 
 fn boot_once() -> Result<Duration> {
-    let image = Image::get(Suite::default(), false).map_err(crate::vm::Unavailable::into_failure)?;
+    let image = Image::get(Suite::default(), false).map_err(crate::debian::Unavailable::into_failure)?;
     let job = Job::new("/bin/true".into())?;
     let begin = Instant::now();
     match boot(&image, &job, &mut |_| {})? {

@@ -87,6 +87,16 @@ impl Outcome {
         }
     }
 
+    /// Of a lane that can't be shown here: one skip.
+    pub(super) fn not_here(lane: &str, reason: &str) -> Self {
+        println!("== {lane}: skipped: {reason}");
+        let mut outcome = Self::new(lane);
+        outcome.counts.skipped = 1;
+        outcome.skips.insert(reason.to_owned(), 1);
+        outcome.ended_well = true;
+        outcome
+    }
+
     /// Whether a test was found there: a lane that this machine can't show has one skip, of no test.
     pub(super) fn has_run(&self) -> bool {
         !(self.names.is_empty() && self.failed.is_empty() && self.skipped.is_empty())

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(1800);
 
 /// Runs the tests there: the exit status of the run.
 pub(super) fn run(suite: &Path, tests: &BTreeMap<String, PathBuf>, request: &Request) -> Result<ExitCode> {
-    let image = Image::get(Suite::default(), false).map_err(crate::vm::Unavailable::into_failure)?;
+    let image = Image::get(Suite::default(), false).map_err(crate::debian::Unavailable::into_failure)?;
     let runtime = request.runtime.clone().map_or_else(build::build_static, Ok)?;
     let lane = request.lane.unwrap_or(Lane::V2);
     let lane_name = lane.to_string();

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Suite;
+use crate::debian::{self, Unavailable, bootstrap, bootstrap_failure, cache, remove_tree};
 use crate::error::{Context, Failure, Result};
-use crate::lane::mounts_below;
 use crate::process::{find_program, output_of, rendered, run};
 use crate::project;
 
@@ -125,42 +125,12 @@ pub(crate) struct Image {
     directory: PathBuf,
 }
 
-/// Why there is none.
-#[derive(Debug)]
-pub(crate) enum Unavailable {
-    /// This machine lacks something.
-    Here(String),
-    /// The making went wrong.
-    Failed(Failure),
-}
-
-impl Unavailable {
-    pub(crate) fn into_failure(self) -> Failure {
-        match self {
-            Self::Here(reason) => Failure::new(format!("no virtual machine: {reason}")),
-            Self::Failed(failure) => failure,
-        }
-    }
-}
-
-impl From<Failure> for Unavailable {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
 impl Image {
     /// The image of a suite, made where there is none of this recipe.
     pub(crate) fn get(suite: Suite, rebuild: bool) -> Result<Self, Unavailable> {
         check_machine()?;
-        let directory = cache()?.join(suite.to_string());
-        let stamp = directory.join("recipe");
-        let current = fs::read_to_string(&stamp).is_ok_and(|made| made == recipe(suite));
-        if !current || rebuild {
-            let _ = fs::remove_file(&stamp);
-            make(suite, &directory)?;
-            fs::write(&stamp, recipe(suite)).context(stamp.display())?;
-        }
+        let directory = cache("vm")?.join(suite.to_string());
+        debian::make_once(&directory, &recipe(suite), rebuild, || make(suite, &directory))?;
         let glibc = directory.join("glibc");
         let glibc = fs::read_to_string(&glibc).context(glibc.display())?;
         Ok(Self { suite, glibc, directory })
@@ -183,26 +153,7 @@ fn check_machine() -> Result<(), Unavailable> {
     if !cfg!(target_arch = "x86_64") {
         return Err(Unavailable::Here("only of x86_64, on x86_64".into()));
     }
-    if !nix::unistd::geteuid().is_root() {
-        return Err(Unavailable::Here("needs root".into()));
-    }
-    let missing = PROGRAMS.iter().filter(|(program, _)| find_program(program).is_none());
-    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
-    if packages.is_empty() {
-        Ok(())
-    } else {
-        Err(Unavailable::Here(format!("not installed: {}", packages.join(" "))))
-    }
-}
-
-fn cache() -> Result<PathBuf> {
-    let named =
-        |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
-    let cache = cache.ok_or_else(|| Failure::new("neither XDG_CACHE_HOME nor HOME is set"))?;
-    let directory = cache.join("sandboxd/vm");
-    fs::create_dir_all(&directory).context(directory.display())?;
-    Ok(directory)
+    debian::check_machine(&PROGRAMS)
 }
 
 /// All that decides what the image is.
@@ -247,10 +198,11 @@ fn make(suite: Suite, directory: &Path) -> Result<(), Unavailable> {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).context(path.display())?;
     }
     // Side by side: both mostly wait for the mirror.
+    let name = suite.to_string();
     let mut kernel_packages =
-        bootstrap(suite, "extract", "linux-image-cloud-amd64", &kernel, &directory.join("kernel.log"))?;
+        bootstrap(&name, "extract", "linux-image-cloud-amd64", &kernel, &directory.join("kernel.log"))?;
     let mut fetching = kernel_packages.spawn().context(rendered(&kernel_packages))?;
-    let mut system = bootstrap(suite, "minbase", &packages(suite), &root, &directory.join("root.log"))?;
+    let mut system = bootstrap(&name, "minbase", &packages(suite), &root, &directory.join("root.log"))?;
     let made = system.status().context(rendered(&system))?.success();
     let fetched = fetching.wait().context(rendered(&kernel_packages))?.success();
     for (succeeded, log) in [(made, "root.log"), (fetched, "kernel.log")] {
@@ -271,42 +223,6 @@ fn make(suite: Suite, directory: &Path) -> Result<(), Unavailable> {
         remove_tree(tree)?;
     }
     Ok(())
-}
-
-fn bootstrap(suite: Suite, variant: &str, packages: &str, into: &Path, log: &Path) -> Result<Command> {
-    let log_file = fs::File::create(log).context(log.display())?;
-    let mut command = Command::new("mmdebstrap");
-    command.args(["--mode=root", "--variant", variant, "--include", packages]);
-    // Mirrors keep sid's index files longer than they say they are good for.
-    command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
-    command.arg("--aptopt=APT::Install-Recommends \"false\"");
-    command.arg("--aptopt=Acquire::Retries \"3\"");
-    command.arg(suite.to_string()).arg(into);
-    command.stdin(Stdio::null()).stdout(log_file.try_clone().context(log.display())?).stderr(log_file);
-    Ok(command)
-}
-
-/// A mirror that can't be reached is this machine's; anything else is wrong with the recipe.
-fn bootstrap_failure(log: &Path) -> Unavailable {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    const UNREACHABLE: [&str; 6] = [
-        "Temporary failure resolving",
-        "Could not resolve",
-        "Could not connect",
-        "Connection failed",
-        "Connection timed out",
-        "Failed to fetch",
-    ];
-    if let Some(line) = text.lines().find(|line| UNREACHABLE.iter().any(|sign| line.contains(sign))) {
-        return Unavailable::Here(format!("the distribution's mirror can't be reached: {}", line.trim()));
-    }
-    let last: Vec<&str> = text.lines().rev().take(5).collect();
-    let last: Vec<&str> = last.into_iter().rev().collect();
-    Unavailable::Failed(Failure::new(format!(
-        "mmdebstrap: {} (whole log: {})",
-        last.join(" | "),
-        log.display()
-    )))
 }
 
 /// The modules of an unpacked kernel package.
@@ -428,17 +344,6 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         fs::create_dir_all(parent).context(parent.display())?;
     }
     fs::copy(from, to).map(drop).context(format_args!("copy {} to {}", from.display(), to.display()))
-}
-
-/// Removes a tree in which nothing is mounted.
-fn remove_tree(tree: &Path) -> Result<()> {
-    if let Some(mount) = mounts_below(tree)?.first() {
-        return Err(Failure::new(format!("{} is a mount point: it is left alone", mount.display())));
-    }
-    match fs::remove_dir_all(tree) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result.context(tree.display()),
-    }
 }
 
 /// Where things of one boot are.
