@@ -489,7 +489,7 @@ fn bare_host(t: &Test) -> Verdict {
     let hosts = [
         ("umount -l /proc", "/proc"),
         ("mount -t tmpfs none /proc", "/proc"),
-        ("mount -o remount,hidepid=2 /proc 2>/dev/null || mount -t proc -o hidepid=2 proc /proc", ""),
+        ("mount -t proc -o hidepid=2 proc /proc", ""),
         ("mount -t tmpfs none /dev", "/dev"),
         ("umount -l /sys", "cgroup"),
         ("mount -t tmpfs none /sys", "cgroup"),
