@@ -13,21 +13,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde_json::Value;
 
-use crate::sys::{Notification, receive_notification, send_answer};
+use crate::sys::{Answer, Notification, receive_notification, send_answer};
 use crate::wait::{DEADLINE, readable, stretched};
-
-/// What an agent says to a call.
-#[derive(Clone, Copy, Debug)]
-pub enum Answer {
-    /// The kernel does it.
-    Continue,
-    /// It has been done, with this result.
-    Done(i64),
-    /// It fails with this errno.
-    Fail(i32),
-    /// Nothing, ever.
-    Silence,
-}
 
 #[derive(Default)]
 struct Seen {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::procfs::parse_mountinfo;
-use crate::suite::Skip;
+use crate::skip::Skip;
 
 /// The hierarchies of the machine, as this process sees them mounted.
 #[derive(Clone, Debug)]

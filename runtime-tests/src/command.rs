@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::differences::other_words;
-use crate::inject::SystemCall;
+use crate::system_call::SystemCall;
 use crate::wait::{DEADLINE, Process, reap_orphans, stretched};
 
 /// The runtime under test, whose own words [`Output::says`] knows.

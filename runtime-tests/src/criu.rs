@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::suite::Skip;
+use crate::skip::Skip;
 
 /// The suite whose CRIU is taken.
 const SUITE: &str = "trixie";

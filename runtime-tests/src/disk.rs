@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::suite::Skip;
+use crate::skip::Skip;
 
 /// A loop device; let go when this goes, or with its last mount.
 #[derive(Debug)]

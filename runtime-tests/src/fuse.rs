@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use crate::suite::Skip;
+use crate::skip::Skip;
 
 /// What `mark` holds.
 pub const CONTENT: &str = "from user space\n";

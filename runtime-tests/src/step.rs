@@ -17,8 +17,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::command::{Call, anonymous_file};
-use crate::inject::SystemCall;
 use crate::sys::{at_entry, read_user_word, register, trace_me};
+use crate::system_call::SystemCall;
 use crate::wait::{DEADLINE, stretched};
 
 /// Whose system calls are counted.

@@ -20,22 +20,8 @@ use crate::lane::{Lane, Unprepared};
 use crate::residue;
 use crate::rootfs::Busybox;
 use crate::runtime::Runtime;
+use crate::skip::{Skip, Verdict};
 use crate::test::Test;
-
-/// Why a test cannot be run here.
-#[derive(Debug)]
-pub struct Skip(String);
-
-impl Skip {
-    /// A skip for a reason.
-    #[must_use]
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
-    }
-}
-
-/// What a test returns; a failure is a panic.
-pub type Verdict = Result<(), Skip>;
 
 /// The function of a test.
 pub type Run = Box<dyn Fn(&Test) -> Verdict + Send + Sync>;

@@ -10,8 +10,6 @@ use std::process::Command;
 use nix::sys::ptrace;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, Updater, ioctl, opcode};
 
-use crate::agent::Answer;
-
 /// Gives SIGINT and SIGQUIT their default action, which a shell takes from what it starts in the background: what the
 /// tests start would inherit that.
 pub fn heed_interrupts() {
@@ -162,6 +160,19 @@ pub struct Notification {
     pub call: i32,
     /// Its arguments.
     pub arguments: [u64; 6],
+}
+
+/// What an agent says to a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer {
+    /// The kernel does it.
+    Continue,
+    /// It has been done, with this result.
+    Done(i64),
+    /// It fails with this errno.
+    Fail(i32),
+    /// Nothing, ever.
+    Silence,
 }
 
 /// The next call that waits: `SECCOMP_IOCTL_NOTIF_RECV`, seccomp_unotify(2).

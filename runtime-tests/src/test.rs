@@ -14,7 +14,7 @@ use crate::container::Container;
 use crate::lane::Lane;
 use crate::rootfs::Busybox;
 use crate::runtime::Runtime;
-use crate::suite::Skip;
+use crate::skip::Skip;
 
 /// A variable that every call of the runtime carries, so that what it leaves behind is recognised.
 pub const TOKEN_VARIABLE: &str = "RUNTIME_TESTS_TOKEN";

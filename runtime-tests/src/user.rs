@@ -17,7 +17,7 @@ use crate::bundle::Bundle;
 use crate::command::Call;
 use crate::lane::Lane;
 use crate::residue;
-use crate::suite::Skip;
+use crate::skip::Skip;
 use crate::test::{TOKEN_VARIABLE, Test};
 use crate::wait::Fifo;
 

@@ -6,7 +6,7 @@ use crate::client::image::{self, IMAGE};
 use crate::client::{Daemon, Private};
 use crate::command::Call;
 use crate::runtime::Runtime;
-use crate::suite::Skip;
+use crate::skip::Skip;
 use crate::test::Test;
 use crate::wait::Process;
 

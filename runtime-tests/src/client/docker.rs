@@ -6,7 +6,7 @@ use crate::client::image;
 use crate::client::{Daemon, Private};
 use crate::command::Call;
 use crate::runtime::Runtime;
-use crate::suite::Skip;
+use crate::skip::Skip;
 use crate::test::Test;
 
 /// Debian's; another one in front of it in PATH may not speak the engine's version.

@@ -10,7 +10,7 @@ use crate::client::{Private, image};
 use crate::command::Call;
 use crate::lane::Lane;
 use crate::runtime::Runtime;
-use crate::suite::Skip;
+use crate::skip::Skip;
 use crate::test::Test;
 
 /// Its image.

@@ -60,3 +60,24 @@ pub enum CriuError {
         pointer: String,
     },
 }
+
+/// Whether CRIU's version is recent enough for this.
+///
+/// # Errors
+/// [`CriuError::TooOld`]
+pub(crate) fn check_recent(found: Version, needed: Version, purpose: &'static str) -> Result<(), CriuError> {
+    if found >= needed { Ok(()) } else { Err(CriuError::TooOld { found, needed, purpose }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_too_old_names_both() {
+        let found = Version { major: 3, minor: 11, sublevel: 2 };
+        let error = check_recent(found, Version::LEAST, "checkpoint").unwrap_err();
+        assert_eq!(error.to_string(), "criu is of version 3.11.2: checkpoint needs 3.15 or later");
+        assert!(check_recent(Version::LEAST, Version::LEAST, "checkpoint").is_ok());
+    }
+}

@@ -15,6 +15,7 @@ mod swrk;
 mod version;
 
 pub use error::CriuError;
+pub(crate) use error::check_recent;
 pub use request::{
     AfterCheckpoint, CheckpointRequest, CriuOptions, Extent, ManageCgroups, NetworkLock, RestoreRequest,
 };

@@ -19,8 +19,8 @@ use super::start::ignored_signals;
 use crate::cgroup::Hierarchies;
 use crate::criu::{
     AfterCheckpoint, CheckpointRequest, CriuError, DESCRIPTORS, Directories, Extent, Kind, Options,
-    PageServer, Request, Swrk, Version, common_options, dumped_mounts, external_key, failure, make_directory,
-    read_streams,
+    PageServer, Request, Swrk, Version, check_recent, common_options, dumped_mounts, external_key, failure,
+    make_directory, read_streams,
 };
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
@@ -58,9 +58,9 @@ pub(super) fn checkpoint(
     let signals = ignored_signals()?;
     let program = request.criu.program.as_deref();
     let version = Swrk::probe(program, needed_features(&request), signals)?;
-    version.check(Version::LEAST, "checkpoint")?;
+    check_recent(version, Version::LEAST, "checkpoint")?;
     if request.criu.network_lock.is_some() {
-        version.check(Version::NETWORK_LOCK, "--network-lock")?;
+        check_recent(version, Version::NETWORK_LOCK, "--network-lock")?;
     }
 
     let directories = Directories::open(&request.criu)?;

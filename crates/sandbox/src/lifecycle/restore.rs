@@ -19,7 +19,7 @@ use super::undo::{Undo, Unfinished};
 use crate::cgroup::Cgroup;
 use crate::criu::{
     CgroupRoot, CriuError, DESCRIPTORS, Directories, Features, InheritedDescriptor, JoinNamespace, Kind,
-    Notify, Options, Passed, Place, Request, RestoreRequest, Swrk, Version, bring_loopback_up,
+    Notify, Options, Passed, Place, Request, RestoreRequest, Swrk, Version, bring_loopback_up, check_recent,
     common_options, external_key, failure, inherited_pipes, make_mount_points, restored_mounts,
 };
 use crate::error::{Error, Result};
@@ -144,15 +144,15 @@ fn no_init(reason: &str) -> Error {
 fn check_version(request: &RestoreRequest, signals: u64) -> Result<()> {
     let features = Features { lazy_pages: request.criu.lazy_pages.then_some(true), ..Features::default() };
     let version = Swrk::probe(request.criu.program.as_deref(), features, signals)?;
-    version.check(Version::LEAST, "restore")?;
+    check_recent(version, Version::LEAST, "restore")?;
     if request.lsm_profile.is_some() {
-        version.check(Version::LSM, "--lsm-profile")?;
+        check_recent(version, Version::LSM, "--lsm-profile")?;
     }
     if request.lsm_mount_context.is_some() {
-        version.check(Version::LSM, "--lsm-mount-context")?;
+        check_recent(version, Version::LSM, "--lsm-mount-context")?;
     }
     if request.criu.network_lock.is_some() {
-        version.check(Version::NETWORK_LOCK, "--network-lock")?;
+        check_recent(version, Version::NETWORK_LOCK, "--network-lock")?;
     }
     Ok(())
 }

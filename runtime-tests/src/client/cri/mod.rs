@@ -13,7 +13,7 @@ use crate::client::containerd::{READY, configuration};
 use crate::client::image::{self, IMAGE};
 use crate::client::{Daemon, Private};
 use crate::runtime::Runtime;
-use crate::suite::Skip;
+use crate::skip::Skip;
 use crate::test::Test;
 use grpc::{Channel, Status};
 use messages as m;

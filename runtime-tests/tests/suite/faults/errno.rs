@@ -7,8 +7,9 @@ use std::time::Duration;
 use nix::errno::Errno;
 use runtime_tests::bystander::Bystander;
 use runtime_tests::command::Call;
-use runtime_tests::inject::{SystemCall, fail_at};
+use runtime_tests::inject::fail_at;
 use runtime_tests::step::Whose;
+use runtime_tests::system_call::SystemCall;
 use runtime_tests::world::{World, thorough};
 use runtime_tests::{Bundle, Case, Lane, Skip, Test, Verdict, residue};
 
