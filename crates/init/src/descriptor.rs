@@ -16,6 +16,17 @@ pub fn discard(descriptor: i32) {
     }
 }
 
+/// Takes every number below the end that is free. A new descriptor has the lowest.
+pub fn take_descriptors(end: i32) -> sys::Result<()> {
+    loop {
+        let taken = sys::eventfd()?;
+        if taken >= end {
+            sys::close(taken);
+            return Ok(());
+        }
+    }
+}
+
 /// The descriptors of a list in an encoded plan.
 pub fn descriptors(list: &[u8]) -> impl Iterator<Item = i32> {
     let mut reader = Reader::new(list);

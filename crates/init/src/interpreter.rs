@@ -4,7 +4,7 @@
 
 use crate::attach::HeldMount;
 use crate::credentials::{self, Scheduling};
-use crate::descriptor::descriptors;
+use crate::descriptor::{descriptors, take_descriptors};
 use crate::device::Node;
 use crate::mount::{BindAttributes, BindMount, NewMount, clone_path_inside};
 use crate::network;
@@ -241,6 +241,7 @@ impl Init {
             Step::SetPersonality { domain } => sys::personality(domain),
             Step::LoopbackUp {} => network::loopback_up(),
             Step::SetDescriptor { descriptor, number } => sys::duplicate(descriptor, number as i32),
+            Step::TakeDescriptors { end } => take_descriptors(end as i32),
             Step::ReopenNull { streams } => self.reopen_null(streams),
             Step::End {} => sys::exit(0),
             Step::SetStreams { input, output } => {

@@ -134,6 +134,7 @@ calls! {
     LandlockRestrictSelf = 68 "landlock_restrict_self",
     Userfaultfd = 69 "userfaultfd",
     Fsetxattr = 70 "fsetxattr",
+    Eventfd = 71 "eventfd2",
 }
 
 /// One record.

@@ -314,6 +314,8 @@ steps! {
     60 "loopback-up" LoopbackUp {}
     /// A descriptor for the program, at this number.
     80 "set-descriptor" SetDescriptor { descriptor: Descriptor, number: u32, }
+    /// Descriptors up to this one that are not open are taken, until execve: nothing else gets their numbers.
+    96 "take-descriptors" TakeDescriptors { end: u32, }
     /// Streams that are the host's null device become the root's: a process that holds a file of the host can't be
     /// checkpointed.
     81 "reopen-null" ReopenNull {

@@ -50,9 +50,7 @@ pub enum Error {
     Request(&'static str),
 
     /// The caller's: a descriptor that the process is to get.
-    #[error(
-        "descriptor {number} is not open, of {count} from 3 on that the process is to inherit (--preserve-fds, LISTEN_FDS)"
-    )]
+    #[error("descriptor {number} is not open, of {count} from 3 on that the process is told of (LISTEN_FDS)")]
     NotOpen {
         /// The first that isn't.
         number: u32,

@@ -58,6 +58,7 @@ mod console;
 mod contents;
 #[cfg(feature = "criu")]
 pub mod criu;
+mod descriptors;
 mod errno;
 pub mod error;
 mod error_kind;

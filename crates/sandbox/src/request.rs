@@ -141,7 +141,7 @@ pub struct CreateRequest {
     /// Open files that the process gets, from 3 on in this order. They stay the request's.
     pub descriptors: Vec<OwnedFd>,
     /// How many descriptors from 3 on stay open in the container: the first are those of `descriptors`, the rest the
-    /// caller's own of the same number.
+    /// caller's own of the same number, where they are open.
     pub preserve_fds: u32,
     /// How many of all these, the first, the process is told of (`LISTEN_FDS`, `LISTEN_PID`).
     pub listen_fds: u32,
@@ -275,7 +275,7 @@ pub struct ExecRequest {
     /// Open files that the process gets, from 3 on in this order. They stay the request's.
     pub descriptors: Vec<OwnedFd>,
     /// How many descriptors from 3 on stay open in the process: the first are those of `descriptors`, the rest the caller's
-    /// own of the same number.
+    /// own of the same number, where they are open.
     pub preserve_fds: u32,
     /// How many of all these, the first, the process is told of (`LISTEN_FDS`).
     pub listen_fds: u32,

@@ -116,38 +116,6 @@ impl Streams {
     }
 }
 
-/// How many descriptors the process gets after the streams: `own` are given to it, the others, up to `count`, are the caller's
-/// own by number. That those are open, and stay so at execve: what this program has opened itself does not.
-///
-/// # Errors
-/// [`Error::NotOpen`]; more are given than a process may have; it is told of more (`listening`) than it gets.
-pub(crate) fn count_passed(own: &[OwnedFd], count: u32, listening: u32) -> Result<u32> {
-    let given =
-        u16::try_from(own.len().saturating_add(3)).map_err(|_| Error::Request("too many descriptors"))?;
-    let given = u32::from(given);
-    match (given..=count.saturating_add(2)).find(|number| !is_inherited(*number)) {
-        Some(number) => Err(Error::NotOpen { number, count }),
-        None if listening > passed(own, count) => {
-            Err(Error::Request("listen_fds counts more descriptors than the process gets"))
-        }
-        None => Ok(passed(own, count)),
-    }
-}
-
-/// How many descriptors the process gets after the streams, as [`count_passed`] has it.
-pub(crate) fn passed(own: &[OwnedFd], count: u32) -> u32 {
-    count.max(own.len() as u32)
-}
-
-/// Whether a descriptor is open, and not closed by execve (proc_pid_fdinfo(5)).
-fn is_inherited(number: u32) -> bool {
-    const CLOSE_ON_EXEC: u32 = 0o2_000_000;
-    let info = probe::read_small_file(&format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-    flags.is_some_and(|flags| flags & CLOSE_ON_EXEC == 0)
-}
-
 /// The caller's ends of the pipes that were asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Pipes {

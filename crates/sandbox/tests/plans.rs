@@ -359,10 +359,11 @@ fn exec_plan_text(config: &[u8], session_keyring: SessionKeyring, cgroups: u16) 
         init: 7,
         session_keyring,
         newlines: Newlines::AsWritten,
-        preserve_fds: 1,
+        preserve_fds: 2,
         listen_fds: 1,
         own_streams: 0,
         own_descriptors: 0,
+        closed_below: 5,
         cgroups,
         awaits_cgroup: false,
     };

@@ -8,7 +8,7 @@ use runtime_tests::{Bundle, Case, Skip, Test, Verdict, cases};
 use serde_json::json;
 
 pub(crate) fn cases() -> Vec<Case> {
-    cases!["process":
+    let mut all = cases!["process":
         args_are_passed_exactly,
         args_relative_path_is_relative_to_cwd,
         args_absolute_path_is_inside_the_root,
@@ -78,7 +78,12 @@ pub(crate) fn cases() -> Vec<Case> {
         cpu_affinity_of_the_config_is_accepted,
         affinity_of_the_caller_is_reset,
         personality_is_the_configs,
-    ]
+    ];
+    // runc wants all of them to be open, and crun says nothing.
+    let ours = |name: &str, run: fn(&Test) -> Verdict| Case::new(format!("process::{name}"), run).only_ours();
+    all.push(ours("descriptors_preserved_and_closed_stay_so", descriptors_preserved_and_closed_stay_so));
+    all.push(ours("listen_fds_that_are_closed_are_refused", listen_fds_that_are_closed_are_refused));
+    all
 }
 
 fn args_are_passed_exactly(t: &Test) -> Verdict {
@@ -586,6 +591,30 @@ fn descriptors_preserve_less_than_there_are(t: &Test) -> Verdict {
         call.through_sh("exec 3</dev/null 4</dev/null; exec \"$@\"").ok().lines(),
         ["0", "1", "2", "3"]
     );
+    Ok(())
+}
+
+/// The container's process gets what there is, at its place: nothing of the runtime's in between.
+fn descriptors_preserved_and_closed_stay_so(t: &Test) -> Verdict {
+    let b = t.sh(LIST_FDS);
+    for mapped in [false, true] {
+        if mapped {
+            let map = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+            b.namespace("user", None).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        }
+        let (call, _) = t.bundle_call("run", &b, &["--preserve-fds", "6"]);
+        let output = call.through_sh("exec 5</dev/null 8</dev/null; exec \"$@\"").ok();
+        assert_eq!(output.lines(), ["0", "1", "2", "5", "8"]);
+        assert_eq!(output.stderr, "");
+    }
+    Ok(())
+}
+
+fn listen_fds_that_are_closed_are_refused(t: &Test) -> Verdict {
+    let b = t.sh("true");
+    let (call, _) = t.bundle_call("run", &b, &[]);
+    let output = call.through_sh("exec 3</dev/null 4<&-; export LISTEN_FDS=2 LISTEN_PID=$$; exec \"$@\"");
+    output.fails().says("descriptor 4 is not open");
     Ok(())
 }
 

@@ -101,6 +101,7 @@ fn plan_on(config: &Config, host: &HostFacts) {
             listen_fds: 0,
             own_streams: 0,
             own_descriptors: 0,
+            closed_below: 0,
             cgroup: Some(cgroup.clone()),
         };
         match plan(config, host, request) {

@@ -40,6 +40,7 @@ pub(super) fn run(bytes: &[u8]) {
         listen_fds: 0,
         own_streams: 0,
         own_descriptors: 0,
+        closed_below: 5,
         cgroups: 1,
         awaits_cgroup: false,
     };

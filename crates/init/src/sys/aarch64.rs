@@ -42,6 +42,7 @@ pub fn trap() -> ! {
 /// Numbers of calls that are not the same everywhere (`asm-generic/unistd.h`).
 #[allow(missing_docs)]
 pub mod number {
+    pub const EVENTFD2: usize = 19;
     pub const DUP3: usize = 24;
     pub const FCNTL: usize = 25;
     pub const IOCTL: usize = 29;

@@ -235,6 +235,11 @@ pub fn duplicate(from: i32, to: i32) -> Result<()> {
     call!(Call::Dup3, number::DUP3, arg(from), arg(to), 0).map(drop)
 }
 
+/// `eventfd2(0, EFD_CLOEXEC)`
+pub fn eventfd() -> Result<i32> {
+    call!(Call::Eventfd, number::EVENTFD2, 0, flag::O_CLOEXEC as usize).map(|descriptor| descriptor as i32)
+}
+
 /// `fsetxattr(file, name, value, 0)`
 pub fn set_attribute(file: i32, name: &CStr, value: &CStr) -> Result<()> {
     let length = value.count_bytes();

@@ -97,6 +97,7 @@ pub mod number {
     pub const FACCESSAT2: usize = 439;
     pub const UNSHARE: usize = 272;
     pub const ACCEPT4: usize = 288;
+    pub const EVENTFD2: usize = 290;
     pub const DUP3: usize = 292;
     pub const PRLIMIT64: usize = 302;
     pub const SETNS: usize = 308;

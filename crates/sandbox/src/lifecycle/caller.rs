@@ -6,9 +6,10 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use crate::descriptors::fits;
 use crate::error::{Error, Result};
 use crate::launch::send_descriptor;
-use crate::streams::{Streams, passed};
+use crate::streams::Streams;
 
 /// A terminal is all three streams.
 pub(super) fn check_streams(terminal: bool, streams: &Streams) -> Result<()> {
@@ -20,7 +21,7 @@ pub(super) fn check_streams(terminal: bool, streams: &Streams) -> Result<()> {
 
 /// That a process gets as many descriptors as its plan was made for: the request may be another by now.
 pub(super) fn check_passed(first_own_fd: u32, own: &[OwnedFd], preserved: u32) -> Result<()> {
-    if passed(own, preserved).saturating_add(3) != first_own_fd {
+    if !fits(first_own_fd, own, preserved) {
         return Err(Error::Request("the plan was made for another number of descriptors: prepare it again"));
     }
     Ok(())

@@ -21,12 +21,13 @@ use super::process::Process;
 use super::undo::Unfinished;
 use crate::cgroup::{Cgroup, CgroupRecord, Entrance};
 use crate::console::OpenConsole;
+use crate::descriptors::Passed;
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::launch::{Inheritance, Launch, Launched};
 use crate::plan::{ExecPlan, ExecPlanRequest, plan_exec};
 use crate::state::{Record, StateRoot};
-use crate::streams::{OpenStreams, Streams, count_passed};
+use crate::streams::{OpenStreams, Streams};
 use crate::{ExecProcess, ExecRequest, IfPaused, Interrupt, Outcome, ProcessChanges, SessionKeyring};
 
 /// A process that could be executed: what was read, and what would be done.
@@ -138,8 +139,8 @@ impl Target {
         agent::probe(&config, &container.bundle)?;
         let mut host = HostFacts::probe(&config, None)?;
         host.streams = request.streams.kinds(host.streams);
-        let passed = count_passed(&request.descriptors, request.preserve_fds, request.listen_fds)?;
-        let plan = plan_exec(
+        let passed = Passed::of(&request.descriptors, request.preserve_fds, request.listen_fds)?;
+        let mut plan = plan_exec(
             &config,
             &host,
             &ExecPlanRequest {
@@ -147,14 +148,16 @@ impl Target {
                 init: container.pid,
                 session_keyring: if inherits_keyring { SessionKeyring::Inherit } else { SessionKeyring::New },
                 newlines: request.newlines,
-                preserve_fds: passed,
+                preserve_fds: passed.count,
                 listen_fds: request.listen_fds,
                 own_streams: request.streams.own(),
                 own_descriptors: request.descriptors.len() as u32,
+                closed_below: passed.closed_below,
                 cgroups: cgroup.as_ref().map_or(0, |cgroup| cgroup.procs_fds().len() as u16),
                 awaits_cgroup: out_of_reach,
             },
         )?;
+        plan.warnings.extend(passed.warning());
         Ok(PreparedExec { init, cgroup, terminal, container, config, plan })
     }
 }

@@ -14,11 +14,11 @@ use crate::cgroup::{
     CgroupError, CgroupPath, CgroupPlan, Hierarchies, OwnPaths, Refusal, Session, plan_cgroup, plan_systemd,
 };
 use crate::contents;
+use crate::descriptors::Passed;
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::outcome::Warning;
 use crate::plan::{Plan, PlanRequest, Purpose, plan};
-use crate::streams::count_passed;
 use crate::{CgroupManager, ConfigSource, CreateRequest, RootSwitch, Rootless};
 
 /// No config is larger (`spec` refuses it too).
@@ -79,7 +79,8 @@ impl Prepared {
         };
         let mut host = HostFacts::probe(&config, own_paths)?;
         host.streams = request.streams.kinds(host.streams);
-        let passed = count_passed(&request.descriptors, request.preserve_fds, request.listen_fds)?;
+        let passed = Passed::of(&request.descriptors, request.preserve_fds, request.listen_fds)?;
+        warnings.extend(passed.warning());
         if request.root_switch == RootSwitch::Move {
             host.probe_kernel_views()?;
         }
@@ -92,10 +93,11 @@ impl Prepared {
             root_switch: request.root_switch,
             session_keyring: request.session_keyring,
             newlines: request.newlines,
-            preserve_fds: passed,
+            preserve_fds: passed.count,
             listen_fds: request.listen_fds,
             own_streams: request.streams.own(),
             own_descriptors: request.descriptors.len() as u32,
+            closed_below: passed.closed_below,
             cgroup,
         };
         let mut plan = plan(&config, &host, plan_request)?;

@@ -104,6 +104,7 @@ pub fn describe(step: &Step) -> String {
         Step::NotDumpable {} => "become undumpable".into(),
         Step::CloseOthers { .. } => "close the descriptors".into(),
         Step::JoinNetwork {} => "join the network namespace made for the container".into(),
+        Step::TakeDescriptors { .. } => "take the numbers of closed descriptors".into(),
         Step::LoopbackUp {} => "bring up the loopback device".into(),
     }
 }

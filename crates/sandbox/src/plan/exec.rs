@@ -40,6 +40,8 @@ pub struct ExecPlanRequest<'a> {
     pub own_streams: u32,
     /// How many of the descriptors from 3 on, the first, are given, and not the runtime's by number.
     pub own_descriptors: u32,
+    /// Some before this one are closed, and are to stay so; 0 where all are open.
+    pub closed_below: u32,
     /// How many cgroups are entered by writing.
     pub cgroups: u16,
     /// Whether the runtime has the process moved into its cgroup.
@@ -89,7 +91,7 @@ pub fn plan_exec(
         return Err(PlanError { pointer: "/process".into(), message: "there is nothing to execute".into() });
     };
     steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
-    plan_streams(&mut steps, request.own_streams, request.own_descriptors);
+    plan_streams(&mut steps, request.own_streams, request.own_descriptors, request.closed_below);
     if request.awaits_cgroup {
         steps.push("/linux/cgroupsPath", Step::AwaitCgroup {});
     }
@@ -142,6 +144,7 @@ pub fn plan_exec(
         listen_fds: request.listen_fds,
         own_streams: request.own_streams,
         own_descriptors: request.own_descriptors,
+        closed_below: request.closed_below,
         cgroup: None,
     };
     plan_process(&mut steps, config, host, &plan_request, &namespaces)?;

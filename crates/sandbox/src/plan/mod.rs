@@ -87,6 +87,8 @@ pub struct PlanRequest<'a> {
     pub own_streams: u32,
     /// How many of the descriptors from 3 on, the first, are given, and not the runtime's by number.
     pub own_descriptors: u32,
+    /// Some before this one are closed, and are to stay so; 0 where all are open.
+    pub closed_below: u32,
     /// The cgroup, planned before.
     pub cgroup: Option<CgroupPlan>,
 }
@@ -105,6 +107,7 @@ impl<'a> PlanRequest<'a> {
             listen_fds: 0,
             own_streams: 0,
             own_descriptors: 0,
+            closed_below: 0,
             cgroup: None,
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn plan_namespaces(
 
     steps.push("", Step::ResetSignals { ignored: host.ignored_signals });
     // Before init opens anything, which may get their numbers.
-    streams::plan_streams(steps, request.own_streams, request.own_descriptors);
+    streams::plan_streams(steps, request.own_streams, request.own_descriptors, request.closed_below);
     if let Some(cgroup) = &request.cgroup {
         if cgroup.unit.is_some() {
             steps.push("/linux/cgroupsPath", Step::AwaitCgroup {});

@@ -12,11 +12,15 @@ use super::{Steps, devices};
 use crate::Newlines;
 use crate::host::{HostFacts, StreamKind};
 
-/// Streams that the caller gives, and `more` descriptors after them, take the place of the runtime's.
-pub(super) fn plan_streams(steps: &mut Steps, own_streams: u32, more: u32) {
+/// Streams that the caller gives, and `more` descriptors after them, take the place of the runtime's; where some before
+/// `closed_below` are closed, they stay so.
+pub(super) fn plan_streams(steps: &mut Steps, own_streams: u32, more: u32, closed_below: u32) {
     let streams = (0..3).filter(|number| own_streams & 1 << number != 0);
     for number in streams.chain(3..3 + more) {
         steps.push("", Step::SetDescriptor { descriptor: Descriptor::Stream(number as u16), number });
+    }
+    if closed_below != 0 {
+        steps.push("", Step::TakeDescriptors { end: closed_below });
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) const CHECKS: &[(&str, Check)] = &[
     ("run_device_and_sysctl", run_device),
     ("run_ulimit_and_shm", run_ulimit),
     ("run_userns_auto", run_userns_auto),
+    ("run_preserves_a_descriptor", run_preserve_fd),
 ];
 
 fn run_rm(p: &Podman<'_>) -> Verdict {
@@ -271,5 +272,17 @@ fn run_userns_auto(p: &Podman<'_>) -> Verdict {
     assert_eq!((maps[0][0], maps[0][2]), (0, 1024));
     assert!((2_000_000..3_000_000).contains(&maps[0][1]), "{maps:?}");
     assert_ne!(maps[0][1], maps[1][1], "each container has ids of its own");
+    Ok(())
+}
+
+/// One by its number: those before it are closed.
+fn run_preserve_fd(p: &Podman<'_>) -> Verdict {
+    if !p.call(&["run", "--help"]).ok().stdout.contains("--preserve-fd ") {
+        return Err(Skip::new("this podman has no --preserve-fd"));
+    }
+    p.private.write("five", "five\n");
+    let call = p.run_rm(&["--preserve-fd", "5"], "cat <&5");
+    let open = format!("exec 5<{}; exec \"$@\"", p.private.path("five"));
+    assert_eq!(call.through_sh(&open).ok().text(), "five");
     Ok(())
 }
