@@ -262,10 +262,13 @@ fn joined_user(t: &Test) -> Verdict {
     let holder = user_holder(t, &[]);
     let b = t.bundle();
     shift(&b.rootfs());
-    b.stays().namespace("user", Some(&holder.path("user")));
+    b.stays().namespace("user", Some(&holder.path("user"))).set("/process/oomScoreAdj", 300);
     let c = t.start(&b);
     assert_eq!(namespace_of(c.pid(), "user"), namespace_of(holder.pid(), "user"));
     assert_eq!(status_of(c.pid(), "Uid"), "100000\t100000\t100000\t100000");
+    let score = fs::read_to_string(format!("/proc/{}/oom_score_adj", c.pid())).unwrap();
+    assert_eq!(score, "300\n");
+    assert_eq!(c.call(&["exec"]).args(["cat", "/proc/self/oom_score_adj"]).ok().text(), "300");
     Ok(())
 }
 

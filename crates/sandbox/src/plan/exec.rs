@@ -14,7 +14,7 @@ use spec::config::NamespaceKind;
 use super::groups::plan_leaving_groups;
 use super::namespace_plan::NamespacePlan;
 use super::process::plan_process;
-use super::settings::{plan_privileged_settings, plan_process_settings};
+use super::settings::{plan_labels, plan_oom_score, plan_settings_before_joining};
 use super::streams::plan_streams;
 use super::{PlanError, PlanRequest, PlannedStep, Purpose, Steps, clone_flag, id_maps};
 use crate::host::HostFacts;
@@ -110,10 +110,12 @@ pub fn plan_exec(
     plan_affinity(&mut steps, "/process/execCPUAffinity/final", process.exec_cpu_affinity.final_.as_deref());
     // Through a procfs of the host: the container's may hide what is written here. Children keep it.
     if namespaces.user.is_some() {
-        plan_privileged_settings(&mut steps, process, host);
+        plan_settings_before_joining(&mut steps, process, host);
         plan_leaving_groups(&mut steps, config, host);
+    } else {
+        plan_oom_score(&mut steps, process, host);
     }
-    plan_process_settings(&mut steps, process, host);
+    plan_labels(&mut steps, process, host);
     plan_join(&mut steps, config, host, request.init);
 
     let namespaces = NamespacePlan {

@@ -64,7 +64,7 @@ pub(super) fn plan_namespaces(
     // The processors are the cgroup's: not those that the caller was left with.
     steps.push("/linux/resources/cpu/cpus", Step::ResetAffinity {});
     if let Some(process) = config.process.as_ref().filter(|_| joins_user) {
-        settings::plan_privileged_settings(steps, process, host);
+        settings::plan_settings_before_joining(steps, process, host);
         groups::plan_leaving_groups(steps, config, host);
     }
     plan_joins(steps, &joins);

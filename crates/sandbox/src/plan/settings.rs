@@ -6,6 +6,7 @@ use init::Step;
 use spec::Config;
 use spec::config::Process;
 
+use super::id_maps::joins_user_namespace;
 use super::{PlanError, Steps, confined};
 use crate::host::HostFacts;
 
@@ -43,36 +44,34 @@ pub(super) fn plan_kernel_settings(steps: &mut Steps, config: &Config, host: &Ho
         steps.warn("/linux/mountLabel", "ignored: the host's kernel has no SELinux");
     }
     if let Some(process) = &config.process {
-        plan_process_settings(steps, process, host);
+        if !joins_user_namespace(config) {
+            plan_oom_score(steps, process, host);
+        }
+        plan_labels(steps, process, host);
     }
 }
 
-/// What only root of the host may set, before it joins a user namespace.
-pub(super) fn plan_privileged_settings(steps: &mut Steps, process: &Process, host: &HostFacts) {
+/// What can't be set any more in a user namespace that is joined: the process's files in `/proc` are the host's root's from
+/// then on (proc_pid(5), "dumpable"), and limits are raised by root of the host alone.
+pub(super) fn plan_settings_before_joining(steps: &mut Steps, process: &Process, host: &HostFacts) {
+    plan_oom_score(steps, process, host);
     if host.confinement.is_some() {
         return;
     }
-    plan_oom_score(steps, process, host);
     for (index, limit) in process.rlimits.iter().enumerate() {
         let step = Step::RaiseLimit { resource: limit.resource.number(), hard: limit.hard };
         steps.push(format!("/process/rlimits/{index}"), step);
     }
 }
 
-fn plan_oom_score(steps: &mut Steps, process: &Process, host: &HostFacts) {
+pub(super) fn plan_oom_score(steps: &mut Steps, process: &Process, host: &HostFacts) {
     let Some(adjustment) = process.oom_score_adj else { return };
     let value = confined::oom_score_adj(steps, adjustment.into(), host).to_string();
     let step = Step::WriteProc { path: "self/oom_score_adj".into(), value: value.as_str().into() };
     steps.push("/process/oomScoreAdj", step);
 }
 
-/// What of it is the process's own.
-pub(super) fn plan_process_settings(steps: &mut Steps, process: &Process, host: &HostFacts) {
-    plan_oom_score(steps, process, host);
-    plan_labels(steps, process, host);
-}
-
-fn plan_labels(steps: &mut Steps, process: &Process, host: &HostFacts) {
+pub(super) fn plan_labels(steps: &mut Steps, process: &Process, host: &HostFacts) {
     if let Some(profile) = &process.apparmor_profile {
         if host.apparmor {
             let value = format!("exec {profile}");

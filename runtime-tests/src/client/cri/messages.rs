@@ -33,6 +33,8 @@ pub struct VersionRequest {
 pub struct VersionResponse {
     #[prost(string, tag = "2")]
     pub runtime_name: String,
+    #[prost(string, tag = "3")]
+    pub runtime_version: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -71,6 +73,12 @@ pub struct Mount {
     pub host_path: String,
     #[prost(bool, tag = "3")]
     pub readonly: bool,
+    #[prost(message, repeated, tag = "6")]
+    pub uid_mappings: Vec<IdMapping>,
+    #[prost(message, repeated, tag = "7")]
+    pub gid_mappings: Vec<IdMapping>,
+    #[prost(bool, tag = "8")]
+    pub recursive_read_only: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -81,6 +89,27 @@ pub struct NamespaceOption {
     pub pid: i32,
     #[prost(int32, tag = "3")]
     pub ipc: i32,
+    #[prost(message, optional, tag = "5")]
+    pub userns_options: Option<UserNamespace>,
+}
+
+/// The mode, 0, is one of the pod's own.
+#[derive(Clone, PartialEq, Message)]
+pub struct UserNamespace {
+    #[prost(message, repeated, tag = "2")]
+    pub uids: Vec<IdMapping>,
+    #[prost(message, repeated, tag = "3")]
+    pub gids: Vec<IdMapping>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct IdMapping {
+    #[prost(uint32, tag = "1")]
+    pub host_id: u32,
+    #[prost(uint32, tag = "2")]
+    pub container_id: u32,
+    #[prost(uint32, tag = "3")]
+    pub length: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

@@ -16,6 +16,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("containers_share_the_pods_namespaces", shared_namespaces),
     ("containers_share_a_process_namespace", shared_processes),
     ("pod_on_the_nodes_network", node_network),
+    ("pod_in_a_user_namespace", user_namespace),
     ("container_status_exit_code_and_log", container_status),
     ("container_that_cannot_start_says_why", container_fails),
     ("container_is_stopped_in_its_time", container_stop),
@@ -51,7 +52,8 @@ const STAYS: &str = "exec sleep 1000";
 
 /// A directory that containers share with the test, at `/t`.
 fn shared(c: &Cri<'_>) -> m::Mount {
-    m::Mount { container_path: "/t".into(), host_path: c.private.dir.display().to_string(), readonly: false }
+    let host_path = c.private.dir.display().to_string();
+    m::Mount { container_path: "/t".into(), host_path, ..Default::default() }
 }
 
 fn wait_exited(c: &Cri<'_>, id: &str, process: &Process) -> m::ContainerStatus {
@@ -147,7 +149,8 @@ fn shared_processes(c: &Cri<'_>) -> Verdict {
 
 fn node_network(c: &Cri<'_>) -> Verdict {
     let mut config = c.pod_config();
-    let options = m::NamespaceOption { network: m::NODE, pid: m::CONTAINER, ipc: m::POD };
+    let options =
+        m::NamespaceOption { network: m::NODE, pid: m::CONTAINER, ipc: m::POD, userns_options: None };
     let context =
         m::LinuxSandboxSecurityContext { namespace_options: Some(options.clone()), privileged: false };
     config.linux.as_mut().unwrap().security_context = Some(context);
@@ -157,6 +160,52 @@ fn node_network(c: &Cri<'_>) -> Verdict {
     let id = pod.run_secured(context, STAYS);
     let node = c.private.in_network(|| fs::read_link("/proc/thread-self/ns/net").unwrap());
     assert_eq!(namespaces(c.pid(&id))[0], node.display().to_string());
+    Ok(())
+}
+
+/// `hostUsers: false`: the root file system and a volume are mapped, and belong to the pod's root.
+fn user_namespace(c: &Cri<'_>) -> Verdict {
+    let version: m::VersionResponse = c.call("Version", &m::VersionRequest::default());
+    let major = version.runtime_version.trim_start_matches('v').split('.').next().map(str::parse::<u32>);
+    if !major.is_some_and(|major| major.is_ok_and(|major| major >= 2)) {
+        return Err(Skip::new("this containerd has no user namespaces for pods"));
+    }
+    let map = m::IdMapping { host_id: 1_000_000, container_id: 0, length: 65536 };
+    let options = m::NamespaceOption {
+        pid: m::CONTAINER,
+        userns_options: Some(m::UserNamespace { uids: vec![map], gids: vec![map] }),
+        ..Default::default()
+    };
+    let mut config = c.pod_config();
+    let context =
+        m::LinuxSandboxSecurityContext { namespace_options: Some(options.clone()), privileged: false };
+    config.linux.as_mut().unwrap().security_context = Some(context);
+    let pod = c.run_pod(config);
+    let context = m::LinuxContainerSecurityContext { namespace_options: Some(options), ..Default::default() };
+    let linux = m::LinuxContainerConfig { security_context: Some(context), resources: None };
+    let volume = c.private.dir.join("volume");
+    fs::create_dir(&volume).unwrap();
+    fs::write(volume.join("of-5"), "").unwrap();
+    std::os::unix::fs::chown(volume.join("of-5"), Some(5), Some(5)).unwrap();
+    let mount = |path: &str, readonly: bool| m::Mount {
+        container_path: path.into(),
+        host_path: volume.display().to_string(),
+        readonly,
+        recursive_read_only: readonly,
+        uid_mappings: vec![map],
+        gid_mappings: vec![map],
+    };
+    let mounts = vec![mount("/v", false), mount("/r", true)];
+    let id = pod.run_config(m::ContainerConfig { linux: Some(linux), mounts, ..pod.container_config(STAYS) });
+    let pid = c.pid(&id);
+    assert_eq!(runtime_tests::procfs::status_of(pid, "Uid"), "1000000\t1000000\t1000000\t1000000");
+    let script = "cat /proc/self/uid_map; id -u; stat -c %u /bin/busybox; touch /made && stat -c %u /made; \
+                  stat -c %u /v/of-5; touch /v/made; touch /r/made 2>/dev/null || echo read-only";
+    let output = c.output_of(&id, script);
+    let words: Vec<_> = output.split_whitespace().collect();
+    assert_eq!(words, ["0", "1000000", "65536", "0", "0", "0", "5", "read-only"]);
+    let made = fs::metadata(volume.join("made")).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), 0);
     Ok(())
 }
 
@@ -387,6 +436,7 @@ fn mounts(c: &Cri<'_>) -> Verdict {
         container_path: path.into(),
         host_path: c.private.path("v"),
         readonly,
+        ..Default::default()
     };
     let variable = m::KeyValue { key: "WORD".into(), value: "value".into() };
     let id = pod.run_config(m::ContainerConfig {
