@@ -1,7 +1,8 @@
 //! `tmpcopyup`: what a directory of the image holds, copied into a new file system.
 //!
 //! Runs in init. Names are only ever opened in a directory that is open, without following links; nothing outside
-//! the directory is reached. Owners, permissions and links are kept; devices, sockets and FIFOs are made anew.
+//! the directory is reached. Owners, permissions and links are kept; devices, sockets and FIFOs are made anew. The directory's
+//! own are the file system's options to say.
 
 use core::ffi::CStr;
 
@@ -13,11 +14,6 @@ const MOST_DEPTH: u32 = 64;
 
 /// Copies what the directory `from` (an `O_PATH` descriptor) holds into the directory `to`.
 pub fn copy_directory(from: i32, to: i32) -> sys::Result<()> {
-    let status = sys::stat(from, c"")?;
-    sys::fchownat(to, c"", status.uid, status.gid)?;
-    let target = sys::openat(to, c".", flag::O_DIRECTORY, 0)?;
-    sys::fchmod(target, status.mode & 0o7777)?;
-    sys::close(target);
     copy_entries(from, to, MOST_DEPTH)
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn cases() -> Vec<Case> {
         tmpfs_mode_of_the_directory_is_kept_without_option,
         tmpcopyup_copies_the_directory,
         tmpcopyup_read_only_is_read_only,
+        tmpfs_root_is_as_its_options_say,
         unknown_type_fails,
         file_system_of_a_device_needs_no_device_rule,
         default_file_systems_are_there,
@@ -726,6 +727,29 @@ fn tmpcopyup_copies_the_directory(t: &Test) -> Verdict {
                   echo new >/data/sub/file; stat -f -c %T /data";
     assert_eq!(t.output_of(&b, script).lines(), ["image", "640 5 6", "sub/file", "tmpfs"]);
     assert_eq!(fs::read_to_string(dir.join("sub/file")).unwrap(), "image\n");
+    Ok(())
+}
+
+/// The root of a tmpfs has the permissions of the directory that it hides, unless its options say which, and the owner that
+/// these say: copied or not, read-only or not.
+fn tmpfs_root_is_as_its_options_say(t: &Test) -> Verdict {
+    for (options, expected) in [
+        (&[][..], "750 0 0"),
+        (&["mode=700"], "700 0 0"),
+        (&["uid=7", "gid=8"], "750 7 8"),
+        (&["uid=7", "mode=1777"], "1777 7 0"),
+    ] {
+        for more in [&[][..], &["ro"], &["tmpcopyup"], &["tmpcopyup", "ro"]] {
+            let b = t.sh("stat -c '%a %u %g' /data");
+            let dir = b.inside("/data");
+            fs::create_dir_all(&dir).unwrap();
+            fs::set_permissions(&dir, fs::Permissions::from_mode(0o750)).unwrap();
+            std::os::unix::fs::chown(&dir, Some(5), Some(6)).unwrap();
+            let options = [options, more].concat();
+            b.mount("/data", "tmpfs", "tmpfs", &options);
+            assert_eq!(t.run(&b).ok().text(), expected, "{options:?}");
+        }
+    }
     Ok(())
 }
 

@@ -189,11 +189,8 @@ fn filesystem(
         attributes: MountAttributes(mount.attributes.set),
         options: filesystem_options(fstype, mount, data),
         copy_up: mount.copy_up,
-        // Where nothing is said of it, as other runtimes do; what is copied brings its own.
-        keep_mode: fstype == "tmpfs"
-            && !mount.copy_up
-            && !mount.attributes.set & attribute::RDONLY != 0
-            && mount.data.iter().all(|option| &*option.key != "mode"),
+        // Where nothing is said of it, as other runtimes do.
+        keep_mode: fstype == "tmpfs" && mount.data.iter().all(|option| &*option.key != "mode"),
         on_device,
         propagation: propagations(mount),
     }
