@@ -443,6 +443,11 @@ const DIFFERENCES: &[Difference] = &[
         "mounts::tmpfs_root_is_as_its_options_say",
         "1.1 gives it the hidden directory's permissions in any case",
     ),
+    any(
+        CRUN,
+        "mounts::tmpfs_root_is_as_its_options_say",
+        "1.8 does not look at the hidden directory; newer ones do",
+    ),
     any(RUNC, "hooks::order_*", "poststart runs at create, before startContainer"),
     any(RUNC, "hooks::run_once_at_create_start_delete", "poststart runs at create, before startContainer"),
     any(RUNC, "hooks::run_runs_all_of_them", "poststart runs at create, before startContainer"),
