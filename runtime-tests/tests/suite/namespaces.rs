@@ -87,10 +87,11 @@ pub(crate) fn cases() -> Vec<Case> {
     }
     all.push(Case::new("namespaces::new_user", new_user));
     all.push(Case::new("namespaces::user_limits_above_the_runtimes", user_limits));
-    // runc 1.1 refuses both.
+    // runc 1.1 refuses them.
     let ours = [
         ("sysctl_of_the_user_namespace_is_set", user_sysctl as fn(&Test) -> Verdict),
         ("sysctl_beside_a_proc_of_pids_alone_is_set", sysctl_beside_pids),
+        ("sysctl_of_the_domain_name_in_a_user_namespace_is_set", domainname_by_sysctl),
     ];
     all.extend(ours.map(|(name, run)| Case::new(format!("namespaces::{name}"), run).only_ours()));
     all.push(Case::new("namespaces::joined_user", joined_user));
@@ -567,6 +568,17 @@ fn user_sysctl(t: &Test) -> Verdict {
     let b = user_bundle(t);
     b.set("/linux/sysctl", json!({"user.max_mnt_namespaces": "7"}));
     assert_eq!(t.output_of(&b, "cat /proc/sys/user/max_mnt_namespaces").text(), "7");
+    Ok(())
+}
+
+/// As Docker Engine asks for `--domainname`, with remapped users too.
+fn domainname_by_sysctl(t: &Test) -> Verdict {
+    for b in [t.bundle(), user_bundle(t)] {
+        b.set("/linux/sysctl", json!({"kernel.domainname": "d.e"}));
+        assert_eq!(t.output_of(&b, "cat /proc/sys/kernel/domainname").text(), "d.e");
+        b.set("/linux/sysctl", json!({"kernel.domainname": "x".repeat(65)}));
+        t.create_fails(&b).says("/linux/sysctl/kernel.domainname");
+    }
     Ok(())
 }
 

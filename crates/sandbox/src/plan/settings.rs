@@ -36,8 +36,13 @@ pub(super) fn plan_kernel_settings(steps: &mut Steps, config: &Config, host: &Ho
         steps.push("/domainname", Step::SetDomainname { name: (&**name).into() });
     }
     for sysctl in &config.linux.sysctl {
-        let path = format!("sys/{}", sysctl.path);
-        let step = Step::WriteProc { path: path.as_str().into(), value: (&*sysctl.value).into() };
+        let value = &*sysctl.value;
+        let step = match &*sysctl.path {
+            // Their files are the host's root's to write; by these calls who has rights in the namespace's user namespace sets them.
+            "kernel/hostname" => Step::SetHostname { name: value.into() },
+            "kernel/domainname" => Step::SetDomainname { name: value.into() },
+            path => Step::WriteProc { path: format!("sys/{path}").as_str().into(), value: value.into() },
+        };
         steps.push(sysctl_pointer(&sysctl.key), step);
     }
     if config.linux.mount_label.is_some() && !host.selinux {
