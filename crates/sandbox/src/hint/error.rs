@@ -51,7 +51,8 @@ impl Error {
             Some("if /linux/resources/memory has a limit, raise it: a start needs about 1 MiB".into())
         }
         Self::Stuck { .. } => Some(
-            "it waits for a device or a file system (FUSE, NFS) that does not answer: mend or unmount that, and delete again"
+            "it waits for a device or a file system (FUSE, NFS) that does not answer, or for the freezer of another's cgroup: \
+             mend, unmount or thaw that, and delete again"
                 .into(),
         ),
         Self::Hook { point, reason, .. } => of_hook(point.name(), reason),

@@ -97,7 +97,10 @@ impl Log {
         }
         let message = format!("{about}: {}", OneLine(&warning.message));
         if self.file.is_none() && self.format == LogFormat::Text {
-            let origin = warning.pointer.as_ref().map(|pointer| format!(" (from {})", OneLine(pointer)));
+            // What is an error elsewhere names it itself.
+            let unsaid =
+                warning.pointer.as_ref().filter(|pointer| !warning.message.contains(pointer.as_str()));
+            let origin = unsaid.map(|pointer| format!(" (from {})", OneLine(pointer)));
             print_error(&format!("{PROGRAM}: warning: {message}{}\n", origin.unwrap_or_default()));
         } else {
             let more: Vec<_> =
