@@ -26,6 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
         removed_with_processes_in_sub_cgroups,
         parents_of_the_path_stay,
         memory_limit_is_set,
+        memory_is_counted_below_any_parent,
         memory_reservation_is_set,
         memory_swap_is_set,
         memory_unlimited_is_set,
@@ -338,6 +339,26 @@ fn limits_are(t: &Test, resources: &Value, limits: &[Limit]) -> Verdict {
             assert_eq!(read(&directory, file), value, "{file}");
         }
     }
+    Ok(())
+}
+
+/// Whoever made the parent may have left it without controllers, such as systemd the cgroup of a service with `Delegate=yes` in
+/// which podman makes one (`--cgroups=split`).
+fn memory_is_counted_below_any_parent(t: &Test) -> Verdict {
+    t.names_cgroups_by_path()?;
+    t.needs_controller("memory")?;
+    if !t.cgroups().uses_v2("memory") {
+        return Err(runtime_tests::Skip::new("memory is not on v2 in this view"));
+    }
+    let root = t.cgroups().roots().next().unwrap().to_owned();
+    let name = t.fresh_name();
+    fs::create_dir_all(root.join(&name).join("inner")).unwrap();
+    let c = created(t, &t.bundle(), &format!("/{name}/inner/c"));
+    let directory = t.cgroups().directory_of(c.pid(), "memory").unwrap();
+    assert!(directory.join("memory.current").exists(), "{}", directory.display());
+    c.delete_force().ok();
+    fs::remove_dir(root.join(&name).join("inner")).unwrap();
+    fs::remove_dir(root.join(&name)).unwrap();
     Ok(())
 }
 

@@ -16,8 +16,8 @@ use crate::Warning;
 
 type Names = BTreeSet<String>;
 
-/// Enables the plan's controllers for the container's cgroup: those that limits need everywhere above it, the others in
-/// the mount point and in directories of our own. Reads no more than it must: usually the parent has them all.
+/// Enables the plan's controllers for the container's cgroup everywhere above it: those that limits need, and the others where
+/// that can be, so that what the container uses is counted. Reads no more than it must: usually the parent has them all.
 pub(super) fn enable_controllers(
     plan: &DirectoryPlan,
     record: &RecordedDirectory,
@@ -88,7 +88,8 @@ impl Enabling<'_> {
             (file, text.split_whitespace().map(str::to_owned).collect())
         };
         let mut missing: Names = wanted.difference(&enabled).cloned().collect();
-        if !made && depth > 0 {
+        // What can't be passed on here need not be asked for above.
+        if file.is_err() && depth > 0 {
             missing = missing.intersection(&self.required).cloned().collect();
         }
         if !missing.is_empty() && depth > 0 {
@@ -126,6 +127,10 @@ impl Enabling<'_> {
         let again = || error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
         if let Some(name) = names.intersection(&self.required).next() {
             return Err(self.error(name, depth, Some(again())));
+        }
+        // Of a directory that was there before, others decide: it may have processes, or be a threaded one.
+        if depth > 0 && !is_made(self.plan, self.record, depth) {
+            return Ok(());
         }
         let names: Vec<String> = names.into_iter().collect();
         self.warnings.push(Warning {
