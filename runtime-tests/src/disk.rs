@@ -21,7 +21,7 @@ impl Disk {
     /// # Errors
     /// The machine has no loop devices, or no program for them.
     pub fn blank(file: &Path) -> Result<Self, Skip> {
-        File::create(file).and_then(|file| file.set_len(4 << 20)).expect("make an image");
+        make_image(file);
         Self::of(file)
     }
 
@@ -30,7 +30,7 @@ impl Disk {
     /// # Errors
     /// The machine has no loop devices, or no programs for them.
     pub fn ext4(file: &Path) -> Result<Self, Skip> {
-        File::create(file).and_then(|file| file.set_len(4 << 20)).expect("make an image");
+        make_image(file);
         said(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4"]).arg(file))?;
         Self::of(file)
     }
@@ -82,6 +82,10 @@ impl Drop for Disk {
         }
         let _ = Command::new("losetup").arg("--detach").arg(&self.node).output();
     }
+}
+
+fn make_image(file: &Path) {
+    File::create(file).and_then(|file| file.set_len(4 << 20)).expect("make an image");
 }
 
 /// The major and minor number of a block device that the machine has.

@@ -62,10 +62,13 @@ impl Passed {
     }
 }
 
-/// Whether a plan is for a request with so many descriptors.
-pub(crate) fn fits(first_own_fd: u32, own: &[OwnedFd], count: u32) -> bool {
+/// That a process gets as many as its plan was made for: the request may be another by now.
+pub(crate) fn check_passed(first_own_fd: u32, own: &[OwnedFd], count: u32) -> Result<()> {
     let own = own.len() as u32;
-    (own..=count.max(own)).contains(&first_own_fd.saturating_sub(3))
+    if (own..=count.max(own)).contains(&first_own_fd.saturating_sub(3)) {
+        return Ok(());
+    }
+    Err(Error::Request("the plan was made for another number of descriptors: prepare it again"))
 }
 
 /// Which of these descriptors are open, and not closed by execve (proc_pid_fdinfo(5)).

@@ -9,7 +9,6 @@ use std::process::{Command, ExitCode};
 
 use lexopt::prelude::*;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
 
 use crate::debian::{self, Unavailable, bootstrap, bootstrap_failure, cache, remove_tree};
 use crate::error::{Context, Failure, Result};
@@ -18,7 +17,7 @@ use crate::process::{rendered, run};
 use crate::project;
 
 /// Debian's testing, by its name: what is in it changes.
-pub(crate) const SUITE: &str = "forky";
+const SUITE: &str = "forky";
 
 const PACKAGES: &str = "aardvark-dns,buildah,busybox-static,catatonit,conmon,containerd,containernetworking-plugins,criu,crun,\
     docker-buildx,docker-cli,docker.io,iproute2,iptables,keyutils,kmod,mount,netavark,nftables,podman,procps,runc,\
@@ -49,17 +48,18 @@ fn make(directory: &Path, root: &Path) -> Result<(), Unavailable> {
     let mut command = bootstrap(SUITE, "minbase", PACKAGES, root, &log)?;
     if !command.status().context(rendered(&command))?.success() {
         // What is in that suite is not this project's to mend.
-        return Err(Unavailable::Here(bootstrap_failure(&log).into_failure().to_string()));
+        return Err(Unavailable::Here(match bootstrap_failure(&log) {
+            Unavailable::Here(reason) => reason,
+            Unavailable::Failed(failure) => failure.to_string(),
+        }));
     }
-    run(Command::new("chroot").arg(root).args(["useradd", "--system", "--no-create-home", USER]))?;
-    Ok(())
+    Ok(run(Command::new("chroot").arg(root).args(["useradd", "--system", "--no-create-home", USER]))?)
 }
 
 /// Makes the tree this process's root, in a mount namespace of its own. The process has one thread.
 fn enter(root: &Path) -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS).context("unshare(CLONE_NEWNS)")?;
+    lane::leave_mount_namespace()?;
     let nothing = None::<&str>;
-    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).context("make / private")?;
     let bind = |from: &Path, to: &Path| {
         fs::create_dir_all(to).context(to.display())?;
         mount(Some(from), to, nothing, MsFlags::MS_BIND | MsFlags::MS_REC, nothing).context(to.display())

@@ -93,6 +93,13 @@ pub(crate) fn reachable(current: Lane) -> Vec<Lane> {
     }
 }
 
+/// Moves this process, which has one thread, into a mount namespace of its own, of which nothing gets out.
+pub(crate) fn leave_mount_namespace() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("unshare(CLONE_NEWNS)")?;
+    let nothing = None::<&str>;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).context("make / private")
+}
+
 /// Moves this process, which has one thread, into a private mount namespace that shows the lane.
 pub(crate) fn enter(lane: Lane) -> Result<()> {
     project::check_root()?;
@@ -100,9 +107,8 @@ pub(crate) fn enter(lane: Lane) -> Result<()> {
     if !reachable(current).contains(&lane) {
         return Err(Failure::new(format!("this machine has cgroup {current}: it can't show {lane}")));
     }
-    unshare(CloneFlags::CLONE_NEWNS).context("unshare(CLONE_NEWNS)")?;
+    leave_mount_namespace()?;
     let nothing = None::<&str>;
-    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).context("make / private")?;
     if lane == current {
         return Ok(());
     }

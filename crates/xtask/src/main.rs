@@ -36,9 +36,9 @@ usage: cargo xtask TASK
   bundle NAME [--run]           the root file system of bundles/NAME; with --run also runs it (as root)
   test [--lane LANE]... [--update-skips] [-- ARG...]
                                 every test: the crates', then the black-box suite on each cgroup set-up that this
-                                machine can show (hybrid, v1, v2), that of clients with the newest
-                                engines (engines), and part of it in a virtual machine (vm); ARGs go to the black-box suite; --update-skips writes how many tests
-                                each lane skips into runtime-tests/skips.txt
+                                machine can show (hybrid, v1, v2), that of clients with the newest engines (engines),
+                                and part of it in a virtual machine (vm); ARGs go to the black-box suite;
+                                --update-skips writes how many tests each lane skips into runtime-tests/skips.txt
   bench [-n N] [--lane LANE]... [--only NAME,...] [--peers NAME=PATH]... [--runtime FILE] [--vm]
         [--json FILE] [--docs] [--check] [--from FILE]
                                 what containers cost, against the floor and the runtimes that are installed; --check

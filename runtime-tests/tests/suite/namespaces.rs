@@ -284,14 +284,7 @@ fn joined_user_without_setgroups(t: &Test) -> Verdict {
     let b = t.bundle();
     shift(&b.rootfs());
     b.stays().namespace("user", Some(&holder.path("user")));
-    let (call, id) = t.bundle_call("create", &b, &[]);
-    call.through(["setpriv", "--groups", "4242,27"]).ok();
-    let c = Container::open(t, &id);
-    c.start();
-    assert_eq!(status_of(c.pid(), "Groups"), "");
-    let executed = c.call(&["exec"]).args(["cat", "/proc/self/status"]);
-    let output = executed.through(["setpriv", "--groups", "4242"]).ok();
-    assert_eq!(status_field(&output.stdout, "Groups"), "");
+    crate::security::assert_without_groups(t, &b);
     b.set("/process/user/additionalGids", json!([7]));
     t.create_fails(&b).says("setgroups");
     Ok(())

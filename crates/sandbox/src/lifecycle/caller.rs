@@ -6,7 +6,6 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use crate::descriptors::fits;
 use crate::error::{Error, Result};
 use crate::launch::send_descriptor;
 use crate::streams::Streams;
@@ -15,14 +14,6 @@ use crate::streams::Streams;
 pub(super) fn check_streams(terminal: bool, streams: &Streams) -> Result<()> {
     if terminal && streams.own() != 0 {
         return Err(Error::Request("a process with a terminal has no other streams"));
-    }
-    Ok(())
-}
-
-/// That a process gets as many descriptors as its plan was made for: the request may be another by now.
-pub(super) fn check_passed(first_own_fd: u32, own: &[OwnedFd], preserved: u32) -> Result<()> {
-    if !fits(first_own_fd, own, preserved) {
-        return Err(Error::Request("the plan was made for another number of descriptors: prepare it again"));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 use spec::config::HookPoint;
 
 use super::agent;
-use super::caller::{check_passed, check_streams, send_pidfd};
+use super::caller::{check_streams, send_pidfd};
 use super::container::{Container, Status, state_document};
 use super::dialogue::{deadline, hear, unless_gone};
 use super::making::Making;
@@ -23,6 +23,7 @@ use super::process::Process;
 use super::undo::{Poststop, Undo, Unfinished};
 use crate::cgroup::{Cgroup, make_threaded};
 use crate::console::OpenConsole;
+use crate::descriptors::check_passed;
 use crate::error::{Error, Result};
 use crate::hooks::{HookPlace, HookRun};
 use crate::launch::{Conversation, Inheritance, Launch, Launched, Message};

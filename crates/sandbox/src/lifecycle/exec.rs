@@ -13,7 +13,7 @@ use spec::config::{ExecCpuAffinity, Hook, Process as ProcessConfig};
 use spec::{AbsolutePath, Config};
 
 use super::agent;
-use super::caller::{check_passed, check_streams, send_pidfd};
+use super::caller::{check_streams, send_pidfd};
 use super::container::{Container, Status, status};
 use super::exec_process::process_of;
 use super::executing::{Executing, STOPPED, explain};
@@ -21,7 +21,7 @@ use super::process::Process;
 use super::undo::Unfinished;
 use crate::cgroup::{Cgroup, CgroupRecord, Entrance};
 use crate::console::OpenConsole;
-use crate::descriptors::Passed;
+use crate::descriptors::{Passed, check_passed};
 use crate::error::{Error, Result};
 use crate::host::HostFacts;
 use crate::launch::{Inheritance, Launch, Launched};

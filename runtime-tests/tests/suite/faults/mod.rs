@@ -132,6 +132,11 @@ fn create(t: &Test, bundle: &Bundle, id: &str) -> Call {
     t.call(&["create", "--bundle", bundle.path.to_str().unwrap(), id])
 }
 
+fn make_running(t: &Test, bundle: &Bundle, id: &str) {
+    create(t, bundle, id).ok();
+    t.call(&["start", id]).ok();
+}
+
 fn create_killed(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays().write();
@@ -175,21 +180,13 @@ fn start_killed(t: &Test) -> Verdict {
 fn delete_killed(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays().write();
-    let prepare = |id: &str| {
-        create(t, &b, id).ok();
-        t.call(&["start", id]).ok();
-    };
-    kill_everywhere(t, prepare, |id| t.call(&["delete", "--force", id]), &b)
+    kill_everywhere(t, |id| make_running(t, &b, id), |id| t.call(&["delete", "--force", id]), &b)
 }
 
 fn kill_killed(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays().write();
-    let prepare = |id: &str| {
-        create(t, &b, id).ok();
-        t.call(&["start", id]).ok();
-    };
-    kill_everywhere(t, prepare, |id| t.call(&["kill", id, "KILL"]), &b)
+    kill_everywhere(t, |id| make_running(t, &b, id), |id| t.call(&["kill", id, "KILL"]), &b)
 }
 
 fn run_killed(t: &Test) -> Verdict {
@@ -202,11 +199,7 @@ fn run_killed(t: &Test) -> Verdict {
 fn pause_killed(t: &Test) -> Verdict {
     let b = t.bundle();
     b.stays().write();
-    let prepare = |id: &str| {
-        create(t, &b, id).ok();
-        t.call(&["start", id]).ok();
-    };
-    kill_everywhere(t, prepare, |id| t.call(&["pause", id]), &b)
+    kill_everywhere(t, |id| make_running(t, &b, id), |id| t.call(&["pause", id]), &b)
 }
 
 fn resume_killed(t: &Test) -> Verdict {

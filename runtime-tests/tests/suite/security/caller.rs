@@ -6,7 +6,7 @@ use std::path::Path;
 
 use runtime_tests::procfs::{link_of, status_of};
 use runtime_tests::world::World;
-use runtime_tests::{Case, Container, Test, Verdict};
+use runtime_tests::{Bundle, Case, Container, Test, Verdict};
 use serde_json::json;
 
 use super::{Made, refused, try_create};
@@ -294,7 +294,13 @@ fn groups(t: &Test) -> Verdict {
     t.needs_program("setpriv")?;
     let b = t.bundle();
     b.stays();
-    let (call, id) = t.bundle_call("create", &b, &[]);
+    assert_without_groups(t, &b);
+    Ok(())
+}
+
+/// Neither a container of this bundle nor what is executed in it has groups of the runtime's caller.
+pub(crate) fn assert_without_groups(t: &Test, b: &Bundle) {
+    let (call, id) = t.bundle_call("create", b, &[]);
     call.through(["setpriv", "--groups", "4242,27"]).ok();
     let c = Container::open(t, &id);
     c.start();
@@ -302,7 +308,6 @@ fn groups(t: &Test) -> Verdict {
     let executed = c.call(&["exec"]).args(["cat", "/proc/self/status"]);
     let output = executed.through(["setpriv", "--groups", "4242"]).ok();
     assert_eq!(runtime_tests::procfs::status_field(&output.stdout, "Groups"), "");
-    Ok(())
 }
 
 /// A hook has the environment that its config gives it, never the container's or the runtime's.

@@ -16,6 +16,8 @@ use std::path::Path;
 
 use runtime_tests::{Bundle, Case, Container, Output, Skip, Test};
 
+pub(crate) use caller::assert_without_groups;
+
 pub(crate) fn cases() -> Vec<Case> {
     [image::cases(), caller::cases(), config::cases(), host::cases(), process::cases(), races::cases()]
         .into_iter()
